@@ -1,0 +1,59 @@
+"""Message classes, made from the shipped descriptor set in a descriptor pool of our own.
+
+The official SDK registers the same names in protobuf's default pool. Ours stay out of it, so both live in one process,
+whichever is imported first. `descriptor_pb2` is not imported either, because the SDK carries a copy that clashes with it.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from google.protobuf import descriptor_pool, message_factory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SET_FIELD = 0x0A  # FileDescriptorSet.file: field 1, length-delimited
+_CONTINUED = 0x80
+
+
+def _files(data: bytes) -> Iterator[bytes]:
+    """Split a serialized FileDescriptorSet into its files."""
+    at = 0
+    while at < len(data):
+        assert data[at] == _SET_FIELD
+        at += 1
+        length = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            length |= (byte & ~_CONTINUED) << shift
+            shift += 7
+            if byte < _CONTINUED:
+                break
+        yield data[at : at + length]
+        at += length
+
+
+class _Enum:
+    """The numbers of one wire enum as attributes."""
+
+    def __init__(self, values: dict[str, int]) -> None:
+        self.__dict__.update(values)
+
+
+_PACKAGES = ("accesscontrol", "common", "consensus", "config", "discovery", "store", "txpool", "changan")
+_pool = descriptor_pool.DescriptorPool()
+for _raw in _files(resources.files(__package__).joinpath("changan.desc").read_bytes()):
+    _pool.AddSerializedFile(_raw)
+
+for _package in _PACKAGES:
+    _file = _pool.FindFileByName(f"{_package}.proto")
+    for _name, _descriptor in _file.message_types_by_name.items():
+        globals()[_name] = message_factory.GetMessageClass(_descriptor)
+    for _name, _enum in _file.enum_types_by_name.items():
+        # The pool's own TxType would hide that of transactions.
+        globals()["PoolTxType" if _enum.full_name == "txpool.TxType" else _name] = _Enum(
+            {value.name: value.number for value in _enum.values}
+        )
