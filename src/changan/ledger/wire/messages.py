@@ -52,6 +52,9 @@ for _package in _PACKAGES:
     _file = _pool.FindFileByName(f"{_package}.proto")
     for _name, _descriptor in _file.message_types_by_name.items():
         globals()[_name] = message_factory.GetMessageClass(_descriptor)
+        for _nested in _descriptor.nested_types:
+            if not _nested.GetOptions().map_entry:
+                globals()[_nested.name] = message_factory.GetMessageClass(_nested)
     for _name, _enum in _file.enum_types_by_name.items():
         # The pool's own TxType would hide that of transactions.
         globals()["PoolTxType" if _enum.full_name == "txpool.TxType" else _name] = _Enum(

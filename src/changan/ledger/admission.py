@@ -1,0 +1,159 @@
+"""What a request must pass before it is ordered, in ChainMaker's order and with its words: form, identity, policy, time, id."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from changan.errors import ChanganError, UnverifiedError
+from changan.ledger.members import UndecodableMemberError
+from changan.ledger.policy import TX_TYPE_RULES, DeniedError
+from changan.ledger.wire.messages import EndorsementEntry, TxRequest, TxStatusCode, TxType
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from changan.ledger.members import Identity, Members
+    from changan.ledger.policy import Policies
+    from changan.ledger.wire.messages import Member, Payload, Transaction
+
+TX_ID_CHARACTERS_MAX = 64
+ENDORSERS_MAX = 1000
+"""More endorsers than any policy could ask for; a request with more is refused before a signature is looked at."""
+
+_TX_ID = re.compile(r"\S+")
+_UNKNOWN = "authentication failed, [refine endorsements failed, all endorsers have failed verification]"
+
+
+class RefusedError(ChanganError):
+    """A request that is not ordered: the code and the words of the answer."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Admitted(NamedTuple):
+    """A request that passed: who sent it, and the identity epoch in which that was found."""
+
+    sender: Identity
+    epoch: int
+
+
+def check_form(request: TxRequest) -> None:
+    """Refuse a request whose header is malformed. Raises RefusedError."""
+    payload = request.payload
+    if not request.HasField("payload"):
+        raise RefusedError(TxStatusCode.INTERNAL_ERROR, "tx verify failed, the request has no payload")
+    if not request.HasField("sender") or not request.sender.HasField("signer"):
+        raise RefusedError(TxStatusCode.INTERNAL_ERROR, "tx verify failed, the request has no sender")
+    if len(request.endorsers) > ENDORSERS_MAX:
+        text = f"verify tx header failed, {len(request.endorsers)} endorsers, at most {ENDORSERS_MAX} are allowed"
+        raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"tx verify failed, {text}, txId:{payload.tx_id}")
+    problem = _header_problem(payload)
+    if problem is not None:
+        raise _verify_failed(request, f"verify tx header failed, {problem}")
+
+
+def _header_problem(payload: Payload) -> str | None:
+    if payload.tx_type == TxType.INVOKE_CONTRACT:
+        if len(payload.tx_id) > TX_ID_CHARACTERS_MAX:
+            return f"tx id length is incorrect, wanted {TX_ID_CHARACTERS_MAX}"
+        if _TX_ID.fullmatch(payload.tx_id) is None:
+            return f"check tx id failed, only [a-zA-Z0-9_] are allowed, your TxId is:{payload.tx_id}"
+    elif len(payload.tx_id) > TX_ID_CHARACTERS_MAX * 4:
+        return f"tx id length is incorrect, wanted {TX_ID_CHARACTERS_MAX}"
+    expiry = payload.expiration_time
+    if expiry and expiry <= payload.timestamp:
+        return f"tx timestamp {payload.timestamp} should be before expiration time {expiry}"
+    return None
+
+
+def authenticate(request: TxRequest, members: Members, policies: Policies, time: int, epoch: int) -> Admitted:
+    """Return who sent `request`, if the signatures hold and the policies allow it. Raises RefusedError."""
+    payload = request.payload
+    signed = payload.SerializeToString()
+    if payload.tx_type not in TX_TYPE_RULES:
+        text = f"look up access policy failed, did not configure access policy for resource {payload.tx_type}"
+        raise _not_authentic(request, "verifyTxTypePrincipal", f": authentication failed, [{text}]")
+    sender = _sender(request, signed, members, time)
+    try:
+        policies.check_sender(payload.tx_type, sender)
+    except DeniedError as error:
+        raise _not_authentic(request, "verifyTxTypePrincipal", f": {error}") from error
+    if payload.tx_type == TxType.INVOKE_CONTRACT:
+        _authorise(request, signed, sender, members, policies, time)
+    return Admitted(sender, epoch)
+
+
+def _sender(request: TxRequest, signed: bytes, members: Members, time: int) -> Identity:
+    try:
+        return members.authenticate(request.sender, signed, time)
+    except UndecodableMemberError as error:
+        raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"tx verify failed, {error}") from error
+    except UnverifiedError as error:
+        raise _not_authentic(request, "verifyTxTypePrincipal", f": {_UNKNOWN}") from error
+
+
+def _authorise(
+    request: TxRequest, signed: bytes, sender: Identity, members: Members, policies: Policies, time: int
+) -> None:
+    resource = f"{request.payload.contract_name}-{request.payload.method}"
+    try:
+        policies.check_forbidden(resource)
+    except DeniedError as error:
+        raise _not_authentic(request, "verifySenderPrincipal", f": {error}") from error
+    if not policies.needs_signers(resource):
+        return
+    signers = [sender, *_endorsers(request.endorsers, signed, members, time)]
+    target = next((p.value.decode("utf-8", "replace") for p in request.payload.parameters if p.key == "org_id"), None)
+    try:
+        policies.check_signers(resource, signers, target)
+    except DeniedError as error:
+        raise _not_authentic(request, "verifyEndorsementsPrincipal", f" for {resource}: {error}") from error
+
+
+def _endorsers(entries: Sequence[EndorsementEntry], signed: bytes, members: Members, time: int) -> list[Identity]:
+    """Return those endorsers whose signatures hold; one that does not is as if it were absent, as on the real node."""
+    found: dict[str, Identity] = {}
+    for entry in entries:
+        try:
+            identity = members.identify(entry.signer, time)
+            if identity.certificate_hash not in found:
+                found[identity.certificate_hash] = members.authenticate(entry, signed, time)
+        except UnverifiedError:
+            continue
+    return list(found.values())
+
+
+def request_of(transaction: Transaction) -> TxRequest:
+    """Return the request that a transaction of a block was sent as."""
+    request = TxRequest(
+        payload=transaction.payload, sender=transaction.sender, endorsers=transaction.endorsers
+    )
+    if transaction.HasField("payer"):
+        request.payer.CopyFrom(transaction.payer)
+    return request
+
+
+def _not_authentic(request: TxRequest, stage: str, text: str) -> RefusedError:
+    return _verify_failed(request, f"verify tx authentation failed, [{stage}]authentication error{text}")
+
+
+def _verify_failed(request: TxRequest, text: str) -> RefusedError:
+    endorsers = "".join(_shown(entry.signer) for entry in request.endorsers)
+    return RefusedError(
+        TxStatusCode.INTERNAL_ERROR,
+        f"tx verify failed, {text}, txId:{request.payload.tx_id}, sender:{_shown(request.sender.signer)}, "
+        f"endorsers-len:{len(request.endorsers)},\nendorsers:\n{endorsers}",
+    )
+
+
+def _shown(member: Member) -> str:
+    """Return member_info as text; what is no text is shown in hex, so that the answer stays valid UTF-8."""
+    info = member.member_info[:4096]
+    try:
+        return info.decode()
+    except UnicodeDecodeError:
+        return info.hex()

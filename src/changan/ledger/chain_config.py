@@ -1,0 +1,148 @@
+"""What a chain's configuration means: its block version, its digest, its text form in genesis, and a default to start from."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from changan.crypto.digest import Digest, digest_named
+from changan.errors import MalformedError
+from changan.ledger.wire.messages import (
+    AddrType,
+    BlockConfig,
+    ChainConfig,
+    ConsensusConfig,
+    ConsensusTurboConfig,
+    ConsensusType,
+    ContractConfig,
+    CoreConfig,
+    CryptoConfig,
+    GasAccountConfig,
+    MultiSign,
+    OrgConfig,
+    Policy,
+    ResourcePolicy,
+    TrustRootConfig,
+    Vm,
+    VmNative,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from google.protobuf.descriptor import FieldDescriptor
+    from google.protobuf.message import Message
+
+PROTOCOL_VERSION = "2030700"
+AUTH_CERTIFICATE = "permissionedWithCert"
+
+_ESCAPES = {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x22: '\\"', 0x5C: "\\\\"}
+_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+
+
+def chain_digest(config: ChainConfig) -> Digest:
+    """Return the digest that the chain is built with."""
+    return digest_named(config.crypto.hash)
+
+
+def block_version(version: str) -> int:
+    """Return the number that block headers carry for a chain's `version`, e.g. 2030700.
+
+    Source: ChainMaker 2.3.7, utils/v2/block.go.
+    Raises MalformedError when the version is neither a number nor of the form v2.3.0.
+    """
+    if version.isascii() and version.isdigit():
+        return int(version)
+    found = _VERSION.fullmatch(version)
+    if found is None:
+        raise MalformedError(f"chain version {version!r} is neither a number such as 2030700 nor of the form v2.3.7")
+    major, minor, patch = map(int, found.groups())
+    if (major, minor, patch) < (2, 2, 1):
+        return {(2, 2, 0): 2201}.get((major, minor, patch), 20)
+    if (major, minor, patch) < (2, 3, 1):
+        return major * 1000 + minor * 100 + patch * 10 + 1
+    return major * 1_000_000 + minor * 10_000 + patch * 100 + (1 if patch == 0 else 0)
+
+
+def text_form(message: Message) -> str:
+    """Return the one-line text form that the genesis transaction carries its configuration in (as gogo/protobuf prints)."""
+    parts: list[str] = []
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        if field.is_repeated:
+            parts += [f"{field.name}:{_value_text(field, item)} " for item in value]
+        elif field.message_type is not None:
+            if message.HasField(field.name):
+                parts.append(f"{field.name}:{_value_text(field, value)} ")
+        elif value:
+            parts.append(f"{field.name}:{_value_text(field, value)} ")
+    return "".join(parts)
+
+
+def _value_text(field: FieldDescriptor, value: object) -> str:
+    if field.message_type is not None:
+        return f"<{text_form(value)}>"  # type: ignore[arg-type]  # a message field holds a message
+    if field.enum_type is not None:
+        return str(field.enum_type.values_by_number[value].name)  # type: ignore[index]  # an enum field holds its number
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.7g}"
+    if isinstance(value, int):
+        return str(value)
+    data = value if isinstance(value, bytes) else str(value).encode()
+    return '"' + "".join(_ESCAPES.get(b) or (chr(b) if 0x20 <= b < 0x7F else f"\\{b:03o}") for b in data) + '"'
+
+
+def default_config(
+    chain_id: str,
+    trust_roots: Sequence[tuple[str, str]],
+    nodes: Iterable[tuple[str, str]],
+    *,
+    block_tx_capacity: int = 1000,
+    block_interval_ms: int = 10,
+    tx_timeout_s: int = 600,
+) -> ChainConfig:
+    """Return the configuration a new chain starts with: certificates, SHA-256, the policies of ChainMaker's template.
+
+    `trust_roots` are (organisation, root certificate in PEM), `nodes` are (organisation, node id).
+    """
+    return ChainConfig(
+        chain_id=chain_id,
+        version=PROTOCOL_VERSION,
+        auth_type=AUTH_CERTIFICATE,
+        crypto=CryptoConfig(hash="SHA256"),
+        block=BlockConfig(
+            tx_timestamp_verify=True,
+            tx_timeout=tx_timeout_s,
+            block_tx_capacity=block_tx_capacity,
+            block_size=10,
+            block_interval=block_interval_ms,
+            tx_parameter_size=10,
+        ),
+        core=CoreConfig(
+            tx_scheduler_timeout=10,
+            tx_scheduler_validate_timeout=10,
+            consensus_turbo_config=ConsensusTurboConfig(),
+        ),
+        consensus=ConsensusConfig(
+            type=ConsensusType.SOLO,
+            nodes=[OrgConfig(org_id=org, node_id=[node_id]) for org, node_id in nodes],
+        ),
+        trust_roots=[TrustRootConfig(org_id=org, root=[root]) for org, root in trust_roots],
+        resource_policies=[
+            ResourcePolicy(resource_name="CHAIN_CONFIG-NODE_ID_UPDATE", policy=Policy(rule="SELF", role_list=["ADMIN"])),
+            ResourcePolicy(resource_name="CHAIN_CONFIG-TRUST_ROOT_ADD", policy=Policy(rule="MAJORITY", role_list=["ADMIN"])),
+            ResourcePolicy(resource_name="CHAIN_CONFIG-CERTS_FREEZE", policy=Policy(rule="ANY", role_list=["ADMIN"])),
+            ResourcePolicy(resource_name="CONTRACT_MANAGE-INIT_CONTRACT", policy=Policy(rule="ANY")),
+        ],
+        contract=ContractConfig(),
+        account_config=GasAccountConfig(
+            default_gas=100, default_gas_price=0.1, install_base_gas=10000, install_gas_price=0.001
+        ),
+        vm=Vm(
+            support_list=["python"],
+            addr_type=AddrType.ETHEREUM,
+            native=VmNative(multisign=MultiSign(enable_manual_run=True)),
+        ),
+    )

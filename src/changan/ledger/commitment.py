@@ -1,0 +1,148 @@
+"""What a block commits to beside ChainMaker's roots: its delta, its outcomes, and the full state where that is due."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from changan.crypto.digest import tagged
+from changan.crypto.merkle import tree_root
+from changan.crypto.state_tree import StateTree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from changan.crypto.digest import Digest
+    from changan.ledger.state import Write
+    from changan.ledger.wire.messages import Transaction
+
+DELTA_GROUP_ROWS = 16
+"""Rows a leaf of the delta tree: a proof carries up to this many rows, and hashing costs a sixteenth."""
+ROWS_AT_ONCE_MAX = 256
+"""W of the state tree: while no more rows changed since the last root, the root is due in the same block."""
+ROOT_DELAY_BLOCKS = 16
+"""k of the state tree: otherwise the root of a height follows exactly so many blocks later."""
+
+RowKey = tuple[str, str]
+
+
+def state_key(contract: str, key: str, digest: Digest) -> bytes:
+    """Return the place of a row in the state tree."""
+    return tagged(b"changan.key", contract.encode(), key.encode(), digest=digest)
+
+
+def value_hash(value: bytes, digest: Digest) -> bytes:
+    """Return the digest of a row's value as the state tree holds it."""
+    return tagged(b"changan.value", value, digest=digest)
+
+
+def delta_record(write: Write) -> bytes:
+    """Return the canonical bytes of one changed row: length-bound contract, key, and value or its absence."""
+    contract, key = write.contract.encode(), write.key.encode()
+    head = len(contract).to_bytes(2, "big") + contract + len(key).to_bytes(2, "big") + key
+    return head + (b"\x00" if write.value is None else b"\x01" + len(write.value).to_bytes(4, "big") + write.value)
+
+
+def delta_groups(writes: Sequence[Write]) -> list[bytes]:
+    """Return the leaves of the delta tree: records of the block's rows in order of first write, joined in groups."""
+    records = [delta_record(write) for write in writes]
+    return [b"".join(records[at : at + DELTA_GROUP_ROWS]) for at in range(0, len(records), DELTA_GROUP_ROWS)]
+
+
+def delta_root(writes: Sequence[Write], digest: Digest) -> bytes:
+    """Return the root over the rows that a block changed."""
+    return tree_root(delta_groups(writes), digest)
+
+
+def outcome_leaf(transaction: Transaction, digest: Digest) -> bytes:
+    """Return what the outcome tree holds of one transaction: its id, code, gas, result, message and events.
+
+    ChainMaker's tx_root leaves the gas out; this does not.
+    """
+    result = transaction.result
+    called = result.contract_result
+    numbers = b"".join(n.to_bytes(8, "big") for n in (result.code, called.code, called.gas_used))
+    events = [event.SerializeToString() for event in called.contract_event]
+    return tagged(
+        b"changan.outcome",
+        transaction.payload.tx_id.encode(),
+        numbers,
+        called.result,
+        called.message.encode(),
+        tagged(b"changan.events", *events, digest=digest),
+        digest=digest,
+    )
+
+
+def outcome_root(transactions: Iterable[Transaction], digest: Digest) -> bytes:
+    """Return the root over the outcomes of a block's transactions."""
+    return tree_root([outcome_leaf(transaction, digest) for transaction in transactions], digest)
+
+
+class StateRoot(NamedTuple):
+    """A root over the full state as it was at the end of a height."""
+
+    root: bytes
+    height: int
+
+
+class StateCommitment:
+    """The tree over the full state, and the rule by which its root is due: by work done, never by a clock.
+
+    While few rows changed the root is due at once. Otherwise the rows are set aside at a height, and the root of that
+    height is due exactly ROOT_DELAY_BLOCKS later; rows that change meanwhile wait for the next turn.
+    """
+
+    def __init__(self, digest: Digest) -> None:
+        self._digest = digest
+        self.tree = StateTree(digest)
+        self._waiting: dict[RowKey, bytes | None] = {}
+        self._aside: dict[RowKey, bytes | None] = {}
+        self._aside_height: int | None = None
+
+    @property
+    def behind(self) -> bool:
+        """Whether rows have changed that no root covers yet."""
+        return bool(self._waiting or self._aside_height is not None)
+
+    def close_block(self, height: int, writes: Iterable[Write]) -> StateRoot | None:
+        """Take in the rows that block `height` changed; return the root that is due in this block, if one is."""
+        for write in writes:
+            self._waiting[write.contract, write.key] = write.value
+        if self._aside_height is not None:
+            if height < self._aside_height + ROOT_DELAY_BLOCKS:
+                return None
+            self._fold(self._aside)
+            due = StateRoot(self.tree.root, self._aside_height)
+            self._aside, self._aside_height = {}, None
+            if len(self._waiting) > ROWS_AT_ONCE_MAX:
+                self._set_aside(height)
+            return due
+        if len(self._waiting) > ROWS_AT_ONCE_MAX:
+            self._set_aside(height)
+            return None
+        self._fold(self._waiting)
+        self._waiting = {}
+        return StateRoot(self.tree.root, height)
+
+    def _set_aside(self, height: int) -> None:
+        self._aside, self._aside_height, self._waiting = self._waiting, height, {}
+
+    def _fold(self, rows: Mapping[RowKey, bytes | None]) -> None:
+        digest = self._digest
+        self.tree.update(
+            (state_key(contract, key, digest), None if value is None else value_hash(value, digest))
+            for (contract, key), value in rows.items()
+        )
+
+    def pending(self) -> tuple[dict[RowKey, bytes | None], dict[RowKey, bytes | None], int | None]:
+        """Return what a checkpoint must hold beside the rows: rows waiting, rows set aside, and the height of those."""
+        return dict(self._waiting), dict(self._aside), self._aside_height
+
+    def resume(
+        self,
+        waiting: Mapping[RowKey, bytes | None],
+        aside: Mapping[RowKey, bytes | None],
+        aside_height: int | None,
+    ) -> None:
+        """Take in what `pending` gave."""
+        self._waiting, self._aside, self._aside_height = dict(waiting), dict(aside), aside_height

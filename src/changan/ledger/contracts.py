@@ -1,0 +1,118 @@
+"""Contracts of a chain: their records on the ledger, their instances in memory, and calls from one to another."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+from changan.contract.instance import Call, Code, InnerFailure, Outcome
+from changan.crypto.addresses import contract_address
+from changan.ledger.system import SystemContract
+from changan.ledger.wire.messages import Contract, ContractStatus, RuntimeType
+
+if TYPE_CHECKING:
+    from changan.contract.instance import BlockContext, Instance, Value
+    from changan.contract.plain import PlainInstance
+    from changan.ledger.state import Overlay, Rows
+
+OWNER = SystemContract.CONTRACT_MANAGE.value
+CALL_DEPTH_MAX = 5
+
+
+def record_key(name_or_address: str) -> str:
+    """Return the row key of a contract's record."""
+    return f"Contract:{name_or_address}"
+
+
+def code_key(name: str) -> str:
+    """Return the row key of a contract's code."""
+    return f"ContractByteCode:{name}"
+
+
+def find_record(rows: Rows | Overlay, name_or_address: str) -> Contract | None:
+    """Return the record of a contract by its name or its address, or None."""
+    if not name_or_address:
+        return None
+    found = rows.get(OWNER, record_key(name_or_address))
+    return None if found is None else Contract.FromString(found)
+
+
+def record_json(record: Contract) -> dict[str, object]:
+    """Return a contract as the JSON object the official SDK can take: only keys it knows, no zero values."""
+    creator = record.creator
+    shown_creator = {
+        "org_id": creator.org_id,
+        "member_type": creator.member_type,
+        "member_info": base64.b64encode(creator.member_info).decode(),
+        "member_id": creator.member_id,
+        "role": creator.role,
+        "uid": creator.uid,
+    }
+    shown: dict[str, object] = {
+        "name": record.name,
+        "version": record.version,
+        "runtime_type": record.runtime_type,
+        "status": record.status,
+        "creator": {key: value for key, value in shown_creator.items() if value},
+        "address": record.address,
+    }
+    return {key: value for key, value in shown.items() if value}
+
+
+def record_json_bytes(record: Contract) -> bytes:
+    """Return `record_json` as compact JSON."""
+    return json.dumps(record_json(record), separators=(",", ":")).encode()
+
+
+def system_record(name: str, address_type: int) -> Contract:
+    """Return the record that genesis writes of a system contract."""
+    return Contract(
+        name=name, version="v1", runtime_type=RuntimeType.NATIVE, address=contract_address(name, address_type)
+    )
+
+
+class Calls:
+    """The calls between contracts inside one outermost call: who is on the stack, and who was entered."""
+
+    def __init__(self, instances: dict[str, PlainInstance], rows: Rows, block: BlockContext) -> None:
+        self._instances = instances
+        self._rows = rows
+        self._block = block
+        self._stack: list[str] = []
+        self._open: list[Instance] = []
+        self.entered: dict[str, Instance] = {}  # every contract that was entered, in order; their rows belong to the call
+
+    def outermost(self, name: str) -> None:
+        """Name the contract that the outermost calls enter."""
+        self._stack = [name]
+
+    def call(self, caller: bytes, target: bytes, method: str, arguments: tuple[Value, ...], gas_limit: int) -> Outcome:
+        """Enter another contract, if it may be entered. Source: contract-language, decision 5."""
+        record = find_record(self._rows, target.hex())
+        instance = None if record is None else self._instances.get(record.name)
+        if record is None or instance is None or record.status != ContractStatus.NORMAL:
+            return _refused(InnerFailure.UNKNOWN_CONTRACT)
+        if record.name in self._stack:
+            return _refused(InnerFailure.REENTERED)
+        if len(self._stack) >= CALL_DEPTH_MAX:
+            return _refused(InnerFailure.TOO_DEEP)
+        found = instance.program.method(method)
+        if found is None or found.kind not in {"call", "view"} or not instance.program.fits(method, arguments):
+            return _refused(InnerFailure.UNKNOWN_METHOD)
+        self._stack.append(record.name)
+        self._open.append(instance)
+        self.entered.setdefault(record.name, instance)
+        outcome = instance.enter(method, Call(caller, arguments, gas_limit), self._block, self)
+        self._stack.pop()
+        return outcome
+
+    def settle(self, *, keep: bool) -> None:
+        """End what the calls of this outermost call left open in other contracts."""
+        for instance in reversed(self._open):
+            instance.settle(keep=keep)
+        self._open.clear()
+
+
+def _refused(why: InnerFailure) -> Outcome:
+    return Outcome(Code.INNER_CALL, why, 0, 0, None, ())

@@ -1,0 +1,83 @@
+"""What a method of a system contract is given, and the two ways in which it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from changan.errors import ChanganError
+from changan.ledger.wire.messages import ContractEvent
+
+if TYPE_CHECKING:
+    from changan.contract.instance import BlockContext, Event
+    from changan.contract.plain import PlainInstance
+    from changan.contract.program import Program
+    from changan.ledger.members import Identity
+    from changan.ledger.state import Overlay
+    from changan.ledger.wire.messages import Member, Payload
+    from changan.ledger.world import World
+
+
+class NativeError(ChanganError):
+    """A method of a system contract that failed; nothing of it is kept."""
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(slots=True)
+class NativeCall:
+    """One call of a system contract's method."""
+
+    world: World
+    overlay: Overlay
+    payload: Payload
+    parameters: Mapping[str, bytes]
+    sender: Identity
+    member: Member
+    block: BlockContext
+    events: list[ContractEvent] = field(default_factory=list)
+    installs: dict[str, PlainInstance] = field(default_factory=dict)  # instances that are new once the call ended well
+    message: str = "OK"
+    gas: int = 0
+
+    def text(self, name: str) -> str:
+        """Return a parameter as text, empty where it is missing. Raises NativeError when it is no UTF-8."""
+        try:
+            return self.parameters.get(name, b"").decode()
+        except UnicodeDecodeError as error:
+            raise NativeError(f"params is error, param[{name}] is not UTF-8") from error
+
+    def emit(self, program: Program, events: Iterable[Event], name: str, version: str) -> None:
+        """Add the events of a Python contract."""
+        self.events += contract_events(program, events, self.payload.tx_id, name, version)
+
+    def require(self, contract_doing: str, names: Iterable[str]) -> None:
+        """Raise NativeError when one of the parameters is missing."""
+        wanted = list(names)
+        if any(not self.parameters.get(name) for name in wanted):
+            raise NativeError(f"params is error, {contract_doing} require param [{', '.join(wanted)}] not found")
+
+
+Method = Callable[[NativeCall], bytes]
+
+
+def contract_events(program: Program, events: Iterable[Event], tx_id: str, name: str, version: str) -> list[ContractEvent]:
+    """Return a Python contract's events as they travel: the topic is the class name, the data its fields as text."""
+    return [
+        ContractEvent(
+            topic=event.name,
+            tx_id=tx_id,
+            contract_name=name,
+            contract_version=version,
+            event_data=program.event_data(event),
+        )
+        for event in events
+    ]
+
+
+def names_in(text: str) -> list[str]:
+    """Split a comma-joined parameter."""
+    return [name for name in (part.strip() for part in text.split(",")) if name]

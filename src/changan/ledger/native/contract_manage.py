@@ -1,0 +1,235 @@
+"""CONTRACT_MANAGE: contracts are installed, upgraded, frozen, revoked and listed. What is installed is Python, by its bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from changan.contract.check import CheckError
+from changan.contract.codec import BadArgumentError
+from changan.contract.instance import Call, Code
+from changan.contract.package import recognise
+from changan.contract.plain import PlainInstance
+from changan.contract.program import compile_source
+from changan.contract.upgrade import UpgradeError, plan_upgrade
+from changan.crypto.addresses import contract_address
+from changan.ledger.contracts import OWNER, Calls, code_key, find_record, record_json, record_json_bytes, record_key
+from changan.ledger.native.call import NativeCall, NativeError
+from changan.ledger.outcomes import failure_text
+from changan.ledger.remembered import ROW_CONTRACT
+from changan.ledger.system import SystemContract
+from changan.ledger.wire.messages import Contract, ContractStatus, RuntimeType
+
+if TYPE_CHECKING:
+    from changan.contract.instance import Outcome
+    from changan.contract.program import Program
+
+_FORM = re.compile(r"[a-zA-Z0-9_]{1,128}")
+_VERSION_FORM = re.compile(r"[a-zA-Z0-9._-]{1,64}")
+_ADDRESS_FORM = re.compile(r"[0-9a-f]{40}")
+_OURS = ("CONTRACT_NAME", "CONTRACT_VERSION", "CONTRACT_RUNTIME_TYPE", "CONTRACT_BYTECODE")
+_RUNTIMES = {
+    "WASMER": RuntimeType.WASMER,
+    "WXVM": RuntimeType.WXVM,
+    "GASM": RuntimeType.GASM,
+    "EVM": RuntimeType.EVM,
+    "DOCKER_GO": RuntimeType.DOCKER_GO,
+    "DOCKER_JAVA": RuntimeType.DOCKER_JAVA,
+    "GO": RuntimeType.DOCKER_GO,  # the official Python SDK knows Go contracts only by this number
+}
+GAS_MAX = 1_000_000
+
+
+def _installation(call: NativeCall) -> tuple[str, str, int, str, dict[str, bytes]]:
+    """Return name, version, runtime type, source and the author's own parameters of an installation or upgrade."""
+    if any(not call.parameters.get(name) for name in _OURS):
+        raise NativeError("params contractName/version/byteCode/runtimeType cannot be empty")
+    name, version = call.text("CONTRACT_NAME"), call.text("CONTRACT_VERSION")
+    if _FORM.fullmatch(name) is None or _ADDRESS_FORM.fullmatch(name) or name == ROW_CONTRACT:
+        raise NativeError("invalid contract name")
+    if _VERSION_FORM.fullmatch(version) is None:
+        raise NativeError("invalid contract version")
+    runtime = _RUNTIMES.get(call.text("CONTRACT_RUNTIME_TYPE"))
+    if runtime is None:
+        raise NativeError(f"runtime type {call.text('CONTRACT_RUNTIME_TYPE')!r} is none of {', '.join(_RUNTIMES)}")
+    source = recognise(call.parameters["CONTRACT_BYTECODE"])
+    if source is None:
+        raise NativeError(
+            "contract initial fail, the bytes are not a Python contract: this node runs contracts written in Python "
+            "(see `changan contract check FILE`)"
+        )
+    arguments = {key: value for key, value in call.parameters.items() if key not in _OURS}
+    return name, version, runtime, source, arguments
+
+
+def _compile(source: str) -> Program:
+    try:
+        return compile_source(source)
+    except CheckError as error:
+        raise NativeError(f"contract initial fail, {error}"[:4000]) from error
+
+
+def _install(call: NativeCall) -> bytes:
+    name, version, runtime, source, arguments = _installation(call)
+    if find_record(call.overlay, name) is not None:
+        raise NativeError("contract exist")
+    program = _compile(source)
+    address = contract_address(name, call.world.config.vm.addr_type)
+    record = Contract(
+        name=name,
+        version=version,
+        runtime_type=runtime,
+        creator=call.sender.full_member(call.member),
+        address=address,
+    )
+    instance = PlainInstance(program, bytes.fromhex(address.removeprefix("ZX")))
+    _run_once(call, instance, program.init_method, arguments, name)
+    _write_record(call, record)
+    call.overlay.put(OWNER, code_key(name), call.parameters["CONTRACT_BYTECODE"])
+    _write_rows(call, name, instance)
+    call.installs[name] = instance
+    call.message = ""
+    return record.SerializeToString()
+
+
+def _upgrade(call: NativeCall) -> bytes:
+    name, version, runtime, source, arguments = _installation(call)
+    record = find_record(call.overlay, name)
+    old = call.world.instances.get(name)
+    if record is None or old is None:
+        raise NativeError("contract not exist")
+    if record.status == ContractStatus.REVOKED:
+        raise NativeError(f"contract status invalid, contract[{name}] expect status:NORMAL,actual status:REVOKED")
+    if record.version == version:
+        raise NativeError("contract version exist")
+    program = _compile(source)
+    try:
+        migration = plan_upgrade(old.program, program)
+    except UpgradeError as error:
+        raise NativeError(f"contract upgrade fail, {error}"[:4000]) from error
+    before = {row.key: row.value for row in old.rows()}
+    instance = PlainInstance(program, bytes.fromhex(record.address.removeprefix("ZX")))
+    instance.restore(migration.apply(old.rows()))
+    _run_once(call, instance, program.migrate_method, arguments, name)
+    instance.collect()
+    record.version, record.runtime_type = version, runtime
+    _write_record(call, record)
+    call.overlay.put(OWNER, code_key(name), call.parameters["CONTRACT_BYTECODE"])
+    after = {row.key: row.value for row in instance.rows()}
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            call.overlay.put(name, key, after.get(key))
+    call.installs[name] = instance
+    call.message = ""
+    return record.SerializeToString()
+
+
+def _run_once(
+    call: NativeCall, instance: PlainInstance, method: str | None, arguments: dict[str, bytes], name: str
+) -> None:
+    """Run the contract's @init or @migrate method, if it has one."""
+    if method is None:
+        if arguments:
+            raise NativeError(f"contract initial fail, the contract takes no parameters, got {sorted(arguments)}")
+        return
+    try:
+        values = instance.program.decode_arguments(method, arguments)
+    except BadArgumentError as error:
+        raise NativeError(f"contract initial fail, {error}") from error
+    host = Calls(call.world.instances, call.world.rows, call.block)
+    host.outermost(name)
+    outcome: Outcome = instance.run(method, [Call(call.sender.address, values, GAS_MAX)], call.block, host)[0]
+    call.gas += outcome.gas
+    if outcome.code != Code.OK:
+        raise NativeError(f"contract initial fail, {failure_text(instance.program, outcome)}")
+    call.emit(instance.program, outcome.events, name, call.text("CONTRACT_VERSION"))
+
+
+def _write_rows(call: NativeCall, name: str, instance: PlainInstance) -> None:
+    for row in instance.collect():
+        call.overlay.put(name, row.key, row.value)
+
+
+def _write_record(call: NativeCall, record: Contract) -> None:
+    for key in (record.name, record.address):
+        call.overlay.put(OWNER, record_key(key), record.SerializeToString())
+
+
+def _known(call: NativeCall) -> Contract:
+    record = find_record(call.overlay, call.text("CONTRACT_NAME"))
+    if record is None or record.runtime_type == RuntimeType.NATIVE:
+        raise NativeError("contract not exist")
+    return record
+
+
+def _status(call: NativeCall, expected: int, new: int) -> bytes:
+    record = _known(call)
+    names = {ContractStatus.NORMAL: "NORMAL", ContractStatus.FROZEN: "FROZEN", ContractStatus.REVOKED: "REVOKED"}
+    if record.status != expected:
+        raise NativeError(
+            f"contract status invalid, contract[{record.name}] expect status:{names[expected]},"
+            f"actual status:{names[record.status]}"
+        )
+    record.status = new
+    _write_record(call, record)
+    return record_json_bytes(record)
+
+
+def _freeze(call: NativeCall) -> bytes:
+    return _status(call, ContractStatus.NORMAL, ContractStatus.FROZEN)
+
+
+def _unfreeze(call: NativeCall) -> bytes:
+    return _status(call, ContractStatus.FROZEN, ContractStatus.NORMAL)
+
+
+def _revoke(call: NativeCall) -> bytes:
+    record = _known(call)
+    if record.status == ContractStatus.REVOKED:
+        raise NativeError("contract status invalid")
+    record.status = ContractStatus.REVOKED
+    _write_record(call, record)
+    return record_json_bytes(record)
+
+
+def _info(call: NativeCall) -> bytes:
+    if not call.parameters.get("CONTRACT_NAME"):
+        raise NativeError("params is error, param[contract_name] of get contract not found")
+    record = find_record(call.overlay, call.text("CONTRACT_NAME"))
+    if record is None:
+        raise NativeError("contract not exist")
+    return record_json_bytes(record)
+
+
+def _code(call: NativeCall) -> bytes:
+    return call.overlay.get(OWNER, code_key(_known(call).name)) or b""
+
+
+def _list(call: NativeCall) -> bytes:
+    records = [
+        Contract.FromString(value)
+        for key, value in call.overlay.under(OWNER, record_key(""))
+        if _ADDRESS_FORM.fullmatch(key.removeprefix(record_key("")).removeprefix("ZX")) is None
+    ]
+    order = {name.value: at for at, name in enumerate(SystemContract)}
+    records.sort(key=lambda record: (order.get(record.name, len(order)), record.name))
+    return json.dumps([record_json(record) for record in records], separators=(",", ":")).encode()
+
+
+def _disabled(call: NativeCall) -> bytes:
+    return json.dumps(list(call.world.config.disabled_native_contract) or None).encode()
+
+
+METHODS = {
+    "INIT_CONTRACT": _install,
+    "UPGRADE_CONTRACT": _upgrade,
+    "FREEZE_CONTRACT": _freeze,
+    "UNFREEZE_CONTRACT": _unfreeze,
+    "REVOKE_CONTRACT": _revoke,
+    "GET_CONTRACT_INFO": _info,
+    "GET_CONTRACT_BYTECODE": _code,
+    "GET_CONTRACT_LIST": _list,
+    "GET_DISABLED_CONTRACT_LIST": _disabled,
+}
+READS = frozenset({"GET_CONTRACT_INFO", "GET_CONTRACT_BYTECODE", "GET_CONTRACT_LIST", "GET_DISABLED_CONTRACT_LIST"})

@@ -1,0 +1,118 @@
+"""A world as named sections of bytes, and back: what a checkpoint file holds, so that only later blocks need replay."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from changan.contract.instance import Row
+from changan.contract.package import recognise
+from changan.contract.plain import PlainInstance
+from changan.contract.program import compile_source
+from changan.errors import MalformedError
+from changan.ledger.commitment import delta_record
+from changan.ledger.contracts import OWNER, code_key, find_record
+from changan.ledger.native.chain_config import NAME as CHAIN_CONFIG
+from changan.ledger.state import Write
+from changan.ledger.wire.messages import ChainConfig, Contract, RuntimeType
+from changan.ledger.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+Section = tuple[str, "Iterable[bytes]"]
+
+
+def dump(world: World) -> list[Section]:
+    """Return the sections of a checkpoint. They stay as they are while later blocks run, so a thread may write them."""
+    waiting, aside, aside_height = world.commitment.pending()
+    head = {
+        "height": world.height,
+        "block_hash": world.block_hash.hex(),
+        "block_time_us": world.block_time_us,
+        "config_height": world.config_height,
+        "epoch": world.epoch,
+        "aside_height": aside_height,
+    }
+    sections: list[Section] = [
+        ("head", [json.dumps(head).encode()]),
+        ("rows", (delta_record(write) for write in world.rows.items())),
+        ("waiting", [delta_record(Write(*key, value)) for key, value in waiting.items()]),
+        ("aside", [delta_record(Write(*key, value)) for key, value in aside.items()]),
+        ("remembered", list(world.remembered.dump())),
+        ("tree", world.commitment.tree.leaves()),
+    ]
+    for name, instance in world.instances.items():
+        sections.append((f"contract.{name}", _instance_records(name, instance.rows())))
+    return sections
+
+
+def _instance_records(name: str, rows: Iterator[Row]) -> Iterator[bytes]:
+    return (delta_record(Write(name, row.key, row.value)) for row in rows)
+
+
+def load(read: Callable[[str], Iterable[bytes]]) -> World:
+    """Return the world that `dump` gave; `read` yields the items of a section. Raises MalformedError."""
+    head = json.loads(next(iter(read("head"))))
+    writes = [_record(item) for item in read("rows")]
+    config = next((w.value for w in writes if (w.contract, w.key) == (CHAIN_CONFIG, CHAIN_CONFIG)), None)
+    if config is None:
+        raise MalformedError("the checkpoint holds no chain configuration")
+    world = World(ChainConfig.FromString(config))
+    for write in writes:
+        world.rows.put(write)
+    world.begin_epoch()
+    _load_contracts(world, read)
+    world.remembered.load(read("remembered"))
+    world.commitment.tree.load(read("tree"))
+    world.commitment.resume(
+        {(w.contract, w.key): w.value for w in map(_record, read("waiting"))},
+        {(w.contract, w.key): w.value for w in map(_record, read("aside"))},
+        head["aside_height"],
+    )
+    world.height, world.block_hash = head["height"], bytes.fromhex(head["block_hash"])
+    world.block_time_us, world.config_height, world.epoch = (
+        head["block_time_us"],
+        head["config_height"],
+        head["epoch"],
+    )
+    return world
+
+
+def _load_contracts(world: World, read: Callable[[str], Iterable[bytes]]) -> None:
+    prefix = code_key("")
+    for key, code in list(world.rows.under(OWNER, prefix)):
+        record = find_record(world.rows, key.removeprefix(prefix))
+        assert record is not None
+        instance = open_instance(record, code)
+        instance.restore(Row(write.key, write.value) for write in map(_record, read(f"contract.{record.name}")))
+        world.instances[record.name] = instance
+
+
+def open_instance(record: Contract, code: bytes) -> PlainInstance:
+    """Return an empty instance of an installed contract."""
+    assert record.runtime_type != RuntimeType.NATIVE
+    source = recognise(code)
+    if source is None:
+        raise MalformedError(f"the code of contract {record.name} is not a Python contract")
+    return PlainInstance(compile_source(source), bytes.fromhex(record.address.removeprefix("ZX")))
+
+
+def _record(item: bytes) -> Write:
+    try:
+        contract, at = _text(item, 0)
+        key, at = _text(item, at)
+        if item[at] == 0:
+            return Write(contract, key, None)
+        length = int.from_bytes(item[at + 1 : at + 5], "big")
+        value = item[at + 5 : at + 5 + length]
+    except (IndexError, UnicodeDecodeError) as error:
+        raise MalformedError("a record of the checkpoint does not decode") from error
+    if len(value) != length:
+        raise MalformedError("a record of the checkpoint is cut short")
+    return Write(contract, key, value)
+
+
+def _text(item: bytes, at: int) -> tuple[str, int]:
+    length = int.from_bytes(item[at : at + 2], "big")
+    return item[at + 2 : at + 2 + length].decode(), at + 2 + length

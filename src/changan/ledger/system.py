@@ -1,0 +1,40 @@
+"""The system contracts: their names and numbers, in the order in which genesis writes them."""
+
+from __future__ import annotations
+
+from enum import StrEnum, unique
+
+
+@unique
+class SystemContract(StrEnum):
+    """Names of contracts that live in the node itself. The order is that of ChainMaker's numbers, and of genesis."""
+
+    CHAIN_CONFIG = "CHAIN_CONFIG"
+    CHAIN_QUERY = "CHAIN_QUERY"
+    CERT_MANAGE = "CERT_MANAGE"
+    GOVERNANCE = "GOVERNANCE"
+    MULTI_SIGN = "MULTI_SIGN"
+    CONTRACT_MANAGE = "CONTRACT_MANAGE"
+    PRIVATE_COMPUTE = "PRIVATE_COMPUTE"
+    DPOS_ERC20 = "DPOS_ERC20"
+    DPOS_STAKE = "DPOS_STAKE"
+    SUBSCRIBE_MANAGE = "SUBSCRIBE_MANAGE"
+    ARCHIVE_MANAGE = "ARCHIVE_MANAGE"
+    CROSS_TRANSACTION = "CROSS_TRANSACTION"
+    PUBKEY_MANAGE = "PUBKEY_MANAGE"
+    ACCOUNT_MANAGER = "ACCOUNT_MANAGER"
+    RELAY_CROSS = "RELAY_CROSS"
+    TRANSACTION_MANAGER = "TRANSACTION_MANAGER"
+    T = "T"
+
+
+ALONE = frozenset(
+    {
+        SystemContract.CHAIN_CONFIG,
+        SystemContract.CERT_MANAGE,
+        SystemContract.PUBKEY_MANAGE,
+        SystemContract.CONTRACT_MANAGE,
+        SystemContract.MULTI_SIGN,
+    }
+)
+"""A transaction to one of these is alone in its block, because what holds for a block is settled by the block before."""

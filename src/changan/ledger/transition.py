@@ -1,0 +1,221 @@
+"""One decided block in, one executed block out: the heart of the ledger, a function of the state and the block alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from changan.contract.instance import BlockContext
+from changan.crypto.merkle import chainmaker_root
+from changan.errors import ChanganError
+from changan.ledger.admission import RefusedError, authenticate, check_form, request_of
+from changan.ledger.commitment import delta_root, outcome_root
+from changan.ledger.execution import Executed, Execution
+from changan.ledger.genesis import GENESIS_TIME, genesis_transaction
+from changan.ledger.hashing import block_hash, dag_hash, ordered_dag, rw_set_hash, transaction_hash
+from changan.ledger.remembered import ROW_CONTRACT
+from changan.ledger.state import Write
+from changan.ledger.system import ALONE
+from changan.ledger.wire.messages import (
+    Block,
+    BlockHeader,
+    BlockType,
+    ConsensusArgs,
+    Result,
+    Transaction,
+    TxRWSet,
+    TxWrite,
+)
+from changan.ledger.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from changan.ledger.admission import Admitted
+    from changan.ledger.commitment import StateRoot
+    from changan.ledger.wire.messages import ChainConfig, Member, TxRequest
+
+CONSENSUS_ARGS_VERSION = 1
+_MICROSECONDS = 1_000_000
+
+
+class InvalidBlockError(ChanganError):
+    """A decided block that no honest proposer could have made."""
+
+
+class Decided(NamedTuple):
+    """A block as ordering gives it: its place, its time, who proposed it, and what is in it."""
+
+    height: int
+    time_us: int
+    proposer: Member | None
+    requests: Sequence[TxRequest]
+    verdicts: Sequence[Admitted | None]
+    """What this node already found of each request. One of an older identity epoch, or None, is judged again."""
+
+
+class AppliedBlock(NamedTuple):
+    """An executed block, with what came of it."""
+
+    block: Block
+    rw_sets: list[TxRWSet]
+    writes: list[Write]
+    state_root: StateRoot | None
+
+
+def apply_genesis(config: ChainConfig) -> tuple[World, AppliedBlock]:
+    """Return the state of a new chain, and its block 0."""
+    world = World(config)
+    transaction, rw_set, writes = genesis_transaction(config)
+    for write in writes:
+        world.commit(write)
+    world.begin_epoch()
+    applied = _seal(
+        world,
+        Decided(0, GENESIS_TIME * _MICROSECONDS, None, (), ()),
+        [transaction],
+        [rw_set],
+        writes,
+        BlockType.CONFIG_BLOCK,
+    )
+    return world, applied
+
+
+def apply_block(world: World, decided: Decided) -> AppliedBlock:
+    """Execute a decided block on `world`. Raises InvalidBlockError, before anything changed, when it cannot be one."""
+    verdicts = _judge(world, decided)
+    # Past this line every transaction has an outcome; nothing can refuse the block any more.
+    context = BlockContext(decided.height, decided.time_us // _MICROSECONDS)
+    execution = Execution(world, context)
+    transactions: list[Transaction] = []
+    rw_sets: list[TxRWSet] = []
+    writes: list[Write] = []
+    for request, verdict in zip(decided.requests, verdicts, strict=True):
+        executed = execution.invoke(request.payload, verdict.sender, request.sender.signer)
+        rw_set = _rw_set(request.payload.tx_id, executed.writes)
+        transactions.append(_transaction(request, executed, rw_set, world))
+        rw_sets.append(rw_set)
+        writes += executed.writes
+    writes += _remember(world, decided, context.time)
+    kind = _block_type(decided.requests)
+    if kind != BlockType.NORMAL_BLOCK or any(request.payload.contract_name in ALONE for request in decided.requests):
+        world.begin_epoch()
+    return _seal(world, decided, transactions, rw_sets, writes, kind)
+
+
+def must_be_alone(request: TxRequest) -> bool:
+    """Whether this request must be the only one in its block."""
+    return request.payload.contract_name in ALONE
+
+
+def _judge(world: World, decided: Decided) -> list[Admitted]:
+    if decided.height != world.height + 1:
+        raise InvalidBlockError(f"block {decided.height} does not follow block {world.height}")
+    if decided.time_us <= world.block_time_us:
+        raise InvalidBlockError(f"block {decided.height} is not later than the block before it")
+    if not decided.requests:
+        raise InvalidBlockError(f"block {decided.height} is empty")
+    if len(decided.requests) > 1 and any(must_be_alone(request) for request in decided.requests):
+        raise InvalidBlockError(f"block {decided.height} holds more beside a transaction that must be alone")
+    time = decided.time_us // _MICROSECONDS
+    seen: set[str] = set()
+    verdicts: list[Admitted] = []
+    for request, verdict in zip(decided.requests, decided.verdicts, strict=True):
+        payload = request.payload
+        if payload.tx_id in seen or world.remembered.holds(payload.tx_id):
+            raise InvalidBlockError(f"block {decided.height} repeats transaction {payload.tx_id}")
+        if not world.remembered.in_time(payload.timestamp, time, world.tx_timeout):
+            raise InvalidBlockError(f"block {decided.height} holds transaction {payload.tx_id} out of its time")
+        seen.add(payload.tx_id)
+        verdicts.append(_verdict(world, request, verdict, time))
+    return verdicts
+
+
+def _verdict(world: World, request: TxRequest, verdict: Admitted | None, time: int) -> Admitted:
+    if verdict is not None and verdict.epoch == world.epoch and verdict.sender.not_after >= time:
+        return verdict
+    try:
+        check_form(request)
+        return authenticate(request, world.members, world.policies, time, world.epoch)
+    except RefusedError as error:
+        raise InvalidBlockError(f"transaction {request.payload.tx_id}: {error}") from error
+
+
+def _remember(world: World, decided: Decided, time: int) -> list[Write]:
+    """Remember the block's ids, forget those that can no longer come, and return the rows that this changed."""
+    changed: dict[str, bytes | None] = {}
+    for request in decided.requests:
+        key, value = world.remembered.add(request.payload.tx_id, request.payload.timestamp)
+        changed[key] = value
+    changed.update(world.remembered.forget(time, world.tx_timeout))
+    return [Write(ROW_CONTRACT, key, value) for key, value in changed.items()]
+
+
+def _transaction(request: TxRequest, executed: Executed, rw_set: TxRWSet, world: World) -> Transaction:
+    transaction = Transaction(
+        payload=request.payload,
+        sender=request.sender,
+        endorsers=request.endorsers,
+        result=Result(
+            code=executed.code, contract_result=executed.result, rw_set_hash=rw_set_hash(rw_set, world.digest)
+        ),
+    )
+    if request.HasField("payer"):
+        transaction.payer.CopyFrom(request.payer)
+    return transaction
+
+
+def _rw_set(tx_id: str, writes: Sequence[Write]) -> TxRWSet:
+    last = {(write.contract, write.key): write for write in writes}
+    ordered = sorted(last.values(), key=lambda write: f"{write.contract}#{write.key}")
+    return TxRWSet(
+        tx_id=tx_id,
+        tx_writes=[TxWrite(key=w.key.encode(), value=w.value or b"", contract_name=w.contract) for w in ordered],
+    )
+
+
+def _block_type(requests: Sequence[TxRequest]) -> int:
+    if any(request.payload.contract_name == "CHAIN_CONFIG" for request in requests):
+        return BlockType.CONFIG_BLOCK
+    return BlockType.NORMAL_BLOCK
+
+
+def _seal(
+    world: World,
+    decided: Decided,
+    transactions: list[Transaction],
+    rw_sets: list[TxRWSet],
+    writes: list[Write],
+    kind: int,
+) -> AppliedBlock:
+    digest = world.digest
+    due = world.commitment.close_block(decided.height, writes)
+    arguments = ConsensusArgs(
+        version=CONSENSUS_ARGS_VERSION,
+        block_time_us=decided.time_us,
+        outcome_root=outcome_root(transactions, digest),
+        delta_root=delta_root(writes, digest),
+    )
+    if due is not None:
+        arguments.state_root, arguments.state_height = due.root, due.height
+    dag = ordered_dag(len(transactions))
+    header = BlockHeader(
+        block_version=world.block_version,
+        block_type=kind,
+        chain_id=world.config.chain_id,
+        block_height=decided.height,
+        pre_block_hash=world.block_hash,
+        pre_conf_height=world.config_height,
+        tx_count=len(transactions),
+        tx_root=chainmaker_root([transaction_hash(tx, digest) for tx in transactions], digest),
+        dag_hash=dag_hash(dag, digest),
+        rw_set_root=chainmaker_root([tx.result.rw_set_hash for tx in transactions], digest),
+        block_timestamp=decided.time_us // _MICROSECONDS,
+        consensus_args=arguments.SerializeToString(),
+    )
+    if decided.proposer is not None:
+        header.proposer.CopyFrom(decided.proposer)
+    header.block_hash = block_hash(header, digest)
+    world.height, world.block_hash, world.block_time_us = decided.height, header.block_hash, decided.time_us
+    if kind == BlockType.CONFIG_BLOCK:
+        world.config_height = decided.height
+    return AppliedBlock(Block(header=header, dag=dag, txs=transactions), rw_sets, writes, due)

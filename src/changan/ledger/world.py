@@ -1,0 +1,63 @@
+"""Everything that decides the future of a chain, in one place: rows, contracts, members, remembered ids, the head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from changan.ledger.chain_config import block_version, chain_digest
+from changan.ledger.commitment import StateCommitment
+from changan.ledger.members import Members
+from changan.ledger.native.cert_manage import read_records
+from changan.ledger.native.chain_config import read_config
+from changan.ledger.policy import Policies
+from changan.ledger.remembered import ROW_CONTRACT, RememberedIds
+from changan.ledger.state import Rows, Write
+
+if TYPE_CHECKING:
+    from changan.contract.plain import PlainInstance
+    from changan.ledger.wire.messages import ChainConfig
+
+
+class World:
+    """The state of one chain at the end of its last block."""
+
+    def __init__(self, config: ChainConfig) -> None:
+        self.rows = Rows()
+        self.instances: dict[str, PlainInstance] = {}
+        self.remembered = RememberedIds()
+        self.digest = chain_digest(config)
+        self.commitment = StateCommitment(self.digest)
+        self.height = -1
+        self.block_hash = b""
+        self.block_time_us = 0
+        self.config_height = 0
+        self.epoch = 0
+        self._adopt(config)
+
+    def _adopt(self, config: ChainConfig) -> None:
+        self.config = config
+        self.block_version = block_version(config.version)
+        self.members = Members(config, read_records(self.rows), self.digest)
+        self.policies = Policies(config, self.members.organisations)
+
+    def begin_epoch(self) -> None:
+        """Read configuration, members and policies again: a block changed them. Cached verdicts end here."""
+        self.epoch += 1
+        self._adopt(read_config(self.rows))
+
+    @property
+    def tx_timeout(self) -> int | None:
+        """How far a transaction's time may lie from the block's, in seconds; None where times are not checked."""
+        return self.config.block.tx_timeout if self.config.block.tx_timestamp_verify else None
+
+    def commit(self, write: Write) -> None:
+        """Make one write of a system contract part of the state. Rows of Python contracts live in their instances."""
+        if write.contract not in self.instances:
+            self.rows.put(write)
+
+    def row(self, contract: str, key: str) -> bytes | None:
+        """Return the value of any row of the state, or None."""
+        if contract == ROW_CONTRACT:
+            return self.remembered.row(key)
+        instance = self.instances.get(contract)
+        return self.rows.get(contract, key) if instance is None else instance.get(key)

@@ -1,0 +1,1 @@
+"""The running machine: the only place with sockets, clocks and disks."""

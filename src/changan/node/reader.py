@@ -1,0 +1,83 @@
+"""What rests on disk, as people ask for it: blocks by height, hash or transaction, and a transaction by its id."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+from changan.ledger.wire.messages import BlockWithRWSet
+
+if TYPE_CHECKING:
+    from changan.ledger.wire.messages import Transaction, TxRWSet
+    from changan.node.store.blocklog import BlockLog
+    from changan.node.store.index import Index
+
+_CACHED_BLOCKS_MAX = 32
+
+
+class Located(NamedTuple):
+    """A transaction with its place."""
+
+    transaction: Transaction
+    rw_set: TxRWSet
+    block: BlockWithRWSet
+    position: int
+
+
+class Reader:
+    """Reads the block log through the indexes. Threads may share it."""
+
+    def __init__(self, log: BlockLog, index: Index) -> None:
+        self._log = log
+        self._index = index
+        self._cache: OrderedDict[int, BlockWithRWSet] = OrderedDict()
+        self._lock = Lock()
+
+    @property
+    def height(self) -> int:
+        """The height of the last block that rests."""
+        return self._log.durable_height
+
+    def block(self, height: int) -> BlockWithRWSet | None:
+        """Return the block at `height`, or None where there is none."""
+        if not 0 <= height <= self.height:
+            return None
+        with self._lock:
+            found = self._cache.get(height)
+            if found is not None:
+                self._cache.move_to_end(height)
+                return found
+        found = BlockWithRWSet.FromString(self._log.read(height))
+        self.keep(height, found)
+        return found
+
+    def keep(self, height: int, block: BlockWithRWSet) -> None:
+        """Keep a block at hand, because it will be asked for soon."""
+        with self._lock:
+            self._cache[height] = block
+            while len(self._cache) > _CACHED_BLOCKS_MAX:
+                self._cache.popitem(last=False)
+
+    def height_of_hash(self, block_hash: bytes) -> int | None:
+        """Return the height of the block with this hash, or None."""
+        return self._index.height_of_block(block_hash)
+
+    def height_of_transaction(self, tx_id: str) -> int | None:
+        """Return the height of the block that holds this transaction, or None."""
+        found = self._index.find_tx(tx_id)
+        return None if found is None else found[0]
+
+    def transaction(self, tx_id: str) -> Located | None:
+        """Return the transaction with this id, or None."""
+        found = self._index.find_tx(tx_id)
+        if found is None:
+            return None
+        height, position = found
+        block = self.block(height)
+        if block is None:
+            return None
+        transaction = block.block.txs[position]
+        if transaction.payload.tx_id != tx_id:  # the index keeps digests of ids
+            return None
+        return Located(transaction, block.txRWSets[position], block, position)

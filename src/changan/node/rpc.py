@@ -1,0 +1,314 @@
+"""The gRPC door: ChainMaker's service api.RpcNode, method by method, on the official SDKs' own path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+
+from changan.ledger.admission import RefusedError
+from changan.ledger.system import SystemContract
+from changan.ledger.wire.messages import (
+    BytesValue,
+    ChainMakerVersionRequest,
+    ChainMakerVersionResponse,
+    CheckNewBlockChainConfigRequest,
+    CheckNewBlockChainConfigResponse,
+    DebugConfigRequest,
+    DebugConfigResponse,
+    GetConsensusStatusRequest,
+    GetPoolStatusRequest,
+    GetTxIdsByTypeAndStageRequest,
+    GetTxIdsByTypeAndStageResponse,
+    GetTxsInPoolByTxIdsRequest,
+    GetTxsInPoolByTxIdsResponse,
+    GetTxStatusRequest,
+    GetTxStatusResponse,
+    LogLevelsRequest,
+    LogLevelsResponse,
+    PackedRequests,
+    PackedResponses,
+    PoolTxType,
+    RawTxRequest,
+    SubscribeResult,
+    Transaction,
+    TxPoolStatus,
+    TxRequest,
+    TxResponse,
+    TxStage,
+    TxStatus,
+    TxStatusCode,
+    TxType,
+    UInt64Value,
+    Validators,
+)
+from changan.node.chain import StoppedError
+from changan.node.metrics import METRICS
+from changan.node.subscribe import Subscriptions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from google.protobuf.message import Message
+
+    from changan.node.chain import Chain
+
+_log = structlog.get_logger()
+CHAINMAKER_VERSION = "v2.3.7"
+MESSAGE_BYTES_MAX = 100 * 1024 * 1024
+REQUEST_BYTES_MAX = 12 * 1024 * 1024
+"""One transaction: ChainMaker's 10 MiB a parameter and its envelope."""
+PACKED_MAX = 10_000
+_SDK_CANNOT_BEAR = frozenset({TxStatusCode.ARCHIVED_TX, TxStatusCode.ARCHIVED_BLOCK})
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class RpcNode:
+    """The methods of api.RpcNode over the chains of this node."""
+
+    def __init__(self, chains: Mapping[str, Chain]) -> None:
+        self._chains = chains
+        self._subscriptions = Subscriptions(chains)
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Return the handlers to add to a server."""
+        unary: dict[str, tuple[type[Message], Callable[[Any, Context], Awaitable[Message]]]] = {
+            "GetChainMakerVersion": (ChainMakerVersionRequest, self._version),
+            "RefreshLogLevelsConfig": (LogLevelsRequest, self._log_levels),
+            "UpdateDebugConfig": (DebugConfigRequest, self._debug_config),
+            "CheckNewBlockChainConfig": (CheckNewBlockChainConfigRequest, self._check_config),
+            "GetPoolStatus": (GetPoolStatusRequest, self._pool_status),
+            "GetTxIdsByTypeAndStage": (GetTxIdsByTypeAndStageRequest, self._pool_ids),
+            "GetTxsInPoolByTxIds": (GetTxsInPoolByTxIdsRequest, self._pool_transactions),
+            "GetTxStatus": (GetTxStatusRequest, self._tx_status),
+            "GetConsensusStateJSON": (GetConsensusStatusRequest, self._consensus_state),
+            "GetConsensusValidators": (GetConsensusStatusRequest, self._validators),
+            "GetConsensusHeight": (GetConsensusStatusRequest, self._consensus_height),
+        }
+        methods = {
+            name: grpc.unary_unary_rpc_method_handler(_decoding(kind, method), response_serializer=_encode)
+            for name, (kind, method) in unary.items()
+        }
+        methods["SendRequest"] = grpc.unary_unary_rpc_method_handler(self._send, response_serializer=_encode)
+        methods["SendRequestSync"] = grpc.unary_unary_rpc_method_handler(self._send_sync, response_serializer=_encode)
+        methods["Subscribe"] = grpc.unary_stream_rpc_method_handler(self._subscribe, response_serializer=_encode)
+        methods["SubscribeWS"] = grpc.unary_stream_rpc_method_handler(self._subscribe_raw, response_serializer=_encode)
+        return grpc.method_handlers_generic_handler("api.RpcNode", methods)
+
+    def own_handlers(self) -> grpc.GenericRpcHandler:
+        """Return the handlers of our own service, changan.Node: many requests in one message."""
+        return grpc.method_handlers_generic_handler(
+            "changan.Node",
+            {"SendPacked": grpc.unary_unary_rpc_method_handler(self._send_packed, response_serializer=_encode)},
+        )
+
+    # Transactions and queries
+
+    async def _send(self, data: bytes, context: Context) -> TxResponse:
+        return await self._answer(data, context, wait=False)
+
+    async def _send_sync(self, data: bytes, context: Context) -> TxResponse:
+        return await self._answer(data, context, wait=True)
+
+    async def _answer(self, data: bytes, context: Context, *, wait: bool) -> TxResponse:
+        try:
+            request = _decode_request(data)
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not a TxRequest")
+            raise
+        try:
+            return await self._dispatch(request, len(data), wait=wait)
+        except StoppedError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"{error}: ask again by transaction id")
+            raise
+
+    async def _dispatch(self, request: TxRequest, size: int, *, wait: bool) -> TxResponse:
+        payload = request.payload
+        try:
+            if size > REQUEST_BYTES_MAX:
+                text = f"the request is {size} bytes, at most {REQUEST_BYTES_MAX} are allowed"
+                raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"tx verify failed, {text}")
+            chain = self._chain(payload.chain_id)
+            METRICS.requests.labels(_TYPE_NAMES.get(payload.tx_type, "other")).inc()
+            if payload.tx_type == TxType.QUERY_CONTRACT or _reads_at_the_door(request):
+                response = await chain.query(request)
+            elif payload.tx_type == TxType.INVOKE_CONTRACT:
+                response = await (chain.submit_and_wait if wait else chain.submit)(request, size)
+                if wait:
+                    response.message = ""
+            else:
+                chain.authenticate(request)
+                text = f"unsupport tx_type:{payload.tx_type}, txId:{payload.tx_id}"
+                raise RefusedError(TxStatusCode.INTERNAL_ERROR, text)
+        except RefusedError as error:
+            METRICS.refused.labels(str(error.code)).inc()
+            response = TxResponse(code=error.code, message=error.message, tx_id=payload.tx_id)
+        if response.code in _SDK_CANNOT_BEAR:
+            response.code = TxStatusCode.CONTRACT_FAIL
+        return response
+
+    def _chain(self, chain_id: str) -> Chain:
+        found = self._chains.get(chain_id)
+        if found is None:
+            text = f"get chain conf failed, chain id {chain_id[:256]} not found"
+            raise RefusedError(TxStatusCode.INTERNAL_ERROR, text)
+        return found
+
+    async def _send_packed(self, data: bytes, context: Context) -> PackedResponses:
+        try:
+            packed = PackedRequests.FromString(data)
+            if len(packed.requests) > PACKED_MAX:
+                text = f"{len(packed.requests)} requests in one message, at most {PACKED_MAX} are allowed"
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
+            requests = [(_decode_request(item), len(item)) for item in packed.requests]
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not PackedRequests of TxRequest")
+            raise
+        responses = [await self._dispatch(request, size, wait=False) for request, size in requests]
+        if packed.wait:
+            await self._await_all(requests, responses)
+        return PackedResponses(responses=responses)
+
+    async def _await_all(self, requests: list[tuple[TxRequest, int]], responses: list[TxResponse]) -> None:
+        waiting = {}
+        for at, (request, _) in enumerate(requests):
+            chain = self._chains.get(request.payload.chain_id)
+            tx_id = request.payload.tx_id
+            if chain is not None and responses[at].code == TxStatusCode.SUCCESS and chain.is_pending(tx_id):
+                waiting[at] = chain.result(tx_id)
+        for at, future in waiting.items():
+            try:
+                responses[at] = (await future).response
+            except RefusedError as error:
+                responses[at] = TxResponse(code=error.code, message=error.message, tx_id=responses[at].tx_id)
+
+    # Subscriptions
+
+    async def _subscribe(self, data: bytes, context: Context) -> AsyncIterator[SubscribeResult]:
+        try:
+            request = _decode_request(data)
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not a TxRequest")
+            raise
+        async for item in self._subscriptions.stream(request, context):
+            yield SubscribeResult(data=item)
+
+    async def _subscribe_raw(self, data: bytes, context: Context) -> AsyncIterator[SubscribeResult]:
+        try:
+            raw = RawTxRequest.FromString(data).rawTx
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not a RawTxRequest")
+            raise
+        async for item in self._subscribe(raw, context):
+            yield item
+
+    # The node itself
+
+    async def _version(self, _: ChainMakerVersionRequest, __: Context) -> ChainMakerVersionResponse:
+        return ChainMakerVersionResponse(version=CHAINMAKER_VERSION)
+
+    async def _log_levels(self, _: LogLevelsRequest, __: Context) -> LogLevelsResponse:
+        return LogLevelsResponse(code=1, message="log levels are set when the node starts: changan up --log-level")
+
+    async def _debug_config(self, _: DebugConfigRequest, __: Context) -> DebugConfigResponse:
+        return DebugConfigResponse(code=1, message="this node has no debug configuration")
+
+    async def _check_config(
+        self, _: CheckNewBlockChainConfigRequest, __: Context
+    ) -> CheckNewBlockChainConfigResponse:
+        return CheckNewBlockChainConfigResponse()
+
+    async def _pool_status(self, request: GetPoolStatusRequest, context: Context) -> TxPoolStatus:
+        chain = await self._known(request.chain_id, context)
+        count = len(chain.pool)
+        return TxPoolStatus(config_tx_pool_size=0, common_tx_pool_size=50_000, common_tx_num_in_queue=count)
+
+    async def _pool_ids(
+        self, request: GetTxIdsByTypeAndStageRequest, context: Context
+    ) -> GetTxIdsByTypeAndStageResponse:
+        chain = await self._known(request.chain_id, context)
+        if request.tx_stage == TxStage.IN_PENDING or request.tx_type == PoolTxType.CONFIG_TX:
+            return GetTxIdsByTypeAndStageResponse()
+        return GetTxIdsByTypeAndStageResponse(tx_ids=chain.pool.ids())
+
+    async def _pool_transactions(
+        self, request: GetTxsInPoolByTxIdsRequest, context: Context
+    ) -> GetTxsInPoolByTxIdsResponse:
+        chain = await self._known(request.chain_id, context)
+        response = GetTxsInPoolByTxIdsResponse()
+        for tx_id in request.tx_ids[:PACKED_MAX]:
+            waiting = chain.pool.get(tx_id)
+            if waiting is None:
+                response.tx_ids.append(tx_id)
+            else:
+                sent = waiting.request
+                response.txs.append(Transaction(payload=sent.payload, sender=sent.sender, endorsers=sent.endorsers))
+        return response
+
+    async def _tx_status(self, request: GetTxStatusRequest, context: Context) -> GetTxStatusResponse:
+        chain = await self._known(request.chain_id, context)
+        if chain.is_pending(request.tx_id):
+            status = TxStatus.UNPACKAGED
+        elif chain.reader.height_of_transaction(request.tx_id) is not None:
+            status = TxStatus.COMMITTED
+        else:
+            status = TxStatus.UNKNOWN_STATUS
+        return GetTxStatusResponse(tx_status=status, tx_id=request.tx_id)
+
+    async def _consensus_state(self, request: GetConsensusStatusRequest, context: Context) -> BytesValue:
+        chain = await self._known(request.chain_id, context)
+        return BytesValue(value=f'{{"type":"SOLO","height":{chain.reader.height}}}'.encode())
+
+    async def _validators(self, request: GetConsensusStatusRequest, context: Context) -> Validators:
+        chain = await self._known(request.chain_id, context)
+        return Validators(nodes=[node for org in chain.world.config.consensus.nodes for node in org.node_id])
+
+    async def _consensus_height(self, request: GetConsensusStatusRequest, context: Context) -> UInt64Value:
+        chain = await self._known(request.chain_id, context)
+        return UInt64Value(value=chain.reader.height)
+
+    async def _known(self, chain_id: str, context: Context) -> Chain:
+        found = self._chains.get(chain_id)
+        if found is None:
+            await context.abort(grpc.StatusCode.UNKNOWN, f"chain id {chain_id[:256]} not found")
+            raise AssertionError("abort raises")
+        return found
+
+
+_TYPE_NAMES = {
+    TxType.INVOKE_CONTRACT: "invoke",
+    TxType.QUERY_CONTRACT: "query",
+    TxType.SUBSCRIBE: "subscribe",
+    TxType.ARCHIVE: "archive",
+}
+
+
+def _reads_at_the_door(request: TxRequest) -> bool:
+    """The SDK sends this one question as an invocation and expects its answer at once."""
+    payload = request.payload
+    return payload.contract_name == SystemContract.CHAIN_CONFIG and payload.method == "GET_CHAIN_CONFIG_AT"
+
+
+def _decode_request(data: bytes) -> TxRequest:
+    return TxRequest.FromString(data)
+
+
+def _encode(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _decoding(
+    kind: type[Message], method: Callable[[Any, Context], Awaitable[Message]]
+) -> Callable[[bytes, Context], Awaitable[Message]]:
+    async def decoded(data: bytes, context: Context) -> Message:
+        try:
+            request = kind.FromString(data)
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message is not a {kind.__name__}")
+            raise
+        return await method(request, context)
+
+    return decoded

@@ -1,0 +1,166 @@
+"""A chain's home on disk: the block log, which is the truth, and the indexes and checkpoints, which are caches of it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import structlog
+
+from changan.errors import ChanganError
+from changan.ledger.admission import Admitted, request_of
+from changan.ledger.snapshot import dump, load
+from changan.ledger.transition import Decided, apply_block, apply_genesis
+from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, ConsensusArgs
+from changan.node.store.blocklog import BlockLog
+from changan.node.store.checkpoint import newest_checkpoint, write_checkpoint
+from changan.node.store.index import Index, IndexUnusableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from changan.ledger.transition import AppliedBlock
+    from changan.ledger.world import World
+
+_log = structlog.get_logger()
+REPLAY_BATCH_BLOCKS = 500
+
+
+class ReplayError(ChanganError):
+    """The log and the machine that executes it disagree; the node does not start on either."""
+
+
+class ChainStorage:
+    """The files of one chain below `directory`."""
+
+    def __init__(self, directory: Path, *, crash_point: Callable[[str], None] = lambda _: None) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self.log = BlockLog(directory / "log", crash_point=crash_point)
+        self.index = self._open_index()
+
+    def _open_index(self) -> Index:
+        path = self._directory / "index"
+        try:
+            index = Index(path)
+        except IndexUnusableError as error:
+            _log.warning("index.rebuild", reason=str(error))
+            shutil.rmtree(path)
+            index = Index(path)
+        if index.height > self.log.durable_height:
+            _log.warning("index.rebuild", reason="the index is ahead of the log")
+            index.clear()
+        return index
+
+    def open_world(self, genesis: ChainConfig) -> World:
+        """Return the state at the end of the log: from a checkpoint and the blocks after it, or from genesis.
+
+        Raises ReplayError when a block of the log does not come out as it is written.
+        """
+        if self.log.durable_height < 0:
+            world, applied = apply_genesis(genesis)
+            self.append(encode_block(applied), 0)
+            self.index_blocks(iter([(0, encode_block(applied))]))
+            return world
+        world = self._from_checkpoint() or self._from_genesis()
+        for height in range(world.height + 1, self.log.durable_height + 1):
+            replay_block(world, BlockWithRWSet.FromString(self.log.read(height)))
+        self._catch_up_index()
+        return world
+
+    def _from_checkpoint(self) -> World | None:
+        checkpoint = newest_checkpoint(self._directory / "checkpoints")
+        if checkpoint is None or checkpoint.height > self.log.durable_height:
+            return None
+        world = load(checkpoint.section)
+        stored = BlockWithRWSet.FromString(self.log.read(world.height)).block.header.block_hash
+        return world if stored == world.block_hash else None
+
+    def _from_genesis(self) -> World:
+        stored = BlockWithRWSet.FromString(self.log.read(0))
+        world, applied = apply_genesis(genesis_config(stored))
+        if applied.block.header.block_hash != stored.block.header.block_hash:
+            raise ReplayError("block 0 of the log is not the genesis of its own configuration: run `changan verify`")
+        return world
+
+    def append(self, record: bytes, height: int) -> None:
+        """Write a block's record and make it rest. Raises DiskFullError; then nothing of it stays."""
+        self.log.append(height, record)
+        self.log.sync()
+
+    def index_blocks(self, blocks: Iterator[tuple[int, bytes]]) -> None:
+        """Bring the indexes up to date with records of the log."""
+        self.index.put_blocks([_entry(height, BlockWithRWSet.FromString(record)) for height, record in blocks])
+
+    def index_applied(self, applied: AppliedBlock) -> None:
+        """Bring the indexes up to date with a block that has just come to rest."""
+        stored = BlockWithRWSet(block=applied.block, txRWSets=applied.rw_sets)
+        self.index.put_blocks([_entry(applied.block.header.block_height, stored)])
+
+    def _catch_up_index(self) -> None:
+        start = self.index.height + 1
+        while start <= self.log.durable_height:
+            stop = min(start + REPLAY_BATCH_BLOCKS, self.log.durable_height + 1)
+            self.index_blocks((height, self.log.read(height)) for height in range(start, stop))
+            start = stop
+
+    def genesis(self) -> ChainConfig | None:
+        """Return the configuration that block 0 carries, or None where the log is empty."""
+        return genesis_config(BlockWithRWSet.FromString(self.log.read(0))) if self.log.durable_height >= 0 else None
+
+    def checkpoint(self, world: World) -> Callable[[], None]:
+        """Take a picture of the world now; the returned function writes it, in a thread if need be."""
+        height, sections = world.height, dump(world)
+        return lambda: write_checkpoint(self._directory / "checkpoints", height, sections)
+
+    def close(self) -> None:
+        """Close all files."""
+        self.index.close()
+        self.log.close()
+
+
+def encode_block(applied: AppliedBlock) -> bytes:
+    """Return the record that the log holds of an executed block."""
+    events = [event for tx in applied.block.txs for event in tx.result.contract_result.contract_event]
+    return BlockWithRWSet(
+        block=applied.block, txRWSets=applied.rw_sets, contract_events=events
+    ).SerializeToString()
+
+
+def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:
+    """Execute a block of the log again. Raises ReplayError when it does not come out as it is written."""
+    header = stored.block.header
+    arguments = ConsensusArgs.FromString(header.consensus_args)
+    requests = [request_of(transaction) for transaction in stored.block.txs]
+    time = header.block_timestamp
+    # The log is ours and checksummed: identities are read again, signatures are left to `changan verify`.
+    verdicts = [Admitted(world.members.identify(r.sender.signer, time), world.epoch) for r in requests]
+    decided = Decided(
+        header.block_height,
+        arguments.block_time_us,
+        header.proposer if header.HasField("proposer") else None,
+        requests,
+        verdicts,
+    )
+    applied = apply_block(world, decided)
+    if applied.block.header.block_hash != header.block_hash:
+        raise ReplayError(
+            f"block {header.block_height} executes to another hash than the log holds: the log or the program changed. "
+            "Run `changan verify --replay`, and start with the release that wrote this home"
+        )
+    return applied
+
+
+def genesis_config(stored: BlockWithRWSet) -> ChainConfig:
+    """Return the configuration that a genesis block carries."""
+    return ChainConfig.FromString(stored.block.txs[0].result.contract_result.result)
+
+
+def _entry(height: int, stored: BlockWithRWSet) -> tuple[int, bytes, list[str], list[list[tuple[str, str]]]]:
+    return (
+        height,
+        stored.block.header.block_hash,
+        [tx.payload.tx_id for tx in stored.block.txs],
+        [[(write.contract_name, write.key.decode()) for write in rw.tx_writes] for rw in stored.txRWSets],
+    )
