@@ -59,10 +59,11 @@ class Call(NamedTuple):
 
 
 class Event(NamedTuple):
-    """An emitted event: the name of its class and its fields in order."""
+    """An emitted event: the name of its class, its fields in order, and the address of the contract that emitted it."""
 
     name: str
     fields: tuple[Value, ...]
+    emitter: bytes
 
 
 class Outcome(NamedTuple):
@@ -86,8 +87,12 @@ class Row(NamedTuple):
 class Host(Protocol):
     """What an instance may ask of the world while it runs: calls to other contracts."""
 
-    def call(self, caller: bytes, target: bytes, method: str, arguments: tuple[Value, ...], gas_limit: int) -> Outcome:
-        """Call `method` of the contract at address `target` on behalf of the contract at address `caller`."""
+    def call(self, target: bytes, method: str, call: Call, *, reads_only: bool) -> Outcome:
+        """Call `method` of the contract at address `target`; with `reads_only`, only if it is a view."""
+        ...
+
+    def settle(self, *, keep: bool) -> None:
+        """End what the calls of one outermost call left open in other contracts."""
         ...
 
 

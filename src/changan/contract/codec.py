@@ -1,0 +1,235 @@
+"""Values as bytes in rows and keys, and as text in arguments, results and events.
+
+Rows: integers big-endian at their width (signed ones in two's complement), Bool and enum members one byte, fixed bytes as
+they are, a text as its length in four bytes and its UTF-8, records and tuples as their parts one after another.
+Text: contract-language, decision 7.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from changan.contract.types import (
+    BoolType,
+    BytesType,
+    EnumType,
+    IntType,
+    RecordType,
+    TextType,
+    TupleType,
+    is_value,
+)
+from changan.errors import ChanganError, MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from changan.contract.instance import Value
+    from changan.contract.types import Signature, ValueType
+
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,38})")
+_HEX = re.compile(r"[0-9a-fA-F]*")
+_TEXT_LENGTH_BYTES = 4
+_JSON_BYTES_MAX = 64 * 1024
+
+
+class BadArgumentError(ChanganError):
+    """An argument that is missing, unknown or malformed; the message names it."""
+
+
+def pack(kind: ValueType, value: Value) -> bytes:
+    """Return the bytes of a value."""
+    match kind:
+        case IntType():
+            assert isinstance(value, int)
+            return value.to_bytes(kind.width, "big", signed=kind.low < 0)
+        case BoolType() | EnumType():
+            assert isinstance(value, int)
+            return bytes([value])
+        case BytesType():
+            assert isinstance(value, bytes)
+            return value
+        case TextType():
+            assert isinstance(value, str)
+            data = value.encode()
+            return len(data).to_bytes(_TEXT_LENGTH_BYTES, "big") + data
+        case RecordType() | TupleType():
+            assert isinstance(value, tuple)
+            return b"".join(pack(part, item) for part, item in zip(_parts(kind), value, strict=True))  # type: ignore[arg-type]  # parts are values
+
+
+def unpack(kind: ValueType, data: bytes) -> Value:
+    """Return the value that `pack` turned into these bytes. Raises MalformedError for any other bytes."""
+    value, at = _unpack(kind, data, 0)
+    if at != len(data) or not is_value(kind, value):
+        raise MalformedError(f"these bytes are no {kind.name}")
+    return value
+
+
+def _unpack(kind: ValueType, data: bytes, at: int) -> tuple[Value, int]:
+    match kind:
+        case IntType():
+            end = at + kind.width
+            return int.from_bytes(_slice(kind, data, at, end), "big", signed=kind.low < 0), end
+        case BoolType():
+            flag = _slice(kind, data, at, at + 1)[0]
+            return (flag == 1 if flag < 2 else None), at + 1  # noqa: PLR2004  # a Bool is 0 or 1
+        case EnumType():
+            return _slice(kind, data, at, at + 1)[0], at + 1
+        case BytesType():
+            return _slice(kind, data, at, at + kind.length), at + kind.length
+        case TextType():
+            start = at + _TEXT_LENGTH_BYTES
+            end = start + int.from_bytes(_slice(kind, data, at, start), "big")
+            try:
+                return _slice(kind, data, start, end).decode(), end
+            except UnicodeDecodeError as error:
+                raise MalformedError(f"these bytes are no {kind.name}") from error
+        case RecordType() | TupleType():
+            values = []
+            for part in _parts(kind):
+                value, at = _unpack(part, data, at)
+                values.append(value)
+            return tuple(values), at
+
+
+def _slice(kind: ValueType, data: bytes, start: int, end: int) -> bytes:
+    if end > len(data):
+        raise MalformedError(f"these bytes are too short for {kind.name}")
+    return data[start:end]
+
+
+def _parts(kind: RecordType | TupleType) -> tuple[ValueType, ...]:
+    return kind.items if isinstance(kind, TupleType) else tuple(part for _, part in kind.fields)
+
+
+# Text
+
+
+def decode_arguments(signature: Signature, given: Mapping[str, bytes]) -> tuple[Value, ...]:
+    """Return a method's arguments in the order of its parameters. Raises BadArgumentError naming the first bad one."""
+    unknown = sorted(given.keys() - {name for name, _ in signature.parameters})
+    if unknown:
+        known = ", ".join(name for name, _ in signature.parameters) or "none"
+        raise BadArgumentError(f"{signature.name} has no parameter {unknown[0]!r}; its parameters are {known}")
+    values: list[Value] = []
+    for name, kind in signature.parameters:
+        if name not in given:
+            raise BadArgumentError(f"{name} is missing: {signature.name} takes {_form(signature)}")
+        try:
+            values.append(from_text(kind, given[name]))
+        except MalformedError as error:
+            raise BadArgumentError(f"{name}: {error}") from error
+    return tuple(values)
+
+
+def _form(signature: Signature) -> str:
+    return ", ".join(f"{name}: {kind.name}" for name, kind in signature.parameters)
+
+
+def from_text(kind: ValueType, data: bytes) -> Value:
+    """Return the value that an argument's bytes stand for. Raises MalformedError."""
+    if isinstance(kind, BytesType) and len(data) == kind.length:
+        return data
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedError("this is not UTF-8") from error
+    match kind:
+        case RecordType():
+            if len(data) > _JSON_BYTES_MAX:
+                raise MalformedError(f"a record in JSON has at most {_JSON_BYTES_MAX} bytes")
+            try:
+                return _from_json(kind, json.loads(text, object_pairs_hook=_unique))
+            except (ValueError, RecursionError) as error:
+                raise MalformedError(f"{kind.name} is given as a JSON object of its fields") from error
+        case _:
+            return _from_plain(kind, text)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise MalformedError("a name stands twice in the JSON object")
+    return dict(pairs)
+
+
+def _from_plain(kind: ValueType, text: str) -> Value:  # noqa: PLR0911  # a way out a type
+    match kind:
+        case IntType():
+            if _DECIMAL.fullmatch(text) and text != "-0" and kind.low <= int(text) <= kind.high:
+                return int(text)
+            raise MalformedError(f"{text[:50]!r} is no {kind.name}: a decimal number from {kind.low} to {kind.high}")
+        case BoolType():
+            if text in {"true", "false"}:
+                return text == "true"
+            raise MalformedError(f"{text[:50]!r} is neither true nor false")
+        case EnumType():
+            if text in kind.members:
+                return kind.members.index(text)
+            raise MalformedError(f"{text[:50]!r} is none of {', '.join(kind.members)}")
+        case BytesType():
+            if len(text) == 2 * kind.length and _HEX.fullmatch(text):
+                return bytes.fromhex(text)
+            raise MalformedError(f"this is no {kind.name}: {2 * kind.length} hex digits or {kind.length} raw bytes")
+        case TextType():
+            if len(text.encode()) <= kind.limit:
+                return text
+            raise MalformedError(f"the text has {len(text.encode())} bytes, at most {kind.limit} are allowed")
+    raise MalformedError(f"{kind.name} is not given as text")
+
+
+def _from_json(kind: ValueType, value: object) -> Value:
+    if isinstance(kind, RecordType):
+        names = [name for name, _ in kind.fields]
+        if not isinstance(value, dict) or sorted(value) != sorted(names):
+            raise MalformedError(f"{kind.name} is a JSON object with {', '.join(names)}")
+        return tuple(_from_json(part, value[name]) for name, part in kind.fields)
+    if isinstance(kind, BoolType) and isinstance(value, bool):
+        return value
+    if isinstance(kind, IntType) and type(value) is int:
+        value = str(value)
+    if not isinstance(value, str):
+        raise MalformedError(f"{kind.name} is given as a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise MalformedError("a text holds a lone surrogate") from error
+    return _from_plain(kind, value)
+
+
+def to_text(kind: ValueType | None, value: Value) -> str:
+    """Return a value as text, the way `from_text` takes it; nothing for None."""
+    if kind is None:
+        return ""
+    plain = to_json(kind, value)
+    if isinstance(plain, str):
+        return plain
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+
+
+def to_json(kind: ValueType, value: Value) -> object:
+    """Return a value as JSON has it: integers as decimal text, so that no reader rounds them."""
+    match kind:
+        case IntType():
+            return str(value)
+        case BoolType():
+            return bool(value)
+        case EnumType():
+            assert isinstance(value, int)
+            return kind.members[value]
+        case BytesType():
+            assert isinstance(value, bytes)
+            return value.hex()
+        case TextType():
+            return value
+        case RecordType():
+            assert isinstance(value, tuple)
+            return {
+                name: to_json(part, item)  # type: ignore[arg-type]  # parts of a record are values
+                for (name, part), item in zip(kind.fields, value, strict=True)
+            }
+        case TupleType():
+            assert isinstance(value, tuple)
+            return [to_json(part, item) for part, item in zip(kind.items, value, strict=True)]  # type: ignore[arg-type]  # as above

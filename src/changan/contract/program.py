@@ -1,0 +1,119 @@
+"""A compiled contract: what callers, nodes and tools know of it, from its source alone."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from changan.contract import codec, gas
+from changan.contract.check import analyse
+from changan.contract.types import is_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from changan.contract.instance import Event, Value
+    from changan.contract.tree import Tree
+    from changan.contract.types import FieldType, Signature
+
+LANGUAGE_VERSION = 1
+
+
+class Program:
+    """A checked contract, ready to run."""
+
+    call_cost = gas.CALL
+
+    def __init__(self, tree: Tree, source: str, filename: str) -> None:
+        self.tree = tree
+        self.source = source
+        self.name = tree.name
+        self.digest = sha256(source.encode()).digest()
+        self.field_places = {field.name: place for place, field in enumerate(tree.fields)}
+        self.remote_methods = [method for interface in tree.interfaces for method in interface.methods]
+        self._methods = {method.signature.name: method.signature for method in tree.methods}
+        self._events = {event.name: event for event in tree.events}
+        self.filename = filename
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons with which the contract declines; an outcome's detail is a place in it."""
+        return self.tree.reasons
+
+    @property
+    def fields(self) -> Mapping[str, FieldType]:
+        """The persistent fields by name, in order."""
+        return {field.name: field.type for field in self.tree.fields}
+
+    def method(self, name: str) -> Signature | None:
+        """Return a method's signature, or None where there is no such door."""
+        found = self._methods.get(name)
+        return None if found is None or found.kind == "helper" else found
+
+    @property
+    def doors(self) -> tuple[Signature, ...]:
+        """The methods that can be called from outside."""
+        return tuple(signature for signature in self._methods.values() if signature.kind in {"call", "view"})
+
+    @property
+    def init_method(self) -> str | None:
+        """The name of the @init method, or None."""
+        return self._marked("init")
+
+    @property
+    def migrate_method(self) -> str | None:
+        """The name of the @migrate method, or None."""
+        return self._marked("migrate")
+
+    def _marked(self, kind: str) -> str | None:
+        return next((signature.name for signature in self._methods.values() if signature.kind == kind), None)
+
+    def decode_arguments(self, method: str, given: Mapping[str, bytes]) -> tuple[Value, ...]:
+        """Return the arguments of a call in order. Raises BadArgumentError."""
+        return codec.decode_arguments(self._methods[method], given)
+
+    def fits(self, method: str, arguments: tuple[Value, ...]) -> bool:
+        """Whether these values can be the arguments of a method."""
+        parameters = self._methods[method].parameters
+        return len(arguments) == len(parameters) and all(
+            is_value(kind, value) for (_, kind), value in zip(parameters, arguments, strict=True)
+        )
+
+    def encode_result(self, method: str, result: Value) -> bytes:
+        """Return a result as text in UTF-8."""
+        return codec.to_text(self._methods[method].result, result).encode()
+
+    def event_data(self, event: Event) -> list[str]:
+        """Return an event's fields in order, as text."""
+        kind = self._events[event.name]
+        return [codec.to_text(part, value) for (_, part), value in zip(kind.fields, event.fields, strict=True)]
+
+    def describe(self) -> dict[str, object]:
+        """Return what a form or a client needs to know of the contract, as JSON."""
+        return {
+            "name": self.tree.name,
+            "doc": self.tree.doc,
+            "language": LANGUAGE_VERSION,
+            "digest": self.digest.hex(),
+            "fields": [{"name": field.name, "type": field.type.name} for field in self.tree.fields],
+            "methods": [
+                {
+                    "name": signature.name,
+                    "kind": signature.kind,
+                    "doc": signature.doc,
+                    "parameters": [{"name": name, "type": kind.name} for name, kind in signature.parameters],
+                    "result": None if signature.result is None else signature.result.name,
+                }
+                for signature in self._methods.values()
+                if signature.kind != "helper"
+            ],
+            "events": [
+                {"name": event.name, "fields": [{"name": name, "type": kind.name} for name, kind in event.fields]}
+                for event in self.tree.events
+            ],
+        }
+
+
+def compile_source(source: str, filename: str = "<contract>") -> Program:
+    """Return the program of a contract's source text. Raises CheckError with everything that is wrong."""
+    return Program(analyse(source), source, filename)

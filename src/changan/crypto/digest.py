@@ -1,0 +1,48 @@
+"""Digests by name, and digests over several parts that cannot run into each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha3_256 as _sha3_256
+from hashlib import sha256 as _sha256
+
+from cryptography.hazmat.primitives.hashes import SM3, Hash
+
+from changan.errors import MalformedError
+
+Digest = Callable[[bytes], bytes]
+"""A function from any bytes to 32 bytes."""
+DIGEST_BYTES = 32
+
+
+def sha256(data: bytes) -> bytes:
+    """Return the SHA-256 digest (FIPS 180-4), 32 bytes."""
+    return _sha256(data).digest()
+
+
+def sha3_256(data: bytes) -> bytes:
+    """Return the SHA3-256 digest (FIPS 202), 32 bytes."""
+    return _sha3_256(data).digest()
+
+
+def sm3(data: bytes) -> bytes:
+    """Return the SM3 digest (GB/T 32905-2016), 32 bytes."""
+    state = Hash(SM3())
+    state.update(data)
+    return state.finalize()
+
+
+_NAMED: dict[str, Digest] = {"SHA256": sha256, "SHA3_256": sha3_256, "SM3": sm3}
+
+
+def digest_named(name: str) -> Digest:
+    """Return the digest that a chain's configuration names. Raises MalformedError for a name that is none of ours."""
+    found = _NAMED.get(name)
+    if found is None:
+        raise MalformedError(f"digest {name!r} is none of {', '.join(_NAMED)}")
+    return found
+
+
+def tagged(tag: bytes, *parts: bytes, digest: Digest = sha256) -> bytes:
+    """Return the digest of a tag and parts, each bound to its length (8 bytes), so that no two lists collide."""
+    return digest(b"".join(len(part).to_bytes(8, "big") + part for part in (tag, *parts)))

@@ -1,0 +1,233 @@
+"""The crypto-config directory of a consortium: ChainMaker's file layout, made afresh or brought along."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from changan.errors import ChanganError
+from changan.node.pki.authority import Authority, AuthorityError, node_id, read_certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from changan.node.pki.authority import Issued, Role
+
+DIRECTORY = "crypto-config"
+NODE = "consensus1"
+
+_USERS: tuple[tuple[str, Role], ...] = (("admin1", "admin"), ("client1", "client"), ("light1", "light"))
+_KEY_MODE = 0o600
+_CERTIFICATE_MODE = 0o644
+_DIRECTORY_MODE = 0o700
+
+
+class LayoutError(ChanganError):
+    """A crypto-config directory that cannot be made or read; the text names the file and what is expected of it."""
+
+
+@dataclass(frozen=True)
+class Credential:
+    """Where the certificates and keys of one user or node lie."""
+
+    sign_certificate: Path
+    sign_key: Path
+    tls_certificate: Path
+    tls_key: Path
+
+
+@dataclass(frozen=True)
+class Organisation:
+    """One organisation of the consortium: its root certificate (PEM) and the directory that holds its files."""
+
+    org_id: str
+    directory: Path
+    root_certificate: Path
+    root_certificate_pem: bytes
+
+    def user(self, name: str, *, tls: bool = True) -> Credential:
+        """Return the four paths of the user `name` (`admin1`); without `tls` the two TLS files need not exist.
+
+        Raises LayoutError naming the first file that is missing or unreadable.
+        """
+        return _credential(self.directory / "user" / name, name, tls=tls)
+
+    def node(self) -> Credential:
+        """Return the four paths of the organisation's consensus node.
+
+        Raises LayoutError naming the first file that is missing or unreadable.
+        """
+        return _credential(self.directory / "node" / NODE, NODE, tls=True)
+
+    @property
+    def node_id(self) -> str:
+        """The id of the consensus node, from its TLS certificate.
+
+        Raises LayoutError when that certificate cannot be read, or a .nodeid file beside it says something else.
+        """
+        certificate = self.directory / "node" / NODE / f"{NODE}.tls.crt"
+        try:
+            computed = node_id(_read(certificate, "the node's TLS certificate, PEM"))
+        except AuthorityError as error:
+            raise LayoutError(f"{certificate}: {error}") from error
+        beside = certificate.with_name(f"{NODE}.nodeid")
+        if beside.exists():
+            # Peers compute the id from the certificate, so a file that disagrees would keep the node out.
+            written = _read(beside, "the node id").decode(errors="replace").strip()
+            if written != computed:
+                raise LayoutError(f"{beside} says {written!r}, but {certificate.name} belongs to node {computed}")
+        return computed
+
+    def authority(self) -> Authority:
+        """Return the organisation's authority, to issue further certificates.
+
+        Raises LayoutError when ca.key is missing, unreadable or not the key of ca.crt.
+        """
+        path = self.root_certificate.with_name("ca.key")
+        key_pem = _read(path, "the CA's private key, PEM; only who keeps it can issue certificates")
+        try:
+            return Authority.load(self.root_certificate_pem, key_pem)
+        except AuthorityError as error:
+            raise LayoutError(f"{path}: {error}") from error
+
+
+@dataclass(frozen=True)
+class CryptoConfig:
+    """A consortium's certificates: `directory` holds one directory per organisation.
+
+    The organisations are sorted by id, numbers by value: org2 stands before org10.
+    """
+
+    directory: Path
+    organisations: tuple[Organisation, ...]
+
+
+def make_crypto_config(root: Path, organisations: int, now: datetime, hosts: Sequence[str] = ()) -> CryptoConfig:
+    """Make `root`/crypto-config for that many organisations, valid from `now`, an aware datetime.
+
+    `hosts` are further DNS names or addresses of the nodes, for their TLS certificates. Everything appears at once or
+    not at all, and nothing that exists is overwritten.
+
+    Raises LayoutError when crypto-config exists already or cannot be written, AuthorityError for a host or time that
+    no certificate can carry.
+    """
+    if organisations < 1:
+        raise LayoutError(f"a consortium of {organisations} organisations cannot be made: it takes at least 1")
+    target = root / DIRECTORY
+    if os.path.lexists(target):
+        raise LayoutError(f"{target} exists, and its keys may be in use: choose another directory or move it away")
+    try:
+        root.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        # Half a consortium would be taken for a whole one, so it is made aside and renamed when complete.
+        aside = Path(tempfile.mkdtemp(prefix=f".{DIRECTORY}-", dir=root))
+        try:
+            for number in range(1, organisations + 1):
+                _make_organisation(aside, f"wx-org{number}.chainmaker.org", now, hosts)
+            aside.rename(target)
+            _sync_directory(root)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        raise LayoutError(f"cannot write {target}: {error}") from error
+    return read_crypto_config(root)
+
+
+def read_crypto_config(root: Path) -> CryptoConfig:
+    """Read the crypto-config directory in `root`, or `root` itself where it directly holds the organisations.
+
+    Only the root certificates must be there; further files are looked for when they are asked for.
+
+    Raises LayoutError naming the directory or file that is missing or unreadable, and what is expected.
+    """
+    root = root.absolute()
+    directory = root / DIRECTORY if (root / DIRECTORY).is_dir() else root
+    expected = "a directory with one directory per organisation, each with ca/ca.crt"
+    try:
+        found = [path for path in directory.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    except OSError as error:
+        raise LayoutError(f"cannot read {directory}: {error.strerror}; expected {expected}") from error
+    if not found:
+        raise LayoutError(f"{directory} holds no organisation; expected {expected}")
+    found.sort(key=lambda path: re.sub("[0-9]+", lambda digits: digits[0].zfill(20), path.name))
+    return CryptoConfig(directory, tuple(_read_organisation(path) for path in found))
+
+
+def _read_organisation(directory: Path) -> Organisation:
+    path = directory / "ca" / "ca.crt"
+    pem = _read(path, f"the root certificate of {directory.name}, PEM")
+    try:
+        read_certificate(pem)
+    except AuthorityError as error:
+        raise LayoutError(f"{path}: {error}") from error
+    return Organisation(directory.name, directory, path, pem)
+
+
+def _credential(directory: Path, name: str, *, tls: bool) -> Credential:
+    credential = Credential(
+        directory / f"{name}.sign.crt",
+        directory / f"{name}.sign.key",
+        directory / f"{name}.tls.crt",
+        directory / f"{name}.tls.key",
+    )
+    _read(credential.sign_certificate, f"the signing certificate of {name}, PEM")
+    _read(credential.sign_key, f"the signing key of {name}, PEM")
+    if tls:
+        _read(credential.tls_certificate, f"the TLS certificate of {name}, PEM")
+        _read(credential.tls_key, f"the TLS key of {name}, PEM")
+    return credential
+
+
+def _read(path: Path, expected: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LayoutError(f"cannot read {path}: {error.strerror}; expected {expected}") from error
+
+
+def _make_organisation(directory: Path, org_id: str, now: datetime, hosts: Sequence[str]) -> None:
+    authority = Authority.create(org_id, now)
+    home = directory / org_id
+    _write_new(home / "ca" / "ca.crt", authority.certificate_pem, _CERTIFICATE_MODE)
+    _write_new(home / "ca" / "ca.key", authority.key_pem, _KEY_MODE)
+
+    node = home / "node" / NODE
+    _write_issued(node / f"{NODE}.sign", authority.issue(NODE, "consensus", "sign", now))
+    tls = authority.issue(NODE, "consensus", "tls", now, hosts)
+    _write_issued(node / f"{NODE}.tls", tls)
+    _write_new(node / f"{NODE}.nodeid", node_id(tls.certificate_pem).encode(), _CERTIFICATE_MODE)
+
+    for name, role in _USERS:
+        user = home / "user" / name
+        _write_issued(user / f"{name}.sign", authority.issue(name, role, "sign", now))
+        _write_issued(user / f"{name}.tls", authority.issue(name, role, "tls", now))
+
+
+def _write_issued(stem: Path, issued: Issued) -> None:
+    _write_new(stem.with_name(f"{stem.name}.crt"), issued.certificate_pem, _CERTIFICATE_MODE)
+    _write_new(stem.with_name(f"{stem.name}.key"), issued.key_pem, _KEY_MODE)
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    for parent in (path.parent.parent.parent, path.parent.parent, path.parent):
+        parent.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+    # O_EXCL refuses a file or link that is there already; the mode holds from the first byte on.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
