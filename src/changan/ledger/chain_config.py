@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from changan.crypto.digest import Digest, digest_named
 from changan.errors import MalformedError
@@ -30,7 +30,6 @@ from changan.ledger.wire.messages import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from google.protobuf.descriptor import FieldDescriptor
     from google.protobuf.message import Message
 
 PROTOCOL_VERSION = "2030700"
@@ -79,11 +78,11 @@ def text_form(message: Message) -> str:
     return "".join(parts)
 
 
-def _value_text(field: FieldDescriptor, value: object) -> str:
+def _value_text(field: Any, value: object) -> str:
     if field.message_type is not None:
         return f"<{text_form(value)}>"  # type: ignore[arg-type]  # a message field holds a message
     if field.enum_type is not None:
-        return str(field.enum_type.values_by_number[value].name)  # type: ignore[index]  # an enum field holds its number
+        return str(field.enum_type.values_by_number[value].name)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

@@ -6,13 +6,15 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from changan.contract.instance import Call, Code, InnerFailure, Outcome
+from changan.contract.instance import Code, InnerFailure, Outcome
 from changan.crypto.addresses import contract_address
 from changan.ledger.system import SystemContract
-from changan.ledger.wire.messages import Contract, ContractStatus, RuntimeType
+from changan.ledger.wire.messages import Contract, ContractEvent, ContractStatus, RuntimeType
 
 if TYPE_CHECKING:
-    from changan.contract.instance import BlockContext, Instance, Value
+    from collections.abc import Iterable, Mapping
+
+    from changan.contract.instance import BlockContext, Call, Event, Instance
     from changan.contract.plain import PlainInstance
     from changan.ledger.state import Overlay, Rows
 
@@ -87,7 +89,7 @@ class Calls:
         """Name the contract that the outermost calls enter."""
         self._stack = [name]
 
-    def call(self, caller: bytes, target: bytes, method: str, arguments: tuple[Value, ...], gas_limit: int) -> Outcome:
+    def call(self, target: bytes, method: str, call: Call, *, reads_only: bool) -> Outcome:
         """Enter another contract, if it may be entered. Source: contract-language, decision 5."""
         record = find_record(self._rows, target.hex())
         instance = None if record is None else self._instances.get(record.name)
@@ -98,12 +100,13 @@ class Calls:
         if len(self._stack) >= CALL_DEPTH_MAX:
             return _refused(InnerFailure.TOO_DEEP)
         found = instance.program.method(method)
-        if found is None or found.kind not in {"call", "view"} or not instance.program.fits(method, arguments):
+        kinds = {"view"} if reads_only else {"call", "view"}
+        if found is None or found.kind not in kinds or not instance.program.fits(method, call.arguments):
             return _refused(InnerFailure.UNKNOWN_METHOD)
         self._stack.append(record.name)
         self._open.append(instance)
         self.entered.setdefault(record.name, instance)
-        outcome = instance.enter(method, Call(caller, arguments, gas_limit), self._block, self)
+        outcome = instance.enter(method, call, self._block, self)
         self._stack.pop()
         return outcome
 
@@ -112,6 +115,26 @@ class Calls:
         for instance in reversed(self._open):
             instance.settle(keep=keep)
         self._open.clear()
+
+
+def contract_events(
+    instances: Mapping[str, PlainInstance], rows: Rows | Overlay, events: Iterable[Event], tx_id: str
+) -> list[ContractEvent]:
+    """Return events as they travel: the topic is the class name, the data its fields as text."""
+    found = []
+    for event in events:
+        record = find_record(rows, event.emitter.hex())
+        assert record is not None
+        found.append(
+            ContractEvent(
+                topic=event.name,
+                tx_id=tx_id,
+                contract_name=record.name,
+                contract_version=record.version,
+                event_data=instances[record.name].program.event_data(event),
+            )
+        )
+    return found
 
 
 def _refused(why: InnerFailure) -> Outcome:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.codec import BadArgumentError
 from changan.contract.instance import Call, Code
-from changan.ledger.contracts import Calls, find_record
-from changan.ledger.native.call import NativeCall, NativeError, contract_events
+from changan.ledger.contracts import Calls, contract_events, find_record
+from changan.ledger.native.call import NativeCall, NativeError
 from changan.ledger.native.contract_manage import GAS_MAX
 from changan.ledger.native.directory import native_method
 from changan.ledger.outcomes import failure_text
@@ -68,7 +68,7 @@ class Execution:
     ) -> Executed:
         world = self._world
         overlay = Overlay(world.rows)
-        call = NativeCall(world, overlay, payload, parameters, sender, member, self._block)
+        call = NativeCall(world, overlay, payload, parameters, sender, member, self._block, keep)
         try:
             result = native_method(payload.contract_name, payload.method)(call)
         except NativeError as error:
@@ -120,9 +120,7 @@ class Execution:
         result = ContractResult(
             result=instance.program.encode_result(payload.method, outcome.result),
             gas_used=outcome.gas,
-            contract_event=contract_events(
-                instance.program, outcome.events, payload.tx_id, record.name, record.version
-            ),
+            contract_event=contract_events(self._world.instances, self._world.rows, outcome.events, payload.tx_id),
         )
         return Executed(TxStatusCode.SUCCESS, result, self._collect(record.name, instance, host) if keep else [])
 

@@ -14,7 +14,7 @@ from changan.ledger.transition import Decided, apply_block, apply_genesis
 from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, ConsensusArgs
 from changan.node.store.blocklog import BlockLog
 from changan.node.store.checkpoint import newest_checkpoint, write_checkpoint
-from changan.node.store.index import Index, IndexUnusableError
+from changan.node.store.index import Entry, Index, IndexUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,8 +157,8 @@ def genesis_config(stored: BlockWithRWSet) -> ChainConfig:
     return ChainConfig.FromString(stored.block.txs[0].result.contract_result.result)
 
 
-def _entry(height: int, stored: BlockWithRWSet) -> tuple[int, bytes, list[str], list[list[tuple[str, str]]]]:
-    return (
+def _entry(height: int, stored: BlockWithRWSet) -> Entry:
+    return Entry(
         height,
         stored.block.header.block_hash,
         [tx.payload.tx_id for tx in stored.block.txs],

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from changan.errors import ChanganError
-from changan.ledger.wire.messages import ContractEvent
+from changan.ledger.contracts import contract_events
 
 if TYPE_CHECKING:
     from changan.contract.instance import BlockContext, Event
     from changan.contract.plain import PlainInstance
-    from changan.contract.program import Program
     from changan.ledger.members import Identity
     from changan.ledger.state import Overlay
-    from changan.ledger.wire.messages import Member, Payload
+    from changan.ledger.wire.messages import ContractEvent, Member, Payload
     from changan.ledger.world import World
 
 
@@ -38,6 +37,7 @@ class NativeCall:
     sender: Identity
     member: Member
     block: BlockContext
+    keep: bool  # whether what it writes may stay; not in a query
     events: list[ContractEvent] = field(default_factory=list)
     installs: dict[str, PlainInstance] = field(default_factory=dict)  # instances that are new once the call ended well
     message: str = "OK"
@@ -50,9 +50,10 @@ class NativeCall:
         except UnicodeDecodeError as error:
             raise NativeError(f"params is error, param[{name}] is not UTF-8") from error
 
-    def emit(self, program: Program, events: Iterable[Event], name: str, version: str) -> None:
+    def emit(self, events: Iterable[Event]) -> None:
         """Add the events of a Python contract."""
-        self.events += contract_events(program, events, self.payload.tx_id, name, version)
+        instances = {**self.world.instances, **self.installs}
+        self.events += contract_events(instances, self.overlay, events, self.payload.tx_id)
 
     def require(self, contract_doing: str, names: Iterable[str]) -> None:
         """Raise NativeError when one of the parameters is missing."""
@@ -62,20 +63,6 @@ class NativeCall:
 
 
 Method = Callable[[NativeCall], bytes]
-
-
-def contract_events(program: Program, events: Iterable[Event], tx_id: str, name: str, version: str) -> list[ContractEvent]:
-    """Return a Python contract's events as they travel: the topic is the class name, the data its fields as text."""
-    return [
-        ContractEvent(
-            topic=event.name,
-            tx_id=tx_id,
-            contract_name=name,
-            contract_version=version,
-            event_data=program.event_data(event),
-        )
-        for event in events
-    ]
 
 
 def names_in(text: str) -> list[str]:

@@ -14,6 +14,7 @@ from changan.contract.plain import PlainInstance
 from changan.contract.program import compile_source
 from changan.contract.upgrade import UpgradeError, plan_upgrade
 from changan.crypto.addresses import contract_address
+from changan.errors import MalformedError
 from changan.ledger.contracts import OWNER, Calls, code_key, find_record, record_json, record_json_bytes, record_key
 from changan.ledger.native.call import NativeCall, NativeError
 from changan.ledger.outcomes import failure_text
@@ -22,7 +23,6 @@ from changan.ledger.system import SystemContract
 from changan.ledger.wire.messages import Contract, ContractStatus, RuntimeType
 
 if TYPE_CHECKING:
-    from changan.contract.instance import Outcome
     from changan.contract.program import Program
 
 _FORM = re.compile(r"[a-zA-Z0-9_]{1,128}")
@@ -53,7 +53,10 @@ def _installation(call: NativeCall) -> tuple[str, str, int, str, dict[str, bytes
     runtime = _RUNTIMES.get(call.text("CONTRACT_RUNTIME_TYPE"))
     if runtime is None:
         raise NativeError(f"runtime type {call.text('CONTRACT_RUNTIME_TYPE')!r} is none of {', '.join(_RUNTIMES)}")
-    source = recognise(call.parameters["CONTRACT_BYTECODE"])
+    try:
+        source = recognise(call.parameters["CONTRACT_BYTECODE"])
+    except MalformedError as error:
+        raise NativeError(f"contract initial fail, {error}") from error
     if source is None:
         raise NativeError(
             "contract initial fail, the bytes are not a Python contract: this node runs contracts written in Python "
@@ -84,11 +87,11 @@ def _install(call: NativeCall) -> bytes:
         address=address,
     )
     instance = PlainInstance(program, bytes.fromhex(address.removeprefix("ZX")))
-    _run_once(call, instance, program.init_method, arguments, name)
     _write_record(call, record)
+    call.installs[name] = instance
+    _run_once(call, instance, program.init_method, arguments, name)
     call.overlay.put(OWNER, code_key(name), call.parameters["CONTRACT_BYTECODE"])
     _write_rows(call, name, instance)
-    call.installs[name] = instance
     call.message = ""
     return record.SerializeToString()
 
@@ -111,16 +114,16 @@ def _upgrade(call: NativeCall) -> bytes:
     before = {row.key: row.value for row in old.rows()}
     instance = PlainInstance(program, bytes.fromhex(record.address.removeprefix("ZX")))
     instance.restore(migration.apply(old.rows()))
-    _run_once(call, instance, program.migrate_method, arguments, name)
-    instance.collect()
     record.version, record.runtime_type = version, runtime
     _write_record(call, record)
+    call.installs[name] = instance
+    _run_once(call, instance, program.migrate_method, arguments, name)
+    instance.collect()
     call.overlay.put(OWNER, code_key(name), call.parameters["CONTRACT_BYTECODE"])
     after = {row.key: row.value for row in instance.rows()}
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key):
             call.overlay.put(name, key, after.get(key))
-    call.installs[name] = instance
     call.message = ""
     return record.SerializeToString()
 
@@ -139,11 +142,19 @@ def _run_once(
         raise NativeError(f"contract initial fail, {error}") from error
     host = Calls(call.world.instances, call.world.rows, call.block)
     host.outermost(name)
-    outcome: Outcome = instance.run(method, [Call(call.sender.address, values, GAS_MAX)], call.block, host)[0]
+    made = Call(call.sender.address, values, GAS_MAX)
+    if call.keep:
+        outcome = instance.run(method, [made], call.block, host)[0]
+    else:
+        outcome = instance.enter(method, made, call.block, host)
+        host.settle(keep=False)
     call.gas += outcome.gas
     if outcome.code != Code.OK:
         raise NativeError(f"contract initial fail, {failure_text(instance.program, outcome)}")
-    call.emit(instance.program, outcome.events, name, call.text("CONTRACT_VERSION"))
+    for other, entered in host.entered.items():
+        for row in entered.collect():
+            call.overlay.put(other, row.key, row.value)
+    call.emit(outcome.events)
 
 
 def _write_rows(call: NativeCall, name: str, instance: PlainInstance) -> None:

@@ -1,0 +1,133 @@
+"""The indexes: transactions by id, blocks by hash, the history of each key. All can be made again from the log."""
+
+from __future__ import annotations
+
+import struct
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+import lmdb
+
+from changan.errors import ChanganError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+FORMAT = b"1"
+MAP_BYTES = 1 << 36
+_KEY_BYTES = 16
+_PLACE = struct.Struct(">QI")  # height, position
+_OWN_ROWS = "CHANGAN"  # rows of the ledger itself change every block and have no history that anyone reads
+
+
+class IndexUnusableError(ChanganError):
+    """Index files that this release cannot use; they are made again from the log."""
+
+
+class Entry(NamedTuple):
+    """What the indexes hold of one block: its transactions' ids, and the rows that each of them wrote."""
+
+    height: int
+    block_hash: bytes
+    tx_ids: list[str]
+    written: list[list[tuple[str, str]]]
+
+
+class Index:
+    """The indexes of one chain. One thread writes, any may read."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create. Raises IndexUnusableError."""
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            # A crash may lose the last transactions whole; the log brings them back. Nothing waits for a sync here.
+            self._environment = lmdb.open(
+                str(path), map_size=MAP_BYTES, max_dbs=4, sync=False, metasync=False, mode=0o600
+            )
+            self._meta, self._transactions, self._blocks, self._history = (
+                self._environment.open_db(name) for name in (b"meta", b"transactions", b"blocks", b"history")
+            )
+            with self._environment.begin(write=True) as work:
+                version = work.get(b"format", db=self._meta)
+                if version is None:
+                    work.put(b"format", FORMAT, db=self._meta)
+                height = work.get(b"height", db=self._meta)
+        except lmdb.Error as error:
+            raise IndexUnusableError(f"the index at {path} does not open: {error}") from error
+        if version not in {None, FORMAT}:
+            self._environment.close()
+            raise IndexUnusableError(f"the index at {path} has format {version!r}, this release uses {FORMAT!r}")
+        self._height = -1 if height is None else int.from_bytes(height, "big")
+
+    @property
+    def height(self) -> int:
+        """The height of the last block that is indexed, -1 where there is none."""
+        return self._height
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._environment.begin(write=True) as work:
+            for database in (self._transactions, self._blocks, self._history):
+                work.drop(database, delete=False)
+            work.delete(b"height", db=self._meta)
+        self._height = -1
+
+    def put_blocks(self, blocks: Sequence[Entry]) -> None:
+        """Index blocks that follow the last one."""
+        if not blocks:
+            return
+        with self._environment.begin(write=True) as work:
+            for block in blocks:
+                assert block.height == self._height + 1, "blocks are indexed in order"
+                self._height = block.height
+                work.put(block.block_hash, block.height.to_bytes(8, "big"), db=self._blocks)
+                for position, (tx_id, written) in enumerate(zip(block.tx_ids, block.written, strict=True)):
+                    place = _PLACE.pack(block.height, position)
+                    work.put(_short(tx_id.encode()), place, db=self._transactions)
+                    for contract, key in written:
+                        if contract != _OWN_ROWS:
+                            work.put(_row(contract, key) + place, b"", db=self._history)
+            work.put(b"height", self._height.to_bytes(8, "big"), db=self._meta)
+
+    def find_tx(self, tx_id: str) -> tuple[int, int] | None:
+        """Return height and position of a transaction, or None."""
+        with self._environment.begin() as work:
+            found = work.get(_short(tx_id.encode("utf-8", "replace")), db=self._transactions)
+        return None if found is None else _PLACE.unpack(found)
+
+    def height_of_block(self, block_hash: bytes) -> int | None:
+        """Return the height of the block with this hash, or None."""
+        if not block_hash or len(block_hash) > 64:  # noqa: PLR2004  # longer than any digest
+            return None
+        with self._environment.begin() as work:
+            found = work.get(block_hash, db=self._blocks)
+        return None if found is None else int.from_bytes(found, "big")
+
+    def key_history(
+        self, contract: str, key: str, *, before: tuple[int, int] | None = None, limit: int = 100
+    ) -> list[tuple[int, int]]:
+        """Return places (height, position) of transactions that wrote a row, newest first, those before `before`."""
+        return list(self._history_of(_row(contract, key), before, limit))
+
+    def _history_of(self, prefix: bytes, before: tuple[int, int] | None, limit: int) -> Iterator[tuple[int, int]]:
+        end = prefix + (b"\xff" * _PLACE.size if before is None else _PLACE.pack(*before))
+        with self._environment.begin() as work, work.cursor(db=self._history) as cursor:
+            there = cursor.prev() if cursor.set_range(end) else cursor.last()
+            while there and limit > 0 and cursor.key().startswith(prefix):
+                yield _PLACE.unpack(cursor.key()[_KEY_BYTES:])
+                limit -= 1
+                there = cursor.prev()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._environment.sync(True)  # noqa: FBT003  # lmdb takes the flag by position
+        self._environment.close()
+
+
+def _short(data: bytes) -> bytes:
+    return sha256(data).digest()[:_KEY_BYTES]
+
+
+def _row(contract: str, key: str) -> bytes:
+    return _short(contract.encode() + b"\x00" + key.encode())
