@@ -155,7 +155,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return dict(pairs)
 
 
-def _from_plain(kind: ValueType, text: str) -> Value:  # noqa: PLR0911  # a way out a type
+def _from_plain(kind: ValueType, text: str) -> Value:  # a way out a type
     match kind:
         case IntType():
             if _DECIMAL.fullmatch(text) and text != "-0" and kind.low <= int(text) <= kind.high:

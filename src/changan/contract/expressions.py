@@ -26,9 +26,9 @@ from changan.contract.types import (
 )
 
 if TYPE_CHECKING:
-    from changan.contract.declarations import Declarations
     from typing import Never
 
+    from changan.contract.declarations import Declarations
     from changan.contract.types import FieldType, InterfaceType, Signature, ValueType
 
 _CONTEXT: dict[str, ValueType] = {"caller": ADDRESS, "height": U64, "time": U64}
@@ -105,7 +105,7 @@ class Expressions:
             refuse(node, "type", f"{kind.name} wanted, this is {found.type.name}")
         return found
 
-    def read(self, node: ast.expr, want: ValueType | None = None) -> t.Expression:  # noqa: C901, PLR0911, PLR0912
+    def read(self, node: ast.expr, want: ValueType | None = None) -> t.Expression:  # noqa: C901, PLR0911
         """Read any expression; a literal takes the type `want` of its neighbour. Raises Refusal."""
         value = fold(node, self._declared.constants)
         if value is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING, Any, Never
 
 from changan.contract.codec import pack, unpack
@@ -466,6 +467,25 @@ class PlainInstance:
         index = unpack(U64, data)
         assert isinstance(index, int)
         return (field, index) if index < length else None
+
+    def page(self, field: str, after: str, limit: int) -> tuple[list[Row], bool]:
+        """Return up to `limit` rows of a field whose hex key is above `after`, in order of it, and whether more follow.
+
+        For a map this looks at every key, because a map keeps no order.
+        """
+        place = self.program.field_places[field]
+        kind = self.program.tree.fields[place].type
+        machine = self._machine
+        if isinstance(kind, MapType):
+            keyed = ((pack(kind.key, key).hex(), key) for key in machine.maps[place])  # type: ignore[arg-type]  # keys of a map are values
+            found = heapq.nsmallest(limit + 1, (item for item in keyed if item[0] > after))
+            return [machine.row(place, key) for _, key in found[:limit]], len(found) > limit
+        if isinstance(kind, ListType):
+            start = int(after, 16) + 1 if after else 0
+            end = min(start + limit, len(machine.lists[place]))
+            return [machine.row(place, index) for index in range(start, end)], end < len(machine.lists[place])
+        row = machine.row(place, None)
+        return ([] if row.value is None or after else [row]), False
 
     def rows(self) -> Iterator[Row]:
         """Return all rows as they are now; the iterator stays valid and unchanged while later calls run."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from changan.contract import codec, gas
 from changan.contract.check import analyse
-from changan.contract.types import is_value
+from changan.contract.types import U64, ListType, MapType, is_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from changan.contract.instance import Event, Value
+    from changan.contract.instance import Event, Row, Value
     from changan.contract.tree import Tree
     from changan.contract.types import FieldType, Signature
 
@@ -87,6 +87,15 @@ class Program:
         """Return an event's fields in order, as text."""
         kind = self._events[event.name]
         return [codec.to_text(part, value) for (_, part), value in zip(kind.fields, event.fields, strict=True)]
+
+    def show_row(self, field: str, row: Row) -> object:
+        """Return a row's value as JSON has it. Raises MalformedError."""
+        kind = self.fields[field]
+        assert row.value is not None
+        if isinstance(kind, ListType) and "." not in row.key:
+            return codec.to_json(U64, codec.unpack(U64, row.value))
+        element = kind.value if isinstance(kind, MapType | ListType) else kind
+        return codec.to_json(element, codec.unpack(element, row.value))
 
     def describe(self) -> dict[str, object]:
         """Return what a form or a client needs to know of the contract, as JSON."""

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from changan.contract.types import (
         EventType,
         FieldType,
-        IntType,
         InterfaceType,
+        IntType,
         RecordType,
         Signature,
         ValueType,

@@ -129,9 +129,7 @@ def _endorsers(entries: Sequence[EndorsementEntry], signed: bytes, members: Memb
 
 def request_of(transaction: Transaction) -> TxRequest:
     """Return the request that a transaction of a block was sent as."""
-    request = TxRequest(
-        payload=transaction.payload, sender=transaction.sender, endorsers=transaction.endorsers
-    )
+    request = TxRequest(payload=transaction.payload, sender=transaction.sender, endorsers=transaction.endorsers)
     if transaction.HasField("payer"):
         request.payer.CopyFrom(transaction.payer)
     return request

@@ -130,8 +130,12 @@ def default_config(
         ),
         trust_roots=[TrustRootConfig(org_id=org, root=[root]) for org, root in trust_roots],
         resource_policies=[
-            ResourcePolicy(resource_name="CHAIN_CONFIG-NODE_ID_UPDATE", policy=Policy(rule="SELF", role_list=["ADMIN"])),
-            ResourcePolicy(resource_name="CHAIN_CONFIG-TRUST_ROOT_ADD", policy=Policy(rule="MAJORITY", role_list=["ADMIN"])),
+            ResourcePolicy(
+                resource_name="CHAIN_CONFIG-NODE_ID_UPDATE", policy=Policy(rule="SELF", role_list=["ADMIN"])
+            ),
+            ResourcePolicy(
+                resource_name="CHAIN_CONFIG-TRUST_ROOT_ADD", policy=Policy(rule="MAJORITY", role_list=["ADMIN"])
+            ),
             ResourcePolicy(resource_name="CHAIN_CONFIG-CERTS_FREEZE", policy=Policy(rule="ANY", role_list=["ADMIN"])),
             ResourcePolicy(resource_name="CONTRACT_MANAGE-INIT_CONTRACT", policy=Policy(rule="ANY")),
         ],

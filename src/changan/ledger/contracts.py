@@ -83,7 +83,9 @@ class Calls:
         self._block = block
         self._stack: list[str] = []
         self._open: list[Instance] = []
-        self.entered: dict[str, Instance] = {}  # every contract that was entered, in order; their rows belong to the call
+        self.entered: dict[
+            str, Instance
+        ] = {}  # every contract that was entered, in order; their rows belong to the call
 
     def outermost(self, name: str) -> None:
         """Name the contract that the outermost calls enter."""

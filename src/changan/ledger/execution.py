@@ -104,9 +104,7 @@ class Execution:
             return _failed(TxStatusCode.CONTRACT_FAIL, f"bad argument: {error}")
         return self._call(payload, record, instance, Call(sender.address, arguments, GAS_MAX), keep=keep)
 
-    def _call(
-        self, payload: Payload, record: Contract, instance: PlainInstance, call: Call, *, keep: bool
-    ) -> Executed:
+    def _call(self, payload: Payload, record: Contract, instance: PlainInstance, call: Call, *, keep: bool) -> Executed:
         host = Calls(self._world.instances, self._world.rows, self._block)
         host.outermost(record.name)
         if keep:

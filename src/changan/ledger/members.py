@@ -120,7 +120,9 @@ class Members:
 
     def _resolve(self, member: Member) -> Identity:
         if len(member.member_info) > MEMBER_INFO_BYTES_MAX:
-            raise UnverifiedError(f"member_info is {len(member.member_info)} bytes; {MEMBER_INFO_BYTES_MAX} are allowed")
+            raise UnverifiedError(
+                f"member_info is {len(member.member_info)} bytes; {MEMBER_INFO_BYTES_MAX} are allowed"
+            )
         pem = self._certificate_of(member)
         certificate = _load(pem)
         if _is_tls(certificate):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.contract.instance import BlockContext
 from changan.crypto.merkle import chainmaker_root
 from changan.errors import ChanganError
-from changan.ledger.admission import RefusedError, authenticate, check_form, request_of
+from changan.ledger.admission import RefusedError, authenticate, check_form
 from changan.ledger.commitment import delta_root, outcome_root
 from changan.ledger.execution import Executed, Execution
 from changan.ledger.genesis import GENESIS_TIME, genesis_transaction

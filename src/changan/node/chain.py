@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from changan.crypto.keys import SigningKey
     from changan.ledger.admission import Admitted
-    from changan.ledger.execution import Executed
     from changan.ledger.transition import AppliedBlock
     from changan.ledger.wire.messages import Member, TxRequest
     from changan.ledger.world import World
@@ -84,7 +83,7 @@ class StoppedError(ChanganError):
 class Chain:
     """One chain of this node. All methods but the disk's run on the event loop, so the state needs no lock."""
 
-    def __init__(  # noqa: PLR0913  # a chain is given everything it may touch, the clock included
+    def __init__(  # a chain is given everything it may touch, the clock included
         self,
         world: World,
         storage: ChainStorage,
@@ -197,9 +196,7 @@ class Chain:
             else:
                 answer = self._query.answer(request.payload.method, parameters)
         except QueryError as error:
-            return _query_response(
-                request, TxStatusCode.CONTRACT_FAIL, ContractResult(code=1, message=str(error))
-            )
+            return _query_response(request, TxStatusCode.CONTRACT_FAIL, ContractResult(code=1, message=str(error)))
         return _query_response(request, TxStatusCode.SUCCESS, ContractResult(result=answer, message="OK"))
 
     def _config_at(self, parameters: dict[str, bytes]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from changan.crypto.merkle import chainmaker_path
 from changan.errors import ChanganError
@@ -117,7 +117,7 @@ class ChainQuery:
         if located is None:
             raise QueryError(f"no such transaction, chainId:{self._chain_id}")
         header = located.block.block.header
-        found = {
+        found: dict[str, Any] = {
             "transaction": located.transaction,
             "block_height": header.block_height,
             "block_hash": header.block_hash,

@@ -101,7 +101,9 @@ def read_settings(path: Path) -> Settings:
     node = {key: value for key, value in data.items() if key != "chains"}
     for key, value in node.items():
         if type(value) is not _NODE_KEYS.get(key):
-            raise HomeError(f"{path}: {key} is not a setting of this kind; known are {', '.join(_NODE_KEYS)} and [[chains]]")
+            raise HomeError(
+                f"{path}: {key} is not a setting of this kind; known are {', '.join(_NODE_KEYS)} and [[chains]]"
+            )
     chains = tuple(_chain_settings(path, entry) for entry in data.get("chains", [{}]))
     if len({chain.chain_id for chain in chains}) != len(chains):
         raise HomeError(f"{path}: two chains have one id")

@@ -19,10 +19,16 @@ class Metrics:
             "changan_requests_refused_total", "Requests refused at the door", ["code"], registry=self.registry
         )
         self.requests = Counter("changan_requests_total", "Requests by type", ["type"], registry=self.registry)
-        self.height = Gauge("changan_block_height", "Height of the last block at rest", ["chain"], registry=self.registry)
+        self.height = Gauge(
+            "changan_block_height", "Height of the last block at rest", ["chain"], registry=self.registry
+        )
         self.pool = Gauge("changan_pool_transactions", "Transactions that wait", ["chain"], registry=self.registry)
         self.execution = Histogram(
-            "changan_block_execution_seconds", "Execution of a block", ["chain"], buckets=_SECONDS, registry=self.registry
+            "changan_block_execution_seconds",
+            "Execution of a block",
+            ["chain"],
+            buckets=_SECONDS,
+            registry=self.registry,
         )
         self.commit = Histogram(
             "changan_block_commit_seconds", "A block comes to rest", ["chain"], buckets=_SECONDS, registry=self.registry

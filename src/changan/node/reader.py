@@ -68,6 +68,10 @@ class Reader:
         found = self._index.find_tx(tx_id)
         return None if found is None else found[0]
 
+    def key_history(self, contract: str, key: str, limit: int) -> list[tuple[int, int]]:
+        """Return places (height, position) of transactions that wrote a row, newest first."""
+        return self._index.key_history(contract, key, limit=limit)
+
     def transaction(self, tx_id: str) -> Located | None:
         """Return the transaction with this id, or None."""
         found = self._index.find_tx(tx_id)

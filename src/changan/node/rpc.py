@@ -88,7 +88,7 @@ class RpcNode:
             "GetConsensusValidators": (GetConsensusStatusRequest, self._validators),
             "GetConsensusHeight": (GetConsensusStatusRequest, self._consensus_height),
         }
-        methods = {
+        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             name: grpc.unary_unary_rpc_method_handler(_decoding(kind, method), response_serializer=_encode)
             for name, (kind, method) in unary.items()
         }
@@ -216,9 +216,7 @@ class RpcNode:
     async def _debug_config(self, _: DebugConfigRequest, __: Context) -> DebugConfigResponse:
         return DebugConfigResponse(code=1, message="this node has no debug configuration")
 
-    async def _check_config(
-        self, _: CheckNewBlockChainConfigRequest, __: Context
-    ) -> CheckNewBlockChainConfigResponse:
+    async def _check_config(self, _: CheckNewBlockChainConfigRequest, __: Context) -> CheckNewBlockChainConfigResponse:
         return CheckNewBlockChainConfigResponse()
 
     async def _pool_status(self, request: GetPoolStatusRequest, context: Context) -> TxPoolStatus:

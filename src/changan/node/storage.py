@@ -123,9 +123,7 @@ class ChainStorage:
 def encode_block(applied: AppliedBlock) -> bytes:
     """Return the record that the log holds of an executed block."""
     events = [event for tx in applied.block.txs for event in tx.result.contract_result.contract_event]
-    return BlockWithRWSet(
-        block=applied.block, txRWSets=applied.rw_sets, contract_events=events
-    ).SerializeToString()
+    return BlockWithRWSet(block=applied.block, txRWSets=applied.rw_sets, contract_events=events).SerializeToString()
 
 
 def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:

@@ -77,9 +77,7 @@ def _query(call: NativeCall) -> bytes:
 def _delete(call: NativeCall) -> bytes:
     for name in _hashes(call, "delete cert"):
         if _HASH_FORM.fullmatch(name) is None or call.overlay.get(_NAME, name) is None:
-            raise NativeError(
-                f"certManage delete the certHash failed, certHash[{name}], err: certHash is not exist"
-            )
+            raise NativeError(f"certManage delete the certHash failed, certHash[{name}], err: certHash is not exist")
         call.overlay.put(_NAME, name, None)
     return b"Success"
 

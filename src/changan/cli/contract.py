@@ -1,0 +1,152 @@
+"""`changan contract`: check, build, deploy, call and query contracts in Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from changan.cli.language import say
+from changan.cli.node import DEFAULT_HOME
+from changan.client.connect import Connection, connect
+from changan.contract.check import check as check_source
+from changan.contract.package import build_package, recognise
+from changan.contract.program import compile_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def contract() -> None:
+    """Check, build, deploy, call and query contracts in Python."""
+
+
+@contract.command()
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+def check(files: tuple[Path, ...]) -> None:
+    """Say whether contract files are in the language; if not, each line with the rule and the remedy."""
+    failed = False
+    for path in files:
+        messages = check_source(_source(path))
+        failed = failed or bool(messages)
+        for message in messages:
+            click.echo(f"{path}:{message.line}: {message.text} [{message.rule}]")
+        if not messages:
+            click.echo(f"{path}: {say('ok', '通过')}")
+    if failed:
+        raise SystemExit(1)
+
+
+@contract.command()
+@click.argument("file", type=_FILE)
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: FILE.changan]")
+def build(file: Path, output: Path | None) -> None:
+    """Build a package: the checked source with its description, to deploy or hand on."""
+    package = build_package(compile_source(_source(file), str(file)))
+    target = output or file.with_suffix(".changan")
+    target.write_bytes(package)
+    click.echo(f"{target}  {len(package)} {say('bytes', '字节')}")
+
+
+def _where(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which node, chain and user."""
+    options = [
+        click.option(
+            "--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True, help="The node's home."
+        ),
+        click.option("--rpc", default="127.0.0.1:12301", show_default=True, help="The node's gRPC address."),
+        click.option("--chain", default="chain1", show_default=True, help="The chain."),
+        click.option("--user", default="client1", show_default=True, help="The user of the home who signs."),
+        click.option("--org", default="", help="The user's organisation.  [default: the first]"),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _connect(home: Path, rpc: str, chain: str, user: str, org: str) -> Connection:
+    try:
+        return connect(rpc, home=home, user=user, org_id=org, chain_id=chain)
+    except OSError as error:
+        text = say(
+            f"{home} holds no keys of {user} ({error.strerror}): name the node's --home",
+            f"{home} 中没有 {user} 的密钥（{error.strerror}）：请用 --home 指定节点目录",
+        )
+        raise click.ClickException(text) from error
+
+
+@contract.command()
+@click.argument("name")
+@click.argument("file", type=_FILE)
+@click.argument("arguments", nargs=-1)
+@click.option("--version", "version_", default="1.0", show_default=True, help="The version of the contract.")
+@click.option("--upgrade", is_flag=True, help="Take the place of an older version; its state moves along.")
+@_where
+def deploy(
+    name: str, file: Path, arguments: tuple[str, ...], version_: str, *, upgrade: bool, **where: Any
+) -> None:  # options
+    """Install a contract FILE under NAME; ARGUMENTS (name=value) go to its @init method."""
+    code = file.read_bytes()
+    compile_source(_source(file), str(file))
+    with _connect(**where) as node:
+        answer = node.deploy(name, version_, code, _arguments(arguments), upgrade=upgrade)
+    click.echo(f"{name} {version_}  tx {answer.tx_id}  {say('block', '区块')} {answer.height}  gas {answer.gas}")
+
+
+@contract.command()
+@click.argument("name")
+@click.argument("method")
+@click.argument("arguments", nargs=-1)
+@click.option("--dry-run", is_flag=True, help="Run it on the state as it is, keep nothing, show the gas it would cost.")
+@_where
+def call(name: str, method: str, arguments: tuple[str, ...], *, dry_run: bool, **where: Any) -> None:  # options
+    """Call METHOD of contract NAME with ARGUMENTS (name=value), and wait until the result rests on disk."""
+    with _connect(**where) as node:
+        given = _arguments(arguments)
+        answer = node.query(name, method, given) if dry_run else node.invoke(name, method, given)
+    if answer.result:
+        click.echo(answer.text)
+    for event in answer.events:
+        click.echo(f"{event.topic}  {', '.join(event.event_data)}")
+    if dry_run:
+        click.echo(f"{say('dry run', '试运行')}  gas {answer.gas}")
+    else:
+        click.echo(f"tx {answer.tx_id}  {say('block', '区块')} {answer.height}  gas {answer.gas}")
+
+
+@contract.command()
+@click.argument("name")
+@click.argument("method")
+@click.argument("arguments", nargs=-1)
+@_where
+def query(name: str, method: str, arguments: tuple[str, ...], **where: Any) -> None:  # options
+    """Ask METHOD of contract NAME with ARGUMENTS (name=value); nothing is written."""
+    with _connect(**where) as node:
+        click.echo(node.query(name, method, _arguments(arguments)).text)
+
+
+def _source(path: Path) -> str:
+    data = path.read_bytes()
+    found = recognise(data)
+    if found is not None:
+        return found
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise click.ClickException(say(f"{path} is not UTF-8", f"{path} 不是 UTF-8 编码")) from error
+
+
+def _arguments(pairs: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign or not name or name in found:
+            text = say(f"{pair!r}: arguments are name=value, each once", f"{pair!r}：参数写作 名称=值，每个一次")
+            raise click.BadParameter(text)
+        found[name] = value
+    return found

@@ -1,0 +1,42 @@
+"""`changan`: the commands, and how their errors are shown."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from changan import __version__
+from changan.cli import contract, node
+from changan.cli.language import say
+from changan.errors import ChanganError
+
+
+class _Commands(click.Group):
+    """Shows an expected error as one line, and what to do next, never as a traceback."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ChanganError as error:
+            click.echo(f"{say('error', '错误')}: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="changan")
+def main() -> None:
+    """A trusted-data platform: a ChainMaker-compatible ledger that one command starts, contracts in Python.
+
+    长安：一条命令启动的可信数据平台，兼容长安链 SDK，合约用 Python 编写。
+
+    \b
+    Start here:
+      changan up                                  start a chain on this machine
+      changan contract check my_contract.py       see whether a contract is in the language
+      changan contract call token transfer to=… amount=5
+    """
+
+
+for command in (node.up, contract.contract):
+    main.add_command(command)

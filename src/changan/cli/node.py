@@ -1,0 +1,126 @@
+"""`changan up`: one command starts everything on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import click
+import structlog
+
+from changan.cli.language import say
+from changan.node.home import Home
+from changan.node.run import Doors, Ready, RunningNode
+
+DEFAULT_HOME = Path("changan-home")
+
+
+@click.command()
+@click.option(
+    "--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True, help="Where everything is kept."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--rpc-port", type=click.IntRange(0, 65535), default=12301, show_default=True, help="gRPC; 0 for any.")
+@click.option("--http-port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="HTTP; 0 for any.")
+@click.option("--orgs", type=click.IntRange(1, 100), default=None, help="Organisations of a new home.  [default: 4]")
+@click.option("--suite", type=click.Choice(["intl", "gm"]), default="intl", show_default=True, help="Algorithms.")
+@click.option(
+    "--auth", type=click.Choice(["cert", "key", "public"]), default="cert", show_default=True, help="Identity."
+)
+@click.option("--tls/--no-tls", default=False, show_default=True, help="TLS at the gRPC door.")
+@click.option("--mutual/--one-way", default=False, help="With --tls: clients show certificates too.")
+@click.option("--demo/--no-demo", default=True, help="Install the example contracts at the first start.")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+def up(  # one parameter an option
+    home: Path,
+    host: str,
+    rpc_port: int,
+    http_port: int,
+    orgs: int | None,
+    suite: str,
+    auth: str,
+    *,
+    tls: bool,
+    mutual: bool,
+    demo: bool,
+    log_level: str,
+) -> None:
+    """Start a chain on this machine; the first start makes organisations, certificates and genesis.
+
+    When both doors answer it prints one line, `ready rpc=HOST:PORT http=URL home=DIR`. Ctrl-C stops it cleanly.
+
+    \b
+    Examples:
+      changan up
+      changan up --home /var/lib/changan --tls
+      changan up --rpc-port 0 --http-port 0 --no-demo
+    """
+    if suite != "intl" or auth != "cert":
+        text = say(
+            "--suite gm and --auth key|public are not built into this release yet; leave them out",
+            "--suite gm 与 --auth key|public 本版本尚未实现，请去掉该选项",
+        )
+        raise click.ClickException(text)
+    configure_logs(log_level)
+    place = Home(home.resolve())
+    place.prepare()
+    first_start = place.is_new
+    settings = place.settings(orgs)
+    level = "none" if not tls else "mutual" if mutual else "server"
+    node = RunningNode(place, settings, Doors(host, rpc_port, http_port, level), demo=demo and settings.demo)
+    asyncio.run(_serve(node, place, first_start=first_start))
+
+
+async def _serve(node: RunningNode, home: Home, *, first_start: bool) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with contextlib.AsyncExitStack() as stack:
+        ready = await stack.enter_async_context(node.open())
+        sys.stdout.write(f"ready rpc={ready.rpc} http={ready.http} home={home.root}\n")
+        if first_start:
+            sys.stdout.write(_next_steps(ready, home))
+        sys.stdout.flush()
+        await stopped.wait()
+
+
+def _next_steps(ready: Ready, home: Home) -> str:
+    lines = say(
+        f"  SDK config       {home.root}/sdk_config.yml  (official ChainMaker SDK, as client1 of the first organisation)\n"
+        f"  call a contract  changan contract call token transfer to={'11' * 20} amount=5 --home {home.root} --rpc {ready.rpc}\n"
+        f"  ask it           changan contract query token balance_of who={'11' * 20} --home {home.root} --rpc {ready.rpc}\n"
+        f"  the HTTP door    {ready.http}/docs\n"
+        "  your contract    changan contract check my_contract.py\n",
+        f"  SDK 配置         {home.root}/sdk_config.yml （官方长安链 SDK，第一个组织的 client1）\n"
+        f"  调用合约         changan contract call token transfer to={'11' * 20} amount=5 --home {home.root} --rpc {ready.rpc}\n"
+        f"  查询合约         changan contract query token balance_of who={'11' * 20} --home {home.root} --rpc {ready.rpc}\n"
+        f"  HTTP 接口        {ready.http}/docs\n"
+        "  编写自己的合约   changan contract check my_contract.py\n",
+    )
+    return lines
+
+
+def configure_logs(level: str) -> None:
+    """Write structured logs to standard error: JSON, or coloured lines on a terminal."""
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer()
+        if sys.stderr.isatty()
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

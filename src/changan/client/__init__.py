@@ -1,0 +1,1 @@
+"""Talking to a node: signing requests, sending them, and reading what came of them."""

@@ -1,0 +1,104 @@
+"""Signed requests, as ChainMaker's SDKs make them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from changan.crypto.keys import SigningKey
+from changan.errors import MalformedError
+from changan.ledger.wire.messages import (
+    EndorsementEntry,
+    KeyValuePair,
+    Member,
+    MemberType,
+    Payload,
+    TxRequest,
+    TxType,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+TX_ID_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A member with its certificate and its private key, which is never shown."""
+
+    member: Member
+    key: SigningKey = field(repr=False)
+    hash_name: str = "SHA256"
+
+    @classmethod
+    def from_files(cls, org_id: str, certificate: Path, key: Path) -> Signer:
+        """Read a member's files. Raises MalformedError, OSError."""
+        pem = certificate.read_bytes()
+        try:
+            algorithm = x509.load_pem_x509_certificate(pem).signature_hash_algorithm
+        except ValueError as error:
+            raise MalformedError(f"{certificate} holds no certificate in PEM") from error
+        name = "SHA256" if algorithm is None else algorithm.name.upper()
+        member = Member(org_id=org_id, member_type=MemberType.CERT, member_info=pem)
+        return cls(member, SigningKey(key.read_bytes()), name)
+
+    def endorse(self, payload: Payload) -> EndorsementEntry:
+        """Sign a payload."""
+        return EndorsementEntry(
+            signer=self.member, signature=self.key.sign(payload.SerializeToString(), self.hash_name)
+        )
+
+
+def new_tx_id() -> str:
+    """Return a fresh transaction id: 64 hex digits."""
+    return secrets.token_hex(TX_ID_BYTES)
+
+
+def make_payload(
+    chain_id: str,
+    contract: str,
+    method: str,
+    parameters: Mapping[str, bytes | str],
+    *,
+    query: bool = False,
+    tx_id: str | None = None,
+) -> Payload:
+    """Return a payload of now."""
+    return Payload(
+        chain_id=chain_id,
+        tx_type=TxType.QUERY_CONTRACT if query else TxType.INVOKE_CONTRACT,
+        tx_id=tx_id or new_tx_id(),
+        timestamp=int(time.time()),
+        contract_name=contract,
+        method=method,
+        parameters=[
+            KeyValuePair(key=key, value=value.encode() if isinstance(value, str) else value)
+            for key, value in parameters.items()
+        ],
+    )
+
+
+def sign_request(payload: Payload, sender: Signer, endorsers: Iterable[Signer] = ()) -> TxRequest:
+    """Return a request signed by its sender and endorsers."""
+    return TxRequest(
+        payload=payload, sender=sender.endorse(payload), endorsers=[signer.endorse(payload) for signer in endorsers]
+    )
+
+
+def install_parameters(
+    name: str, version: str, code: bytes, arguments: Mapping[str, bytes | str]
+) -> dict[str, bytes | str]:
+    """Return the parameters of CONTRACT_MANAGE's INIT_CONTRACT and UPGRADE_CONTRACT."""
+    return {
+        "CONTRACT_NAME": name,
+        "CONTRACT_VERSION": version,
+        "CONTRACT_RUNTIME_TYPE": "DOCKER_GO",
+        "CONTRACT_BYTECODE": code,
+        **arguments,
+    }

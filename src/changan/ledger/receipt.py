@@ -1,0 +1,142 @@
+"""Receipts: what proves, offline and years later, that a transaction was sealed, how it ended, and what it wrote.
+
+A receipt carries the transaction, its read-write set, the block header, and the paths between them. Whoever holds the
+organisations' root certificates needs nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from changan.crypto.digest import digest_named
+from changan.crypto.merkle import Place, chainmaker_path, chainmaker_verify, tree_path, tree_verify
+from changan.crypto.suite import Suite, require_built
+from changan.errors import MalformedError, UnverifiedError
+from changan.ledger.commitment import outcome_leaf
+from changan.ledger.hashing import block_hash, rw_set_hash, transaction_hash
+from changan.ledger.wire.messages import BlockHeader, ConsensusArgs, Transaction, TxRWSet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from changan.ledger.members import Members
+    from changan.ledger.wire.messages import BlockWithRWSet
+
+FORMAT = 1
+PATH_MAX = 64
+_DIGEST_NAME = "SHA256"
+
+
+class Proven(NamedTuple):
+    """What a receipt shows once it was verified."""
+
+    header: BlockHeader
+    transaction: Transaction
+    rw_set: TxRWSet
+    proposer: str | None  # common name of who sealed the block; None where no trust roots were given
+
+
+def make_receipt(stored: BlockWithRWSet, position: int) -> dict[str, Any]:
+    """Return the receipt of one transaction of a block, as JSON."""
+    digest = digest_named(_DIGEST_NAME)
+    transactions = stored.block.txs
+    hashes = [transaction_hash(tx, digest) for tx in transactions]
+    outcomes = [outcome_leaf(tx, digest) for tx in transactions]
+    return {
+        "format": FORMAT,
+        "suite": int(Suite.INTERNATIONAL),
+        "tx_id": transactions[position].payload.tx_id,
+        "index": position,
+        "header": _text(stored.block.header.SerializeToString()),
+        "transaction": _text(transactions[position].SerializeToString()),
+        "rw_set": _text(stored.txRWSets[position].SerializeToString()),
+        "tx_path": _texts(chainmaker_path(hashes, position, digest)),
+        "rw_set_path": _texts(chainmaker_path([tx.result.rw_set_hash for tx in transactions], position, digest)),
+        "outcome_path": _texts(tree_path(outcomes, position, digest)),
+    }
+
+
+def verify_receipt(receipt: Mapping[str, Any], members: Members | None = None) -> Proven:
+    """Check a receipt from the leaves to the block's hash, and with `members` also who sealed the block.
+
+    Raises MalformedError for what is no receipt, UnverifiedError for one that does not hold.
+    """
+    digest = digest_named(_DIGEST_NAME)
+    if receipt.get("format") != FORMAT:
+        raise MalformedError(f"this is no receipt of format {FORMAT}")
+    suite = receipt.get("suite")
+    require_built(suite if isinstance(suite, int) else 0)
+    header, transaction, rw_set = _parts(receipt)
+    index = receipt.get("index")
+    if not isinstance(index, int):
+        raise MalformedError("index is no number")
+    place = Place(index, header.tx_count)
+    if header.block_hash != block_hash(header, digest):
+        raise UnverifiedError("the block's hash is not that of its header")
+    leaf = transaction_hash(transaction, digest)
+    if not chainmaker_verify(leaf, place, _path(receipt, "tx_path"), header.tx_root, digest):
+        raise UnverifiedError("the transaction is not the one under the block's tx_root")
+    if rw_set_hash(rw_set, digest) != transaction.result.rw_set_hash:
+        raise UnverifiedError("the read-write set is not the transaction's")
+    path = _path(receipt, "rw_set_path")
+    if not chainmaker_verify(transaction.result.rw_set_hash, place, path, header.rw_set_root, digest):
+        raise UnverifiedError("the read-write set is not the one under the block's rw_set_root")
+    outcome = outcome_leaf(transaction, digest)
+    root = ConsensusArgs.FromString(header.consensus_args).outcome_root
+    if not tree_verify(outcome, place, _path(receipt, "outcome_path"), root, digest):
+        raise UnverifiedError("the outcome is not the one under the block's outcome root")
+    return Proven(header, transaction, rw_set, None if members is None else _proposer(header, members))
+
+
+def _proposer(header: BlockHeader, members: Members) -> str:
+    if not header.HasField("proposer"):
+        raise UnverifiedError("block 0 has no proposer: compare its hash with the one you know")
+    sealer = members.identify(header.proposer, header.block_timestamp)
+    sealer.key.verify(header.block_hash, header.signature, sealer.signature_hash)
+    if sealer.role not in {"CONSENSUS", "COMMON"}:
+        raise UnverifiedError(f"the block was sealed by {sealer.member_id}, who is no node")
+    return sealer.member_id
+
+
+def _parts(receipt: Mapping[str, Any]) -> tuple[BlockHeader, Transaction, TxRWSet]:
+    try:
+        return (
+            BlockHeader.FromString(_bytes(receipt, "header")),
+            Transaction.FromString(_bytes(receipt, "transaction")),
+            TxRWSet.FromString(_bytes(receipt, "rw_set")),
+        )
+    except DecodeError as error:
+        raise MalformedError("a part of the receipt does not decode") from error
+
+
+def _bytes(receipt: Mapping[str, Any], name: str) -> bytes:
+    value = receipt.get(name)
+    if not isinstance(value, str):
+        raise MalformedError(f"the receipt has no {name}")
+    return _decoded(value, name)
+
+
+def _decoded(value: str, name: str) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MalformedError(f"{name} is not base64") from error
+
+
+def _path(receipt: Mapping[str, Any], name: str) -> list[bytes]:
+    value = receipt.get(name)
+    if not isinstance(value, list) or len(value) > PATH_MAX or not all(isinstance(item, str) for item in value):
+        raise MalformedError(f"the receipt has no {name}")
+    return [_decoded(item, name) for item in value]
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _texts(items: Sequence[bytes]) -> list[str]:
+    return [_text(item) for item in items]

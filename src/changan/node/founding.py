@@ -1,0 +1,100 @@
+"""A first start: organisations, certificates, genesis, the files that clients need, and the example contracts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from changan.client.requests import Signer, install_parameters, make_payload, sign_request
+from changan.ledger.chain_config import default_config
+from changan.ledger.system import SystemContract
+from changan.ledger.wire.messages import Member, MemberType, TxStatusCode
+from changan.node.chain import Proposer
+from changan.node.pki.layout import make_crypto_config, read_crypto_config
+from changan.node.pki.sdk_config import sdk_config_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from changan.ledger.wire.messages import ChainConfig
+    from changan.node.chain import Chain
+    from changan.node.home import ChainSettings, Home, Settings
+    from changan.node.pki.layout import CryptoConfig, Organisation
+
+EXAMPLES: dict[str, dict[str, str]] = {
+    "evidence": {},
+    "token": {"supply": "1000000"},
+}
+"""Contracts that a first start installs, with the arguments of their @init."""
+
+
+def found_organisations(home: Home, settings: Settings) -> CryptoConfig:
+    """Return the organisations of a home: those that were brought along or made before, or new ones."""
+    directory = home.root / "crypto-config"
+    if directory.exists():
+        return read_crypto_config(home.root)
+    return make_crypto_config(home.root, settings.organisations, datetime.now(UTC))
+
+
+def genesis_of(crypto: CryptoConfig, chain: ChainSettings) -> ChainConfig:
+    """Return the configuration that a new chain starts with."""
+    roots = [(org.org_id, org.root_certificate_pem.decode()) for org in crypto.organisations]
+    first = crypto.organisations[0]
+    return default_config(
+        chain.chain_id,
+        roots,
+        [(first.org_id, first.node_id)],
+        block_tx_capacity=chain.block_tx_capacity,
+        block_interval_ms=chain.block_interval_ms,
+        tx_timeout_s=chain.tx_timeout_s,
+    )
+
+
+def proposer_of(organisation: Organisation) -> Proposer:
+    """Return this node as the proposer of blocks."""
+    credential = organisation.node()
+    signer = Signer.from_files(organisation.org_id, credential.sign_certificate, credential.sign_key)
+    member = Member(
+        org_id=organisation.org_id,
+        member_type=MemberType.CERT,
+        member_info=credential.sign_certificate.read_bytes(),
+    )
+    return Proposer(member, signer.key, signer.hash_name)
+
+
+def write_sdk_configs(home: Home, crypto: CryptoConfig, chain_id: str, address: str, *, tls: bool) -> None:
+    """Write the files that the official SDK reads; they follow the address that the node really has."""
+    _write(home.root / "sdk_config.yml", sdk_config_text(crypto, chain_id=chain_id, node_address=address, tls=tls))
+    if tls:
+        _write(
+            home.root / "sdk_config_tls.yml", sdk_config_text(crypto, chain_id=chain_id, node_address=address, tls=True)
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def example_source(name: str) -> str:
+    """Return the source text of an example contract."""
+    return resources.files("changan.examples").joinpath(f"{name}.py").read_text(encoding="utf-8")
+
+
+async def install_examples(chain: Chain, crypto: CryptoConfig) -> list[str]:
+    """Install the example contracts that a chain does not have yet, as the first organisation's administrator."""
+    first = crypto.organisations[0]
+    credential = first.user("admin1", tls=False)
+    admin = Signer.from_files(first.org_id, credential.sign_certificate, credential.sign_key)
+    installed = []
+    for name, arguments in EXAMPLES.items():
+        if name in chain.world.instances:
+            continue
+        parameters = install_parameters(name, "1.0", example_source(name).encode(), arguments)
+        payload = make_payload(chain.chain_id, SystemContract.CONTRACT_MANAGE.value, "INIT_CONTRACT", parameters)
+        request = sign_request(payload, admin, [admin])
+        response = await chain.submit_and_wait(request, request.ByteSize())
+        assert response.code == TxStatusCode.SUCCESS, response.contract_result.message
+        installed.append(name)
+    return installed

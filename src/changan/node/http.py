@@ -1,0 +1,203 @@
+"""The HTTP door: health, metrics, blocks, transactions, receipts, contracts, their rows, and events as they happen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from google.protobuf.json_format import MessageToDict
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from changan import __version__
+from changan.contract.codec import to_json, unpack
+from changan.contract.types import MapType
+from changan.ledger.receipt import make_receipt
+from changan.node.metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from changan.ledger.wire.messages import BlockWithRWSet
+    from changan.node.chain import Chain
+
+PAGE_MAX = 1000
+EVENTS_IDLE_S = 15.0
+ChainId = Annotated[str, Query(description="the chain; left out: the first one", max_length=128)]
+Name = Annotated[str, Path(max_length=128)]
+
+
+def make_http(chains: Mapping[str, Chain]) -> FastAPI:
+    """Return the application over the chains of a node."""
+    app = FastAPI(title="changan", version=__version__, description="Reads of one changan node.", redoc_url=None)
+    _Routes(chains).add_to(app)
+    return app
+
+
+class _Routes:
+    def __init__(self, chains: Mapping[str, Chain]) -> None:
+        self._chains = chains
+
+    def add_to(self, app: FastAPI) -> None:
+        get = app.get
+        get("/v1/health", summary="Whether the node works")(self.health)
+        get("/metrics", summary="Counters for Prometheus", response_class=Response)(self.metrics)
+        get("/v1/chains", summary="The chains of this node")(self.chains)
+        get("/v1/blocks/{height}", summary="A block by its height")(self.block)
+        get("/v1/transactions/{tx_id}", summary="A transaction by its id")(self.transaction)
+        get("/v1/receipts/{tx_id}", summary="What proves a transaction offline")(self.receipt)
+        get("/v1/contracts", summary="The Python contracts of a chain")(self.contracts)
+        get("/v1/contracts/{name}", summary="A contract's methods, fields and events")(self.contract)
+        get("/v1/contracts/{name}/fields/{field}", summary="A page of a map, or a field's value")(self.field)
+        get("/v1/contracts/{name}/history/{key}", summary="Which transactions wrote a row")(self.history)
+        get("/v1/events", summary="Contract events as server-sent events")(self.events)
+
+    def _chain(self, chain: str) -> Chain:
+        found = self._chains.get(chain) if chain else next(iter(self._chains.values()))
+        if found is None:
+            raise HTTPException(404, f"this node has no chain {chain!r}; it has {', '.join(self._chains)}")
+        return found
+
+    async def health(self) -> JSONResponse:
+        faults = {chain_id: chain.fault for chain_id, chain in self._chains.items() if chain.fault is not None}
+        heights = {chain_id: chain.reader.height for chain_id, chain in self._chains.items()}
+        status = 503 if faults else 200
+        return JSONResponse({"ok": not faults, "version": __version__, "heights": heights, "faults": faults}, status)
+
+    async def metrics(self) -> Response:
+        for chain_id, chain in self._chains.items():
+            METRICS.pool.labels(chain_id).set(len(chain.pool))
+        return Response(generate_latest(METRICS.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def chains(self) -> list[dict[str, Any]]:
+        return [
+            {"chain_id": chain_id, "height": chain.reader.height, "contracts": sorted(chain.world.instances)}
+            for chain_id, chain in self._chains.items()
+        ]
+
+    async def block(self, height: Annotated[int, Path(ge=0)], chain: ChainId = "") -> dict[str, Any]:
+        found = self._chain(chain).reader.block(height)
+        if found is None:
+            raise HTTPException(404, f"there is no block {height} yet")
+        return MessageToDict(found.block, preserving_proto_field_name=True)
+
+    async def transaction(self, tx_id: Annotated[str, Path(max_length=256)], chain: ChainId = "") -> dict[str, Any]:
+        stored, position = self._located(tx_id, chain)
+        header = stored.block.header
+        return {
+            "height": header.block_height,
+            "block_hash": header.block_hash.hex(),
+            "index": position,
+            "transaction": MessageToDict(stored.block.txs[position], preserving_proto_field_name=True),
+            "rw_set": MessageToDict(stored.txRWSets[position], preserving_proto_field_name=True),
+        }
+
+    async def receipt(self, tx_id: Annotated[str, Path(max_length=256)], chain: ChainId = "") -> dict[str, Any]:
+        return make_receipt(*self._located(tx_id, chain))
+
+    def _located(self, tx_id: str, chain: str) -> tuple[BlockWithRWSet, int]:
+        found = self._chain(chain).reader.transaction(tx_id)
+        if found is None:
+            raise HTTPException(404, f"no transaction {tx_id!r} rests on this chain (yet)")
+        return found.block, found.position
+
+    async def contracts(self, chain: ChainId = "") -> list[dict[str, Any]]:
+        return [
+            {"name": name, "class": instance.program.name, "digest": instance.program.digest.hex()}
+            for name, instance in sorted(self._chain(chain).world.instances.items())
+        ]
+
+    async def contract(self, name: Name, chain: ChainId = "") -> dict[str, Any]:
+        instance = self._chain(chain).world.instances.get(name)
+        if instance is None:
+            raise HTTPException(404, f"there is no Python contract {name!r}")
+        return instance.program.describe()
+
+    async def field(
+        self,
+        name: Name,
+        field: Name,
+        chain: ChainId = "",
+        after: Annotated[
+            str, Query(max_length=2048, pattern="^[0-9a-f]*$", description="the last key of the page before")
+        ] = "",
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+    ) -> dict[str, Any]:
+        node = self._chain(chain)
+        instance = node.world.instances.get(name)
+        kind = None if instance is None else instance.program.fields.get(field)
+        if instance is None or kind is None:
+            raise HTTPException(404, f"there is no contract {name!r} with a field {field!r}")
+        height = node.world.height
+        rows, more = instance.page(field, after, limit)
+        await node.rests(height)
+        shown = []
+        for row in rows:
+            assert row.value is not None
+            hex_key = row.key.partition(".")[2]
+            entry: dict[str, Any] = {"key": hex_key}
+            if isinstance(kind, MapType):
+                entry["key_value"] = to_json(kind.key, unpack(kind.key, bytes.fromhex(hex_key)))
+            entry["value"] = instance.program.show_row(field, row)
+            shown.append(entry)
+        return {"height": height, "rows": shown, "next": shown[-1]["key"] if more else None}
+
+    async def history(
+        self,
+        name: Name,
+        key: Annotated[str, Path(max_length=4096)],
+        chain: ChainId = "",
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+    ) -> list[dict[str, Any]]:
+        reader = self._chain(chain).reader
+        found = []
+        for height, position in reader.key_history(name, key, limit):
+            stored = reader.block(height)
+            assert stored is not None
+            writes = stored.txRWSets[position].tx_writes
+            value = next(w.value for w in writes if w.contract_name == name and w.key == key.encode())
+            tx_id = stored.block.txs[position].payload.tx_id
+            found.append({"height": height, "index": position, "tx_id": tx_id, "value": value.hex()})
+        return found
+
+    async def events(
+        self,
+        request: Request,
+        chain: ChainId = "",
+        contract: Annotated[str, Query(max_length=128)] = "",
+        topic: Annotated[str, Query(max_length=128)] = "",
+        start: Annotated[int, Query(ge=-1, description="first height; -1: from now on")] = -1,
+    ) -> StreamingResponse:
+        node = self._chain(chain)
+        resume = request.headers.get("last-event-id", "").split(".")
+        height = int(resume[0]) + 1 if resume[0].isdigit() else start
+        first = node.reader.height + 1 if height < 0 else height
+        return StreamingResponse(_events(node, first, contract, topic), media_type="text/event-stream")
+
+
+async def _events(chain: Chain, height: int, contract: str, topic: str) -> AsyncIterator[bytes]:
+    with METRICS.subscriptions.track_inprogress():
+        while not chain.stopping:
+            stored = chain.reader.block(height)
+            if stored is None:
+                await chain.grows(height - 1, EVENTS_IDLE_S)
+                if chain.reader.height < height:
+                    yield b": idle\n\n"
+                continue
+            for tx in stored.block.txs:
+                for event in tx.result.contract_result.contract_event:
+                    if contract not in {"", event.contract_name} or topic not in {"", event.topic}:
+                        continue
+                    data = {
+                        "height": height,
+                        "tx_id": event.tx_id,
+                        "contract": event.contract_name,
+                        "topic": event.topic,
+                        "data": list(event.event_data),
+                    }
+                    text = json.dumps(data, ensure_ascii=False)
+                    yield f"id: {height}\nevent: {event.topic}\ndata: {text}\n\n".encode()
+            height += 1
+            await asyncio.sleep(0)

@@ -1,0 +1,183 @@
+"""A running node: its chains, its doors, and the order in which they open and close."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import grpc
+import structlog
+import uvicorn
+
+from changan.errors import ChanganError
+from changan.ledger.wire.messages import Node as NodeInfo
+from changan.node.chain import Chain
+from changan.node.founding import found_organisations, genesis_of, install_examples, proposer_of, write_sdk_configs
+from changan.node.http import make_http
+from changan.node.rpc import MESSAGE_BYTES_MAX, RpcNode
+from changan.node.storage import ChainStorage
+from changan.node.store.lock import HomeLock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from changan.node.home import ChainSettings, Home, Settings
+    from changan.node.pki.layout import CryptoConfig
+
+_log = structlog.get_logger()
+STREAMS_MAX = 1000
+GRACE_S = 2.0
+
+
+class NodeError(ChanganError):
+    """A node that cannot start, with what to do about it."""
+
+
+class Doors(NamedTuple):
+    """Where a node listens. Port 0 asks for any free one."""
+
+    host: str = "127.0.0.1"
+    rpc_port: int = 12301
+    http_port: int = 8080
+    tls: str = "none"  # none, server (one-way) or mutual
+
+
+class Ready(NamedTuple):
+    """Where a node answers."""
+
+    rpc: str
+    http: str
+
+
+class RunningNode:
+    """The chains of a home and their doors."""
+
+    def __init__(self, home: Home, settings: Settings, doors: Doors, *, demo: bool) -> None:
+        self._home = home
+        self._settings = settings
+        self._doors = doors
+        self._demo = demo
+        self.chains: dict[str, Chain] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    @contextlib.asynccontextmanager
+    async def open(self, crash_point: Callable[[str], None] = lambda _: None) -> AsyncIterator[Ready]:
+        """Start everything; the doors answer while the context lasts. Raises ChanganError in words."""
+        self._home.prepare()
+        with HomeLock(self._home.root):
+            crypto = found_organisations(self._home, self._settings)
+            try:
+                for settings in self._settings.chains:
+                    await self._open_chain(settings, crypto, crash_point)
+                if self._demo and self._home.is_new:
+                    for chain in self.chains.values():
+                        await install_examples(chain, crypto)
+                self._home.mark_made()
+                async with self._open_rpc(crypto) as rpc, self._open_http() as http:
+                    first = self._settings.chains[0].chain_id
+                    write_sdk_configs(self._home, crypto, first, rpc, tls=self._doors.tls != "none")
+                    yield Ready(rpc, http)
+            finally:
+                await self._close_chains()
+
+    async def _open_chain(
+        self, settings: ChainSettings, crypto: CryptoConfig, crash_point: Callable[[str], None]
+    ) -> None:
+        chain_id = settings.chain_id
+        storage = ChainStorage(self._home.chain_directory(chain_id), crash_point=crash_point)
+        genesis = genesis_of(crypto, settings)
+        world = await asyncio.to_thread(storage.open_world, genesis)
+        first = crypto.organisations[0]
+        node = NodeInfo(node_id=first.node_id, node_address=f"{self._doors.host}:{self._doors.rpc_port}")
+        chain = Chain(world, storage, proposer_of(first), [node], lambda: list(self.chains))
+        self.chains[chain_id] = chain
+        self._tasks[chain_id] = asyncio.create_task(chain.run(), name=f"chain {chain_id}")
+        self._tasks[chain_id].add_done_callback(_report)
+
+    @contextlib.asynccontextmanager
+    async def _open_rpc(self, crypto: CryptoConfig) -> AsyncIterator[str]:
+        rpc = RpcNode(self.chains)
+        server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+                ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+                ("grpc.max_concurrent_streams", STREAMS_MAX),
+                ("grpc.so_reuseport", 0),
+            ]
+        )
+        server.add_generic_rpc_handlers((rpc.handlers(), rpc.own_handlers()))
+        address = f"{self._doors.host}:{self._doors.rpc_port}"
+        try:
+            if self._doors.tls == "none":
+                port = server.add_insecure_port(address)
+            else:
+                port = server.add_secure_port(address, _server_credentials(crypto, mutual=self._doors.tls == "mutual"))
+        except RuntimeError as error:
+            raise NodeError(f"{address} cannot be opened ({error}): give another --rpc-port") from error
+        await server.start()
+        try:
+            yield f"{self._doors.host}:{port}"
+        finally:
+            for chain in self.chains.values():
+                await chain.stop()
+            await server.stop(GRACE_S)
+
+    @contextlib.asynccontextmanager
+    async def _open_http(self) -> AsyncIterator[str]:
+        config = uvicorn.Config(
+            make_http(self.chains),
+            host=self._doors.host,
+            port=self._doors.http_port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            limit_concurrency=STREAMS_MAX,
+            timeout_graceful_shutdown=int(GRACE_S),
+        )
+        server = _HttpServer(config)
+        task = asyncio.create_task(server.serve(), name="http")
+        while not server.started:
+            if task.done():
+                await task
+                raise NodeError(f"port {self._doors.http_port} cannot be opened: give another --http-port")
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            yield f"http://{self._doors.host}:{port}"
+        finally:
+            server.should_exit = True
+            await task
+
+    async def _close_chains(self) -> None:
+        for chain_id, chain in self.chains.items():
+            await chain.stop()
+            with contextlib.suppress(ChanganError):
+                await self._tasks[chain_id]
+            await chain.close()
+
+
+class _HttpServer(uvicorn.Server):
+    """A server that leaves signals to the node, and says in words that a port is taken."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN202  # as the base class has it
+        yield
+
+    async def startup(self, sockets=None) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001  # as the base class has it
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:
+            raise NodeError(f"port {self.config.port} cannot be opened: give another --http-port") from error
+
+
+def _server_credentials(crypto: CryptoConfig, *, mutual: bool) -> grpc.ServerCredentials:
+    credential = crypto.organisations[0].node()
+    pair = (credential.tls_key.read_bytes(), credential.tls_certificate.read_bytes())
+    roots = b"\n".join(org.root_certificate_pem for org in crypto.organisations)
+    return grpc.ssl_server_credentials([pair], root_certificates=roots if mutual else None, require_client_auth=mutual)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("chain.stopped", chain=task.get_name(), reason=repr(task.exception()))
