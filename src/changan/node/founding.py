@@ -83,17 +83,17 @@ def example_source(name: str) -> str:
 
 
 async def install_examples(chain: Chain, crypto: CryptoConfig) -> list[str]:
-    """Install the example contracts that a chain does not have yet, as the first organisation's administrator."""
+    """Install the example contracts that a chain does not have yet, as the user that the SDK configuration names."""
     first = crypto.organisations[0]
-    credential = first.user("admin1", tls=False)
-    admin = Signer.from_files(first.org_id, credential.sign_certificate, credential.sign_key)
+    credential = first.user("client1", tls=False)
+    client = Signer.from_files(first.org_id, credential.sign_certificate, credential.sign_key)
     installed = []
     for name, arguments in EXAMPLES.items():
         if name in chain.world.instances:
             continue
         parameters = install_parameters(name, "1.0", example_source(name).encode(), arguments)
         payload = make_payload(chain.chain_id, SystemContract.CONTRACT_MANAGE.value, "INIT_CONTRACT", parameters)
-        request = sign_request(payload, admin, [admin])
+        request = sign_request(payload, client)
         response = await chain.submit_and_wait(request, request.ByteSize())
         assert response.code == TxStatusCode.SUCCESS, response.contract_result.message
         installed.append(name)
