@@ -92,19 +92,20 @@ async def _serve(node: RunningNode, home: Home, *, first_start: bool) -> None:
 
 
 def _next_steps(ready: Ready, home: Home) -> str:
-    lines = say(
+    to, who = f"to={'11' * 20}", f"who={'11' * 20}"
+    where = f"--home {home.root} --rpc {ready.rpc}"
+    return say(
         f"  SDK config       {home.root}/sdk_config.yml  (official ChainMaker SDK, as client1 of the first organisation)\n"
-        f"  call a contract  changan contract call token transfer to={'11' * 20} amount=5 --home {home.root} --rpc {ready.rpc}\n"
-        f"  ask it           changan contract query token balance_of who={'11' * 20} --home {home.root} --rpc {ready.rpc}\n"
+        f"  call a contract  changan contract call token transfer {to} amount=5 {where}\n"
+        f"  ask it           changan contract query token balance_of {who} {where}\n"
         f"  the HTTP door    {ready.http}/docs\n"
         "  your contract    changan contract check my_contract.py\n",
         f"  SDK 配置         {home.root}/sdk_config.yml （官方长安链 SDK，第一个组织的 client1）\n"
-        f"  调用合约         changan contract call token transfer to={'11' * 20} amount=5 --home {home.root} --rpc {ready.rpc}\n"
-        f"  查询合约         changan contract query token balance_of who={'11' * 20} --home {home.root} --rpc {ready.rpc}\n"
+        f"  调用合约         changan contract call token transfer {to} amount=5 {where}\n"
+        f"  查询合约         changan contract query token balance_of {who} {where}\n"
         f"  HTTP 接口        {ready.http}/docs\n"
         "  编写自己的合约   changan contract check my_contract.py\n",
     )
-    return lines
 
 
 def configure_logs(level: str) -> None:

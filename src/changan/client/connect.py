@@ -11,7 +11,7 @@ import grpc
 from changan.client.requests import Signer, install_parameters, make_payload, new_tx_id, sign_request
 from changan.errors import ChanganError
 from changan.ledger.system import SystemContract
-from changan.ledger.wire.messages import TxRequest, TxResponse, TxStatusCode
+from changan.ledger.wire.messages import TransactionInfo, TxRequest, TxResponse, TxStatusCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -139,8 +139,6 @@ class Connection:
 
     def _found(self, tx_id: str) -> Answer:
         """Return what came of a call whose answer was lost."""
-        from changan.ledger.wire.messages import TransactionInfo
-
         arguments = {"txId": tx_id, "withRWSet": "false"}
         answer = self.query(SystemContract.CHAIN_QUERY.value, "GET_TX_BY_TX_ID", arguments)
         info = TransactionInfo.FromString(answer.result)

@@ -79,7 +79,7 @@ def _fold_operator(node: ast.BinOp, known: Mapping[str, Any]) -> object | None:
     return value
 
 
-def _calculate(node: ast.BinOp, sign: str, a: int, b: int) -> int:  # noqa: C901, PLR0911  # one line an operator
+def _calculate(node: ast.BinOp, sign: str, a: int, b: int) -> int:  # noqa: PLR0911  # one line an operator
     if sign in {"//", "%"} and b == 0:
         refuse(node, "constant", "division by zero")
     if sign in {"**", "<<", ">>"} and not 0 <= b <= _BITS_MAX:

@@ -390,8 +390,7 @@ class _Reader:
                 refuse(node, "method", f"{node.name} says what it returns: -> Type, or -> None")
             case ast.Constant(value=None):
                 return None
-        kind = self.declared.types.value(node.returns)
-        return kind
+        return self.declared.types.value(node.returns)
 
     def _kind(self, node: ast.FunctionDef) -> tuple[str, tuple[str, ...]]:
         if not node.decorator_list:

@@ -105,7 +105,7 @@ class Expressions:
             refuse(node, "type", f"{kind.name} wanted, this is {found.type.name}")
         return found
 
-    def read(self, node: ast.expr, want: ValueType | None = None) -> t.Expression:  # noqa: C901, PLR0911
+    def read(self, node: ast.expr, want: ValueType | None = None) -> t.Expression:  # noqa: PLR0911
         """Read any expression; a literal takes the type `want` of its neighbour. Raises Refusal."""
         value = fold(node, self._declared.constants)
         if value is not None:

@@ -1,4 +1,4 @@
-"""The execution interface: an instance takes a batch of calls, gives outcomes, gas, results and events, and hands over the rows that changed.
+"""The execution interface: an instance takes calls, gives outcomes, gas, results and events, and hands over changed rows.
 
 The plain instance, the compiled one and later other engines implement it; the node knows no more than this.
 """

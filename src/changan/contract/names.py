@@ -7,7 +7,7 @@ line numbers, so that breakpoints and tracebacks show the author's lines.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, dataclass_transform, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -152,7 +152,7 @@ class U128(int):
 class Address(bytes):
     """Twenty bytes that name a user or a contract. `Address()` is twenty zero bytes."""
 
-    def __new__(cls, value: bytes = bytes(20)) -> Address:
+    def __new__(cls, value: bytes = bytes(20)) -> Self:
         """Return the address with these bytes."""
         return super().__new__(cls, value)
 
@@ -160,7 +160,7 @@ class Address(bytes):
 class Digest(bytes):
     """Thirty-two bytes of a digest. `Digest()` is thirty-two zero bytes."""
 
-    def __new__(cls, value: bytes = bytes(32)) -> Digest:
+    def __new__(cls, value: bytes = bytes(32)) -> Self:
         """Return the digest with these bytes."""
         return super().__new__(cls, value)
 

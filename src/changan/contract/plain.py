@@ -1,4 +1,4 @@
-"""The plain instance: a contract's state as Python objects, its methods as metered Python. The reference of every other engine."""
+"""The plain instance: state as Python objects, methods as metered Python. The reference of every other engine."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Bodies:
         self.scope.blocks.pop()
         return tuple(found)
 
-    def _statement(self, node: ast.stmt) -> t.Statement | None:  # noqa: C901, PLR0911, PLR0912  # a line a node
+    def _statement(self, node: ast.stmt) -> t.Statement | None:  # noqa: PLR0911  # a line a node
         match node:
             case ast.Pass():
                 return None

@@ -36,6 +36,7 @@ PROTOCOL_VERSION = "2030700"
 AUTH_CERTIFICATE = "permissionedWithCert"
 
 _ESCAPES = {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x22: '\\"', 0x5C: "\\\\"}
+_PRINTABLE = (0x20, 0x7F)
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 
@@ -90,7 +91,11 @@ def _value_text(field: Any, value: object) -> str:
     if isinstance(value, int):
         return str(value)
     data = value if isinstance(value, bytes) else str(value).encode()
-    return '"' + "".join(_ESCAPES.get(b) or (chr(b) if 0x20 <= b < 0x7F else f"\\{b:03o}") for b in data) + '"'
+    return (
+        '"'
+        + "".join(_ESCAPES.get(b) or (chr(b) if _PRINTABLE[0] <= b < _PRINTABLE[1] else f"\\{b:03o}") for b in data)
+        + '"'
+    )
 
 
 def default_config(

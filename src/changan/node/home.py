@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from changan.errors import ChanganError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOME_FORMAT = 1
 _VERSION_FILE = "VERSION"
@@ -80,7 +81,7 @@ class Home:
         """Note that everything a first start makes is there."""
         temporary = self.root / f"{_VERSION_FILE}.new"
         temporary.write_text(f"{HOME_FORMAT}\n", encoding="utf-8")
-        os.replace(temporary, self.root / _VERSION_FILE)
+        temporary.replace(self.root / _VERSION_FILE)
 
     def settings(self, organisations: int | None = None) -> Settings:
         """Return the settings; where there is no file, write one that says what counts. Raises HomeError."""

@@ -40,7 +40,7 @@ def write_checkpoint(directory: Path, height: int, sections: Sequence[tuple[str,
         _write(file.write, _END, str(len(sections)).encode())
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
     descriptor = os.open(directory, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
