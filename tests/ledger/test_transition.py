@@ -231,7 +231,8 @@ def test_hash_seeds_do_not_show(consortium, tmp_path):
         "    else:\n"
         "        time_us = ConsensusArgs.FromString(block.header.consensus_args).block_time_us\n"
         "        requests = [request_of(tx) for tx in block.txs]\n"
-        "        applied = apply_block(world, Decided(block.header.block_height, time_us, None, requests, [None] * len(requests)))\n"
+        "        decided = Decided(block.header.block_height, time_us, None, requests, [None] * len(requests))\n"
+        "        applied = apply_block(world, decided)\n"
         "    assert applied.block.SerializeToString() == block.SerializeToString(), block.header.block_height\n"
         "print(world.height)\n"
     )

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from changan.cli.language import say
-from changan.cli.node import DEFAULT_HOME
-from changan.client.connect import Connection, connect
+from changan.cli.reach import reach, where
 from changan.contract.check import check as check_source
 from changan.contract.package import build_package, recognise
 from changan.contract.program import compile_source
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -53,48 +48,21 @@ def build(file: Path, output: Path | None) -> None:
     click.echo(f"{target}  {len(package)} {say('bytes', '字节')}")
 
 
-def _where(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say which node, chain and user."""
-    options = [
-        click.option(
-            "--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True, help="The node's home."
-        ),
-        click.option("--rpc", default="127.0.0.1:12301", show_default=True, help="The node's gRPC address."),
-        click.option("--chain", default="chain1", show_default=True, help="The chain."),
-        click.option("--user", default="client1", show_default=True, help="The user of the home who signs."),
-        click.option("--org", default="", help="The user's organisation.  [default: the first]"),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def _connect(home: Path, rpc: str, chain: str, user: str, org: str) -> Connection:
-    try:
-        return connect(rpc, home=home, user=user, org_id=org, chain_id=chain)
-    except OSError as error:
-        text = say(
-            f"{home} holds no keys of {user} ({error.strerror}): name the node's --home",
-            f"{home} 中没有 {user} 的密钥（{error.strerror}）：请用 --home 指定节点目录",
-        )
-        raise click.ClickException(text) from error
-
-
 @contract.command()
 @click.argument("name")
 @click.argument("file", type=_FILE)
 @click.argument("arguments", nargs=-1)
 @click.option("--version", "version_", default="1.0", show_default=True, help="The version of the contract.")
 @click.option("--upgrade", is_flag=True, help="Take the place of an older version; its state moves along.")
-@_where
+@where
 def deploy(
-    name: str, file: Path, arguments: tuple[str, ...], version_: str, *, upgrade: bool, **where: Any
+    name: str, file: Path, arguments: tuple[str, ...], version_: str, *, upgrade: bool, **options: Any
 ) -> None:  # options
     """Install a contract FILE under NAME; ARGUMENTS (name=value) go to its @init method."""
     code = file.read_bytes()
     compile_source(_source(file), str(file))
-    with _connect(**where) as node:
-        answer = node.deploy(name, version_, code, _arguments(arguments), upgrade=upgrade)
+    with reach(**options) as node:
+        answer = node.connection.deploy(name, version_, code, _arguments(arguments), upgrade=upgrade)
     click.echo(f"{name} {version_}  tx {answer.tx_id}  {say('block', '区块')} {answer.height}  gas {answer.gas}")
 
 
@@ -103,12 +71,12 @@ def deploy(
 @click.argument("method")
 @click.argument("arguments", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Run it on the state as it is, keep nothing, show the gas it would cost.")
-@_where
-def call(name: str, method: str, arguments: tuple[str, ...], *, dry_run: bool, **where: Any) -> None:  # options
+@where
+def call(name: str, method: str, arguments: tuple[str, ...], *, dry_run: bool, **options: Any) -> None:  # options
     """Call METHOD of contract NAME with ARGUMENTS (name=value), and wait until the result rests on disk."""
-    with _connect(**where) as node:
+    with reach(**options) as node:
         given = _arguments(arguments)
-        answer = node.query(name, method, given) if dry_run else node.invoke(name, method, given)
+        answer = node.connection.query(name, method, given) if dry_run else node.connection.invoke(name, method, given)
     if answer.result:
         click.echo(answer.text)
     for event in answer.events:
@@ -123,11 +91,11 @@ def call(name: str, method: str, arguments: tuple[str, ...], *, dry_run: bool, *
 @click.argument("name")
 @click.argument("method")
 @click.argument("arguments", nargs=-1)
-@_where
-def query(name: str, method: str, arguments: tuple[str, ...], **where: Any) -> None:  # options
+@where
+def query(name: str, method: str, arguments: tuple[str, ...], **options: Any) -> None:  # options
     """Ask METHOD of contract NAME with ARGUMENTS (name=value); nothing is written."""
-    with _connect(**where) as node:
-        click.echo(node.query(name, method, _arguments(arguments)).text)
+    with reach(**options) as node:
+        click.echo(node.connection.query(name, method, _arguments(arguments)).text)
 
 
 def _source(path: Path) -> str:

@@ -7,7 +7,7 @@ import sys
 import click
 
 from changan import __version__
-from changan.cli import contract, node
+from changan.cli import audit, contract, look, node
 from changan.cli.language import say
 from changan.errors import ChanganError
 
@@ -38,5 +38,19 @@ def main() -> None:
     """
 
 
-for command in (node.up, contract.contract):
+for command in (
+    node.up,
+    contract.contract,
+    look.status,
+    look.block,
+    look.tx,
+    look.events,
+    look.chain,
+    look.reset,
+    audit.receipt,
+    audit.verify_receipt_,
+    audit.verify,
+    audit.export,
+    audit.import_,
+):
     main.add_command(command)

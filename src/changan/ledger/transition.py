@@ -28,7 +28,7 @@ from changan.ledger.wire.messages import (
 from changan.ledger.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from changan.ledger.admission import Admitted
     from changan.ledger.commitment import StateRoot
@@ -91,10 +91,11 @@ def apply_block(world: World, decided: Decided) -> AppliedBlock:
     writes: list[Write] = []
     for request, verdict in zip(decided.requests, verdicts, strict=True):
         executed = execution.invoke(request.payload, verdict.sender, request.sender.signer)
-        rw_set = _rw_set(request.payload.tx_id, executed.writes)
+        ordered = _ordered(executed.writes)
+        rw_set = _rw_set(request.payload.tx_id, ordered)
         transactions.append(_transaction(request, executed, rw_set, world))
         rw_sets.append(rw_set)
-        writes += executed.writes
+        writes += ordered
     writes += _remember(world, decided, context.time)
     kind = _block_type(decided.requests)
     if kind != BlockType.NORMAL_BLOCK or any(request.payload.contract_name in ALONE for request in decided.requests):
@@ -164,12 +165,18 @@ def _transaction(request: TxRequest, executed: Executed, rw_set: TxRWSet, world:
     return transaction
 
 
-def _rw_set(tx_id: str, writes: Sequence[Write]) -> TxRWSet:
+def _ordered(writes: Iterable[Write]) -> list[Write]:
+    """Return the last write of each row, in the order in which read-write sets list them."""
     last = {(write.contract, write.key): write for write in writes}
-    ordered = sorted(last.values(), key=lambda write: f"{write.contract}#{write.key}")
+    return sorted(last.values(), key=lambda write: f"{write.contract}#{write.key}")
+
+
+def _rw_set(tx_id: str, writes: Sequence[Write]) -> TxRWSet:
+    # On the wire an empty value says that the row is gone; no row of ours is empty.
+    assert all(write.value != b"" for write in writes)
     return TxRWSet(
         tx_id=tx_id,
-        tx_writes=[TxWrite(key=w.key.encode(), value=w.value or b"", contract_name=w.contract) for w in ordered],
+        tx_writes=[TxWrite(key=w.key.encode(), value=w.value or b"", contract_name=w.contract) for w in writes],
     )
 
 

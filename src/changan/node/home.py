@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 HOME_FORMAT = 1
 _VERSION_FILE = "VERSION"
+_CHAIN_ID = re.compile(r"[a-zA-Z0-9_-]{1,30}")
 _SETTINGS_FILE = "changan.toml"
 
 
@@ -91,6 +93,17 @@ class Home:
             path.write_text(_settings_text(settings), encoding="utf-8")
             return settings
         return read_settings(path)
+
+
+def add_chain(home: Home, chain_id: str) -> None:
+    """Add a chain to the settings of a home. Raises HomeError."""
+    if _CHAIN_ID.fullmatch(chain_id) is None:
+        raise HomeError(f"{chain_id!r}: the id of a chain is 1 to 30 letters, digits, _ and -")
+    settings = home.settings()
+    if any(chain.chain_id == chain_id for chain in settings.chains):
+        raise HomeError(f"{home.root} has chain {chain_id} already")
+    with (home.root / _SETTINGS_FILE).open("a", encoding="utf-8") as file:
+        file.write(f'\n[[chains]]\nid = "{chain_id}"\n')
 
 
 def read_settings(path: Path) -> Settings:

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from changan.node.store import blocklog
 from changan.node.store.blocklog import BlockLog, CorruptLogError, DiskFullError
 
 FILE_HEAD = 16
-RECORD_HEAD = 16
+RECORD_HEAD = 20
 FIRST = f"{0:020d}.log"
 PAYLOADS = [bytes([1 + height]) * (20 + height) for height in range(4)]
 LAST = len(PAYLOADS) - 1
@@ -60,6 +59,15 @@ def flip(path: Path, offset: int, mask: int = 0xFF) -> None:
     data = bytearray(path.read_bytes())
     data[offset] ^= mask
     path.write_bytes(data)
+
+
+def write_one(log: BlockLog, height: int, payload: bytes) -> None:
+    log.append(height, payload)
+    log.sync()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def refuse_once(monkeypatch: pytest.MonkeyPatch, name: str, code: int, *, after: int = 0) -> list[int]:
@@ -150,7 +158,7 @@ def test_the_log_is_a_list(segment_bytes, steps):
 
 def test_segments_roll_and_are_found_again(tmp_path):
     payloads = [bytes([height]) * 50 for height in range(12)]
-    fill(tmp_path, payloads, segment_bytes=150)
+    fill(tmp_path, payloads, segment_bytes=160)
     names = sorted(path.name for path in tmp_path.glob("*.log"))
     assert names == [f"{height:020d}.log" for height in (0, 3, 6, 9)]
     assert reopened(tmp_path) == payloads
@@ -158,17 +166,16 @@ def test_segments_roll_and_are_found_again(tmp_path):
 
 def test_a_new_segment_makes_the_note_and_the_directory_rest(tmp_path, monkeypatch):
     log = BlockLog(tmp_path, segment_bytes=20)
-    log.append(0, b"zero")
-    log.sync()
+    write_one(log, 0, b"zero")
     real, synced = os.fsync, []
 
     def watching(file: int) -> None:
-        synced.append(Path(os.readlink(f"/proc/self/fd/{file}")).name)
+        synced.append(Path(f"/proc/self/fd/{file}").readlink().name)
         real(file)
 
     monkeypatch.setattr(os, "fsync", watching)
     log.append(1, b"one")
-    assert synced == ["durable", f"{1:020d}.log", tmp_path.name]
+    assert synced == ["durable", f"{1:020d}.log", tmp_path.name, tmp_path.parent.name]
     log.close()
 
 
@@ -282,12 +289,10 @@ def test_a_crash_at_each_point_leaves_whole_blocks(tmp_path, point, left, segmen
             raise CrashError
 
     log = BlockLog(tmp_path, crash_point=crash, segment_bytes=segment_bytes)
-    log.append(0, b"zero")
-    log.sync()
+    write_one(log, 0, b"zero")
     armed = True
     with pytest.raises(CrashError):
-        log.append(1, b"one")
-        log.sync()
+        write_one(log, 1, b"one")
     log.close()
     assert reopened(tmp_path) == [b"zero", b"one"][:left]
 
@@ -295,8 +300,7 @@ def test_a_crash_at_each_point_leaves_whole_blocks(tmp_path, point, left, segmen
 def test_the_crash_points_come_in_order(tmp_path):
     seen: list[str] = []
     log = BlockLog(tmp_path, crash_point=seen.append)
-    log.append(0, b"zero")
-    log.sync()
+    write_one(log, 0, b"zero")
     log.close()
     points = ["append.before", "append.partial", "append.after", "sync.before", "sync.after", "note.after"]
     assert seen == [f"log.{point}" for point in points]
@@ -323,12 +327,8 @@ def test_a_whole_last_record_with_a_flipped_byte_is_never_cut(tmp_path, mask):
     for offset in range(start, len(whole)):
         (tmp_path / FIRST).write_bytes(whole)
         flip(tmp_path / FIRST, offset, mask)
-        length = int.from_bytes((tmp_path / FIRST).read_bytes()[start : start + 4], "little")
-        if length > len(PAYLOADS[LAST]):  # it cannot be told from a record that was cut short
-            assert reopened(tmp_path) == PAYLOADS[:-1]
-        else:
-            with pytest.raises(CorruptLogError, match=f"block {LAST} "):
-                BlockLog(tmp_path)
+        with pytest.raises(CorruptLogError, match=f"block {LAST} "):
+            BlockLog(tmp_path)
 
 
 def test_any_damage_below_the_last_record_is_refused_when_it_opens(tmp_path):
@@ -363,11 +363,11 @@ def test_a_damaged_payload_in_an_older_segment_is_refused_when_it_is_read(tmp_pa
 def test_a_refused_log_gives_its_files_back(tmp_path):
     fill(tmp_path)
     flip(tmp_path / FIRST, start_of(LAST))
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     for _ in range(5):
         with pytest.raises(CorruptLogError):
             BlockLog(tmp_path)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 # A full disk
@@ -377,32 +377,27 @@ def test_a_refused_log_gives_its_files_back(tmp_path):
 @pytest.mark.parametrize(("function", "after"), [("pwrite", 0), ("pwrite", 1), ("fdatasync", 0)])
 def test_a_full_disk_takes_nothing_and_the_log_goes_on(tmp_path, monkeypatch, code, function, after):
     log = BlockLog(tmp_path)
-    log.append(0, b"zero")
-    log.sync()
+    write_one(log, 0, b"zero")
     size = log.size
     with monkeypatch.context() as patch:
         refuse_once(patch, function, code, after=after)
         with pytest.raises(DiskFullError, match=r"block 1 .*free some space"):
-            log.append(1, b"one" * 9)
-            log.sync()
+            write_one(log, 1, b"one" * 9)
     assert log.durable_height == 0
     assert log.size == size, "nothing of the record stays"
-    log.append(1, b"other")
-    log.sync()
+    write_one(log, 1, b"other")
     log.close()
     assert reopened(tmp_path) == [b"zero", b"other"]
 
 
 def test_a_full_disk_when_a_segment_begins(tmp_path, monkeypatch):
     log = BlockLog(tmp_path, segment_bytes=20)
-    log.append(0, b"zero")
-    log.sync()
+    write_one(log, 0, b"zero")
     with monkeypatch.context() as patch:
         refuse_once(patch, "pwrite", errno.ENOSPC)
         with pytest.raises(DiskFullError):
             log.append(1, b"one")
-    log.append(1, b"one")
-    log.sync()
+    write_one(log, 1, b"one")
     log.close()
     assert reopened(tmp_path) == [b"zero", b"one"]
 
@@ -438,18 +433,9 @@ def test_a_note_that_finds_no_room_is_made_up_for(tmp_path, monkeypatch):
     assert reopened(tmp_path) == [b"zero"]
 
 
-def test_a_record_beyond_the_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(blocklog, "RECORD_BYTES_MAX", 10)
-    log = BlockLog(tmp_path)
-    with pytest.raises(DiskFullError, match="11 bytes"):
-        log.append(0, bytes(11))
-    log.close()
+# Damage that is easily taken for a torn tail
 
 
-# Known gaps; each marker goes with the change that closes it
-
-
-@pytest.mark.xfail(strict=True, reason="a whole record that ends in zeros and fails its checksum is taken for torn")
 def test_a_whole_record_of_zeros_with_a_flipped_checksum_is_never_cut(tmp_path):
     fill(tmp_path, [b"zero", bytes(30)], noted=0)
     flip(tmp_path / FIRST, start_of(1, [b"zero"]) + 4)
@@ -457,7 +443,6 @@ def test_a_whole_record_of_zeros_with_a_flipped_checksum_is_never_cut(tmp_path):
         BlockLog(tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="a length that points past the end takes the whole records behind it along")
 def test_a_damaged_length_before_whole_records_is_not_a_torn_tail(tmp_path):
     fill(tmp_path, noted=0)
     flip(tmp_path / FIRST, start_of(1) + 3)
@@ -465,7 +450,6 @@ def test_a_damaged_length_before_whole_records_is_not_a_torn_tail(tmp_path):
         BlockLog(tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="a segment with a zeroed head is begun again though records follow the head")
 def test_a_zeroed_segment_head_before_records_is_refused(tmp_path):
     fill(tmp_path, noted=LAST - 1, segment_bytes=20)
     path = tmp_path / f"{LAST:020d}.log"
@@ -474,7 +458,6 @@ def test_a_zeroed_segment_head_before_records_is_refused(tmp_path):
         BlockLog(tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="reading where the file was cut while open raises struct.error")
 def test_a_record_that_vanished_from_an_open_log_is_named(tmp_path):
     fill(tmp_path)
     log = BlockLog(tmp_path)
@@ -486,16 +469,14 @@ def test_a_record_that_vanished_from_an_open_log_is_named(tmp_path):
         log.close()
 
 
-@pytest.mark.xfail(strict=True, reason="a segment that cannot begin leaves its file open, once a try")
 def test_a_full_disk_when_a_segment_begins_leaves_no_file_open(tmp_path, monkeypatch):
     log = BlockLog(tmp_path, segment_bytes=20)
-    log.append(0, b"zero")
-    log.sync()
-    before = len(os.listdir("/proc/self/fd"))
+    write_one(log, 0, b"zero")
+    before = open_files()
     with monkeypatch.context() as patch:
         refuse_once(patch, "pwrite", errno.ENOSPC)
         with pytest.raises(DiskFullError):
             log.append(1, b"one")
-    after = len(os.listdir("/proc/self/fd"))
+    after = open_files()
     log.close()
     assert after == before

@@ -15,7 +15,7 @@ _NAME = SystemContract.T.value
 def _put(call: NativeCall) -> bytes:
     key = call.text("k")
     if key:
-        call.overlay.put(_NAME, key, call.parameters.get("v", b""))
+        call.overlay.put(_NAME, key, call.parameters.get("v") or None)
     return b""
 
 

@@ -1,7 +1,7 @@
 """The block log: the truth of a chain. Records are appended, checksummed, made to rest with one sync, and never changed.
 
-A segment file is named by its first height and starts with a header. A record is its length, its checksum (CRC-32 over
-height, length and payload), its height and its payload. Beside the segments the file `durable` notes, in two slots that are
+A segment file is named by its first height and starts with a header. A record is its height, its length, the CRC-32 of
+its payload, the CRC-32 of these three, and the payload. Beside the segments the file `durable` notes, in two slots that are
 written in turn, a height that is known to rest: what is missing above it was never acknowledged and is cut on opening; what
 is missing or wrong at or below it, or is wrong in full length, is named and refused.
 """
@@ -25,7 +25,8 @@ SEGMENT_BYTES = 256 * 1024 * 1024
 RECORD_BYTES_MAX = 1 << 30
 _MAGIC = b"CHGNLOG\x01"
 _FILE_HEAD = struct.Struct("<8sQ")
-_RECORD_HEAD = struct.Struct("<IIQ")  # payload length, checksum, height
+_RECORD_HEAD = struct.Struct("<QIII")  # height, payload length, checksum of the payload, checksum of these three
+_SECTOR_BYTES = 512
 _NOTE = struct.Struct("<QQI")  # sequence, height + 1, checksum
 _NOTE_SLOT_BYTES = 32
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -39,8 +40,13 @@ class DiskFullError(ChanganError):
     """The disk took no more; nothing of the record stays, and it can be appended again when there is room."""
 
 
-def _checksum(height: int, payload: bytes) -> int:
-    return zlib.crc32(payload, zlib.crc32(struct.pack("<QI", height, len(payload))))
+def _pack_head(height: int, payload: bytes) -> bytes:
+    head = struct.pack("<QII", height, len(payload), zlib.crc32(payload))
+    return head + struct.pack("<I", zlib.crc32(head))
+
+
+def _head_is_whole(head: bytes) -> bool:
+    return zlib.crc32(head[:-4]).to_bytes(4, "little") == head[-4:]
 
 
 class BlockLog:
@@ -52,12 +58,19 @@ class BlockLog:
         *,
         crash_point: Callable[[str], None] = lambda _: None,
         segment_bytes: int = SEGMENT_BYTES,
+        read_only: bool = False,
     ) -> None:
-        """Open or create the log. Raises CorruptLogError."""
-        directory.mkdir(parents=True, exist_ok=True)
+        """Open or create the log. With `read_only` nothing is cut or made, so another process may be writing.
+
+        Raises CorruptLogError.
+        """
+        if not read_only:
+            directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._crash_point = crash_point
         self._segment_bytes = segment_bytes
+        self._read_only = read_only
+        self._flags = os.O_RDONLY if read_only else os.O_RDWR | os.O_CREAT
         self._files: list[int] = []
         self._starts: list[int] = []  # first height of each segment
         self._offsets = array("Q")  # of each record in its segment, by height
@@ -65,7 +78,10 @@ class BlockLog:
         self._durable = -1
         self._durable_size = 0
         self._note_turn = 0
-        self._note_file = os.open(directory / "durable", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._note_file = os.open(directory / "durable", self._flags, 0o600)
+        except FileNotFoundError as error:
+            raise CorruptLogError(f"{directory} holds no block log") from error
         try:
             self._open()
         except BaseException:
@@ -78,17 +94,20 @@ class BlockLog:
         noted = self._read_note()
         names = sorted(self._directory.glob("*.log"))
         for position, path in enumerate(names):
-            self._files.append(os.open(path, os.O_RDWR))
+            self._files.append(os.open(path, self._flags))
             self._scan(position, last=position == len(names) - 1, noted=noted)
         if not names:
             if noted >= 0:
                 raise CorruptLogError(f"block {noted} rested here, and the log is empty")
+            if self._read_only:
+                raise CorruptLogError(f"{self._directory} holds no block log")
             self._add_segment(0)
         self._durable = len(self._offsets) - 1
         self._durable_size = self._size
         if self._durable < noted:
             raise CorruptLogError(f"the log ends at block {self._durable}, and block {noted} rested here")
-        os.fdatasync(self._files[-1])
+        if not self._read_only:
+            os.fdatasync(self._files[-1])
 
     def _scan(self, position: int, *, last: bool, noted: int) -> None:
         """Read one segment's records; cut a torn tail of the last one."""
@@ -97,12 +116,13 @@ class BlockLog:
         head = os.pread(file, _FILE_HEAD.size, 0)
         height = len(self._offsets)
         if head != _FILE_HEAD.pack(_MAGIC, height):
-            torn = last and noted < height and (len(head) < _FILE_HEAD.size or not any(head))
+            torn = last and noted < height and (size < _FILE_HEAD.size or _is_zero(file, 0, size))
             if not torn:
                 raise CorruptLogError(f"the segment that should start at block {height} has a damaged head")
-            os.ftruncate(file, 0)
-            os.pwrite(file, _FILE_HEAD.pack(_MAGIC, height), 0)
-            size = _FILE_HEAD.size
+            size = 0
+            if not self._read_only:
+                os.ftruncate(file, 0)
+                size = os.pwrite(file, _FILE_HEAD.pack(_MAGIC, height), 0)
         self._starts.append(height)
         offset = _FILE_HEAD.size
         while offset < size:
@@ -120,19 +140,20 @@ class BlockLog:
         head = os.pread(file, _RECORD_HEAD.size, offset)
         if len(head) < _RECORD_HEAD.size:
             return None
-        length, checksum, written = _RECORD_HEAD.unpack(head)
+        written, length, checksum, _ = _RECORD_HEAD.unpack(head)
         end: int = offset + _RECORD_HEAD.size + length
-        if not any(head):
-            if _is_zero(file, offset, size):
-                return None
+        if not _head_is_whole(head) or written != height:
+            boundary = -(-offset // _SECTOR_BYTES) * _SECTOR_BYTES
+            written_to = boundary if any(head) and boundary < offset + _RECORD_HEAD.size else offset
+            if _is_zero(file, written_to, size):
+                return None  # the file grew, and its last sectors were never written
             raise CorruptLogError(f"block {height} at byte {offset} has a damaged head")
         if end > size:
             return None
-        if written != height:
-            raise CorruptLogError(f"block {height} at byte {offset} has a damaged head")
-        if check and _checksum(height, os.pread(file, length, offset + _RECORD_HEAD.size)) != checksum:
-            if _is_zero(file, end - min(length, 4096), size) and end == size and length:
-                return None  # the file grew, and the last pages of the record were never written
+        if check and zlib.crc32(os.pread(file, length, offset + _RECORD_HEAD.size)) != checksum:
+            boundary = (end - 1) // _SECTOR_BYTES * _SECTOR_BYTES
+            if end == size and boundary > offset and _is_zero(file, boundary, end):
+                return None  # as above
             raise CorruptLogError(f"block {height} at byte {offset} fails its checksum")
         return end
 
@@ -140,8 +161,9 @@ class BlockLog:
         height = len(self._offsets)
         if not last or height <= noted:
             raise CorruptLogError(f"block {height} at byte {offset} is cut short, and it rested here")
-        os.ftruncate(file, offset)
-        os.fsync(file)
+        if not self._read_only:
+            os.ftruncate(file, offset)
+            os.fsync(file)
 
     def _read_note(self) -> int:
         best = (-1, -1)
@@ -162,11 +184,16 @@ class BlockLog:
     def _add_segment(self, height: int) -> None:
         path = self._directory / f"{height:020d}.log"
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.pwrite(file, _FILE_HEAD.pack(_MAGIC, height), 0)
-        os.fsync(file)
-        directory = os.open(self._directory, os.O_RDONLY)
-        os.fsync(directory)
-        os.close(directory)
+        try:
+            os.pwrite(file, _FILE_HEAD.pack(_MAGIC, height), 0)
+            os.fsync(file)
+            for parent in (self._directory, self._directory.parent):
+                directory = os.open(parent, os.O_RDONLY)
+                os.fsync(directory)
+                os.close(directory)
+        except OSError:
+            os.close(file)
+            raise
         self._files.append(file)
         self._starts.append(height)
         self._size = self._durable_size = _FILE_HEAD.size
@@ -176,14 +203,13 @@ class BlockLog:
     def append(self, height: int, payload: bytes) -> None:
         """Write a record behind the last one; it rests after `sync`. Raises DiskFullError."""
         assert height == len(self._offsets), "blocks are appended in order"
-        if len(payload) > RECORD_BYTES_MAX:
-            raise DiskFullError(f"block {height} is {len(payload)} bytes, a record has at most {RECORD_BYTES_MAX}")
+        assert len(payload) <= RECORD_BYTES_MAX, "a block is far smaller"
         self._crash_point("log.append.before")
         try:
             if self._size >= self._segment_bytes and height == self._durable + 1:
                 os.fsync(self._note_file)
                 self._add_segment(height)
-            record = _RECORD_HEAD.pack(len(payload), _checksum(height, payload), height) + payload
+            record = _pack_head(height, payload) + payload
             half = len(record) // 2
             self._write(record[:half], self._size)
             self._crash_point("log.append.partial")
@@ -253,9 +279,13 @@ class BlockLog:
         position = self._segment_of(height)
         offset = self._offsets[height]
         file = self._files[position]
-        length, checksum, written = _RECORD_HEAD.unpack(os.pread(file, _RECORD_HEAD.size, offset))
-        payload = os.pread(file, length, offset + _RECORD_HEAD.size)
-        if written != height or len(payload) != length or _checksum(height, payload) != checksum:
+        head = os.pread(file, _RECORD_HEAD.size, offset)
+        payload, checksum = b"", -1
+        if len(head) == _RECORD_HEAD.size and _head_is_whole(head):
+            written, length, checksum, _ = _RECORD_HEAD.unpack(head)
+            payload = os.pread(file, length, offset + _RECORD_HEAD.size)
+            checksum = checksum if written == height and len(payload) == length else -1
+        if zlib.crc32(payload) != checksum:
             raise CorruptLogError(
                 f"block {height} at byte {offset} of {self._starts[position]:020d}.log fails its checksum"
             )
@@ -274,7 +304,8 @@ class BlockLog:
     def close(self) -> None:
         """Close all files."""
         if self._note_file >= 0:
-            os.fsync(self._note_file)
+            if not self._read_only:
+                os.fsync(self._note_file)
             os.close(self._note_file)
             self._note_file = -1
         for file in self._files:

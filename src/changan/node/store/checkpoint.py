@@ -32,19 +32,23 @@ def write_checkpoint(directory: Path, height: int, sections: Sequence[tuple[str,
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{height:020d}.ckpt"
     temporary = path.with_suffix(".new")
-    with temporary.open("wb") as file:
-        file.write(_MAGIC)
-        for name, items in sections:
-            _write(file.write, _NAME, name.encode())
-            _write_items(file.write, items)
-        _write(file.write, _END, str(len(sections)).encode())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(_MAGIC)
+            for name, items in sections:
+                _write(file.write, _NAME, name.encode())
+                _write_items(file.write, items)
+            _write(file.write, _END, str(len(sections)).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     descriptor = os.open(directory, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
-    for old in sorted(directory.glob("*.ckpt"))[:-KEPT]:
+    for old in [*sorted(directory.glob("*.ckpt"))[:-KEPT], *directory.glob("*.new")]:
         old.unlink()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import lmdb
@@ -12,12 +13,12 @@ from changan.errors import ChanganError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 FORMAT = b"1"
 MAP_BYTES = 1 << 36
 _KEY_BYTES = 16
 _PLACE = struct.Struct(">QI")  # height, position
+_CLEAN = "clean"
 _OWN_ROWS = "CHANGAN"  # rows of the ledger itself change every block and have no history that anyone reads
 
 
@@ -40,14 +41,19 @@ class Index:
     def __init__(self, path: Path) -> None:
         """Open or create. Raises IndexUnusableError."""
         path.mkdir(parents=True, exist_ok=True)
+        self._marker = path / "STATE"
+        self._check_marker()
         try:
-            # A crash may lose the last transactions whole; the log brings them back. Nothing waits for a sync here.
+            # Nothing waits for a sync here. A killed process loses nothing of it; after a loss of power the marker says
+            # that the files cannot be trusted, and the log brings them back.
             self._environment = lmdb.open(
                 str(path), map_size=MAP_BYTES, max_dbs=4, sync=False, metasync=False, mode=0o600
             )
+            self._check_size(path)
             self._meta, self._transactions, self._blocks, self._history = (
                 self._environment.open_db(name) for name in (b"meta", b"transactions", b"blocks", b"history")
             )
+            self._marker.write_text(_boot(), encoding="ascii")
             with self._environment.begin(write=True) as work:
                 version = work.get(b"format", db=self._meta)
                 if version is None:
@@ -59,6 +65,18 @@ class Index:
             self._environment.close()
             raise IndexUnusableError(f"the index at {path} has format {version!r}, this release uses {FORMAT!r}")
         self._height = -1 if height is None else int.from_bytes(height, "big")
+
+    def _check_marker(self) -> None:
+        state = self._marker.read_text(encoding="ascii", errors="replace") if self._marker.exists() else _CLEAN
+        if state not in {_CLEAN, _boot()}:
+            raise IndexUnusableError("the machine stopped while the index was open")
+
+    def _check_size(self, path: Path) -> None:
+        """Refuse a data file that ends before its last page; reading there would kill the process."""
+        needed = (self._environment.info()["last_pgno"] + 1) * self._environment.stat()["psize"]
+        if (path / "data.mdb").stat().st_size < needed:
+            self._environment.close()
+            raise IndexUnusableError("the index is cut short")
 
     @property
     def height(self) -> int:
@@ -77,10 +95,11 @@ class Index:
         """Index blocks that follow the last one."""
         if not blocks:
             return
+        height = self._height
         with self._environment.begin(write=True) as work:
             for block in blocks:
-                assert block.height == self._height + 1, "blocks are indexed in order"
-                self._height = block.height
+                assert block.height == height + 1, "blocks are indexed in order"
+                height = block.height
                 work.put(block.block_hash, block.height.to_bytes(8, "big"), db=self._blocks)
                 for position, (tx_id, written) in enumerate(zip(block.tx_ids, block.written, strict=True)):
                     place = _PLACE.pack(block.height, position)
@@ -88,7 +107,8 @@ class Index:
                     for contract, key in written:
                         if contract != _OWN_ROWS:
                             work.put(_row(contract, key) + place, b"", db=self._history)
-            work.put(b"height", self._height.to_bytes(8, "big"), db=self._meta)
+            work.put(b"height", height.to_bytes(8, "big"), db=self._meta)
+        self._height = height
 
     def find_tx(self, tx_id: str) -> tuple[int, int] | None:
         """Return height and position of a transaction, or None."""
@@ -123,6 +143,12 @@ class Index:
         """Close the files."""
         self._environment.sync(True)  # noqa: FBT003  # lmdb takes the flag by position
         self._environment.close()
+        self._marker.write_text(_CLEAN, encoding="ascii")
+
+
+def _boot() -> str:
+    """Return what tells one run of the machine from the next."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def _short(data: bytes) -> bytes:
@@ -130,4 +156,4 @@ def _short(data: bytes) -> bytes:
 
 
 def _row(contract: str, key: str) -> bytes:
-    return _short(contract.encode() + b"\x00" + key.encode())
+    return _short(contract.encode("utf-8", "replace") + b"\x00" + key.encode("utf-8", "replace"))

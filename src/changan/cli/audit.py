@@ -1,0 +1,164 @@
+"""`changan verify`, `export`, `import`, `receipt` and `verify-receipt`: what is kept can be checked and moved."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from changan.cli.language import say
+from changan.cli.node import DEFAULT_HOME
+from changan.cli.reach import reach, where
+from changan.errors import ChanganError, MalformedError
+from changan.ledger.chain_config import chain_digest, default_config
+from changan.ledger.members import CertificateRecords, Members
+from changan.ledger.receipt import make_receipt, verify_receipt
+from changan.ledger.transition import apply_genesis
+from changan.ledger.wire.messages import BlockWithRWSet
+from changan.node.audit import Auditor
+from changan.node.pki.layout import read_crypto_config
+from changan.node.storage import genesis_config, replay_block
+from changan.node.store.blocklog import BlockLog
+from changan.node.transfer import chain_id_of, export_chain, import_chain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HOME = click.option("--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True)
+_CHAIN = click.option("--chain", default="chain1", show_default=True, help="The chain.")
+
+
+def _open(home: Path, chain: str) -> BlockLog:
+    directory = home / "chains" / chain / "log"
+    if not directory.exists():
+        text = say(f"{home} has no chain {chain}", f"{home} 中没有链 {chain}")
+        raise click.ClickException(text)
+    return BlockLog(directory, read_only=True)
+
+
+def _walk(steps: Iterator[int], length: int, label: str) -> None:
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        for _ in steps:
+            bar.update(1)
+
+
+@click.command()
+@_HOME
+@_CHAIN
+@click.option("--replay", is_flag=True, help="Also execute every block again and compare what comes of it.")
+def verify(home: Path, chain: str, *, replay: bool) -> None:
+    """Derive every hash, signature and tree of a chain again from its log. Exit 1 and the height where one is wrong."""
+    try:
+        log = _open(home, chain)
+        auditor = Auditor(log)
+        _walk(auditor.blocks(), log.durable_height + 1, say("verifying", "验证"))
+        if replay:
+            _walk(_replayed(log), log.durable_height + 1, say("replaying", "重放"))
+    except ChanganError as error:
+        click.echo(f"{say('NOT OK', '未通过')}: {error}", err=True)
+        raise SystemExit(1) from error
+    found = auditor.result
+    click.echo(
+        say(
+            f"ok: {found.blocks} blocks, {found.transactions} transactions, {found.signatures} signatures, "
+            f"{found.state_roots} state roots" + (", replayed" if replay else ""),
+            f"通过：{found.blocks} 个区块，{found.transactions} 笔交易，{found.signatures} 个签名，"
+            f"{found.state_roots} 个状态根" + ("，已重放" if replay else ""),
+        )
+    )
+
+
+def _replayed(log: BlockLog) -> Iterator[int]:
+    world, _ = apply_genesis(genesis_config(BlockWithRWSet.FromString(log.read(0))))
+    yield 0
+    for height in range(1, log.durable_height + 1):
+        replay_block(world, BlockWithRWSet.FromString(log.read(height)))
+        yield height
+
+
+@click.command()
+@_HOME
+@_CHAIN
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write.")
+def export(home: Path, chain: str, output: Path) -> None:
+    """Write a chain's blocks into one file: a backup, or to move it. The node may go on working."""
+    log = _open(home, chain)
+    _walk(export_chain(log, output), log.durable_height + 1, say("exporting", "导出"))
+    click.echo(f"{output}  {log.durable_height + 1} {say('blocks', '个区块')}")
+
+
+@click.command(name="import")
+@_HOME
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_(home: Path, file: Path) -> None:
+    """Bring an exported chain into a home; then `changan verify` it. To go on with it, bring its crypto-config too."""
+    chain = chain_id_of(file)
+    count = 0
+    for height in import_chain(file, home / "chains" / chain):
+        count = height + 1
+    click.echo(
+        say(
+            f"{chain}: {count} blocks; now: changan verify --replay --home {home} --chain {chain}",
+            f"{chain}：{count} 个区块；接着运行：changan verify --replay --home {home} --chain {chain}",
+        )
+    )
+
+
+@click.command()
+@click.argument("tx_id")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: standard output]")
+@where
+def receipt(tx_id: str, output: Path | None, **options: Any) -> None:
+    """Fetch the receipt of transaction TX_ID (or `last`): what proves it offline."""
+    with reach(**options) as node:
+        stored, position = node.find(tx_id)
+    text = json.dumps(make_receipt(stored, position), indent=1) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+        click.echo(f"{output}  tx {stored.block.txs[position].payload.tx_id}")
+
+
+@click.command(name="verify-receipt")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--trust",
+    type=click.Path(exists=True, path_type=Path),
+    default=None,
+    help="A crypto-config folder: whose roots count.",
+)
+def verify_receipt_(file: Path, trust: Path | None) -> None:
+    """Check a receipt offline. With --trust also that a node of those organisations sealed the block."""
+    try:
+        members = None if trust is None else _members(trust)
+        document = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise MalformedError(f"{file} is no receipt")
+        proven = verify_receipt(document, members)
+    except (ChanganError, ValueError, RecursionError) as error:
+        click.echo(f"{say('NOT OK', '未通过')}: {error}", err=True)
+        raise SystemExit(1) from error
+    tx, header = proven.transaction, proven.header
+    result = tx.result.contract_result
+    lines = [
+        (say("transaction", "交易"), tx.payload.tx_id),
+        (say("call", "调用"), f"{tx.payload.contract_name}.{tx.payload.method}"),
+        (say("outcome", "结果"), f"{tx.result.code} {result.message}".strip()),
+        (say("rows written", "写入行数"), str(len(proven.rw_set.tx_writes))),
+        (say("block", "区块"), f"{header.block_height} {header.block_hash.hex()}"),
+        (say("sealed by", "出块者"), proven.proposer or say("not checked: give --trust", "未检查：请给出 --trust")),
+    ]
+    click.echo(say("ok", "通过"))
+    for name, value in lines:
+        click.echo(f"  {name}: {value}")
+
+
+def _members(trust: Path) -> Members:
+    crypto = read_crypto_config(trust)
+    roots = [(org.org_id, org.root_certificate_pem.decode()) for org in crypto.organisations]
+    config = default_config("any", roots, [])
+    return Members(config, CertificateRecords({}, {}, frozenset(), frozenset()), chain_digest(config))

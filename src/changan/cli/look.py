@@ -1,0 +1,116 @@
+"""`changan status`, `block`, `tx`, `events`, `chain add` and `reset`: look at a chain, and tend a home."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import httpx2
+from google.protobuf.json_format import MessageToDict
+
+from changan.cli.language import say
+from changan.cli.node import DEFAULT_HOME
+from changan.cli.reach import reach, where
+from changan.node.home import Home, add_chain
+from changan.node.store.lock import HomeLock
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+
+def _show(message: Message) -> None:
+    click.echo(json.dumps(MessageToDict(message, preserving_proto_field_name=True), indent=1, ensure_ascii=False))
+
+
+@click.command()
+@where
+def status(**options: Any) -> None:
+    """Say how far the chain is, and who its nodes are."""
+    with reach(**options) as node:
+        info = node.info()
+        tip = node.block(info.block_height).block.header
+    click.echo(f"{say('chain', '链')}   {tip.chain_id}")
+    click.echo(f"{say('height', '高度')}  {info.block_height}")
+    click.echo(f"{say('block', '区块')}   {tip.block_hash.hex()}")
+    for entry in info.node_list:
+        click.echo(f"{say('node', '节点')}    {entry.node_id} {entry.node_address}")
+
+
+@click.command()
+@click.argument("height", type=click.IntRange(0))
+@where
+def block(height: int, **options: Any) -> None:
+    """Show a block as JSON."""
+    with reach(**options) as node:
+        _show(node.block(height).block)
+
+
+@click.group()
+def tx() -> None:
+    """Show a transaction, or trace what it read and wrote."""
+
+
+@tx.command(name="show")
+@click.argument("tx_id")
+@where
+def tx_show(tx_id: str, **options: Any) -> None:
+    """Show transaction TX_ID (or `last`) as JSON, with the rows it wrote."""
+    with reach(**options) as node:
+        stored, position = node.find(tx_id)
+    _show(stored.block.txs[position])
+    _show(stored.txRWSets[position])
+
+
+@click.command()
+@click.option("--http", default="http://127.0.0.1:8080", show_default=True, help="The node's HTTP address.")
+@click.option("--chain", default="", help="The chain.  [default: the first]")
+@click.option("--contract", default="", help="Only events of this contract.")
+@click.option("--topic", default="", help="Only events of this class.")
+@click.option("--start", type=click.IntRange(-1), default=-1, help="First height; -1 from now on.  [default: -1]")
+def events(http: str, chain: str, contract: str, topic: str, start: int) -> None:
+    """Print contract events as they happen, one JSON object a line. Ctrl-C ends it."""
+    parameters = {"chain": chain, "contract": contract, "topic": topic, "start": str(start)}
+    try:
+        with httpx2.stream("GET", f"{http}/v1/events", params=parameters, timeout=None) as response:
+            response.raise_for_status()
+            for line in response.iter_lines():
+                if line.startswith("data: "):
+                    click.echo(line.removeprefix("data: "))
+    except httpx2.HTTPError as error:
+        text = say(
+            f"{http} does not answer ({error}): is the node running?", f"{http} 没有应答（{error}）：节点在运行吗？"
+        )
+        raise click.ClickException(text) from error
+
+
+@click.group()
+def chain() -> None:
+    """Tend the chains of a home."""
+
+
+@chain.command(name="add")
+@click.argument("chain_id")
+@click.option("--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True)
+def chain_add(chain_id: str, home: Path) -> None:
+    """Add a chain with this id to the settings; the next `changan up` makes it, its data apart."""
+    add_chain(Home(home.resolve()), chain_id)
+    click.echo(say(f"{chain_id} is made by the next `changan up`", f"下一次 `changan up` 时创建 {chain_id}"))
+
+
+@click.command()
+@click.option("--home", type=click.Path(exists=True, path_type=Path), default=DEFAULT_HOME, show_default=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def reset(home: Path, *, yes: bool) -> None:
+    """Delete a home with all its chains and keys, and begin anew. It asks first."""
+    if not (home / "VERSION").exists():
+        text = say(f"{home} is no home of a node; nothing was deleted", f"{home} 不是节点目录，未删除任何内容")
+        raise click.ClickException(text)
+    if not yes:
+        question = say(f"Delete {home} with all its chains and keys?", f"删除 {home} 及其全部链和密钥？")
+        click.confirm(question, abort=True)
+    with HomeLock(home):
+        shutil.rmtree(home)
+    click.echo(say("deleted", "已删除"))

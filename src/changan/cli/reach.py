@@ -1,0 +1,76 @@
+"""How commands reach a node: the options that say which, and a reader over its gRPC door."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from changan.cli.language import say
+from changan.cli.node import DEFAULT_HOME
+from changan.client.connect import Connection, connect
+from changan.ledger.system import SystemContract
+from changan.ledger.wire.messages import BlockWithRWSet, ChainInfo, TransactionInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_QUERY = SystemContract.CHAIN_QUERY.value
+
+
+def where(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which node, chain and user."""
+    options = [
+        click.option(
+            "--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True, help="The node's home."
+        ),
+        click.option("--rpc", default="127.0.0.1:12301", show_default=True, help="The node's gRPC address."),
+        click.option("--chain", default="chain1", show_default=True, help="The chain."),
+        click.option("--user", default="client1", show_default=True, help="The user of the home who signs."),
+        click.option("--org", default="", help="The user's organisation.  [default: the first]"),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+class Reached:
+    """A node, and what commands ask of its past."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def info(self) -> ChainInfo:
+        """Return the chain's height and nodes."""
+        return ChainInfo.FromString(self.connection.query(_QUERY, "GET_CHAIN_INFO").result)
+
+    def block(self, height: int) -> BlockWithRWSet:
+        """Return a block. Raises CallError."""
+        arguments = {"blockHeight": height}
+        return BlockWithRWSet.FromString(self.connection.query(_QUERY, "GET_FULL_BLOCK_BY_HEIGHT", arguments).result)
+
+    def find(self, tx_id: str) -> tuple[BlockWithRWSet, int]:
+        """Return a transaction's block and place; `last` is the last one of the chain. Raises CallError."""
+        if tx_id == "last":
+            stored = self.block(self.info().block_height)
+            return stored, len(stored.block.txs) - 1
+        answer = self.connection.query(_QUERY, "GET_TX_BY_TX_ID", {"txId": tx_id, "withRWSet": "false"})
+        found = TransactionInfo.FromString(answer.result)
+        return self.block(found.block_height), found.tx_index
+
+
+@contextlib.contextmanager
+def reach(home: Path, rpc: str, chain: str, user: str, org: str) -> Iterator[Reached]:
+    """Connect to a node for one command."""
+    try:
+        connection = connect(rpc, home=home, user=user, org_id=org, chain_id=chain)
+    except OSError as error:
+        text = say(
+            f"{home} holds no keys of {user} ({error.strerror}): name the node's --home",
+            f"{home} 中没有 {user} 的密钥（{error.strerror}）：请用 --home 指定节点目录",
+        )
+        raise click.ClickException(text) from error
+    with connection:
+        yield Reached(connection)

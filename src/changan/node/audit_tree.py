@@ -1,0 +1,62 @@
+"""The state tree a second time, written another way, so that an audit does not repeat the executor's mistakes."""
+
+from __future__ import annotations
+
+import hashlib
+
+_Leaf = tuple[bytes, bytes]  # key and leaf hash
+
+
+class AuditTree:
+    """A binary tree by key bits, as the definition reads: one row is its leaf, more are the hash of two halves."""
+
+    def __init__(self) -> None:
+        self._top: list[object] | _Leaf | None = None
+
+    def set(self, key: bytes, value: bytes | None) -> None:
+        """Set or take out the row under a key hash."""
+        self._top = _set(self._top, key, value, 0)
+
+    def root(self) -> bytes:
+        """Return the root over all rows."""
+        return _hash(self._top)
+
+
+def _set(node: object, key: bytes, value: bytes | None, depth: int) -> list[object] | _Leaf | None:
+    """Return `node` with the row set. An inner node is [left, right, hash or None]."""
+    if isinstance(node, list):
+        side = key[depth // 8] >> 7 - depth % 8 & 1
+        node[side] = _set(node[side], key, value, depth + 1)
+        node[2] = None
+        lone = [child for child in node[:2] if child is not None]
+        if len(lone) == 1 and isinstance(lone[0], tuple):
+            return lone[0]
+        return node if lone else None
+    new = None if value is None else (key, hashlib.sha256(b"\x00" + key + value).digest())
+    if node is None or (isinstance(node, tuple) and node[0] == key):
+        return new
+    assert isinstance(node, tuple)
+    if new is None:
+        return node
+    return _split(node, new, depth)
+
+
+def _split(one: _Leaf, two: _Leaf, depth: int) -> list[object]:
+    inner: list[object] = [None, None, None]
+    sides = [leaf[0][depth // 8] >> 7 - depth % 8 & 1 for leaf in (one, two)]
+    if sides[0] == sides[1]:
+        inner[sides[0]] = _split(one, two, depth + 1)
+    else:
+        inner[sides[0]], inner[sides[1]] = one, two
+    return inner
+
+
+def _hash(node: object) -> bytes:
+    if node is None:
+        return bytes(32)
+    if isinstance(node, tuple):
+        return bytes(node[1])
+    assert isinstance(node, list)
+    if node[2] is None:
+        node[2] = hashlib.sha256(b"\x01" + _hash(node[0]) + _hash(node[1])).digest()
+    return bytes(node[2])
