@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 
 from consortium import Consortium
+from node_process import NodeProcess
 
 
 @pytest.fixture(scope="session")
 def consortium() -> Consortium:
     return Consortium()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory) -> NodeProcess:
+    running = NodeProcess(tmp_path_factory.mktemp("node") / "home")
+    yield running
+    assert running.stop() == 0, running.errors.read_text()[-2000:]

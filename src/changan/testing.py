@@ -1,12 +1,14 @@
-"""A chain in memory for tests of contracts: named users, no node, no keys, the same engine and rules as on a chain.
+"""A chain in memory for tests of contracts: named users, no node, no keys, the engine and rules of a real one.
 
-chain = Chain()
-alice, bob = chain.user("alice"), chain.user("bob")
-token = chain.deploy("token", Path("token.py"), sender=alice, supply=1000)
-token.transfer(to=bob, amount=5, sender=alice)
-assert token.balance_of(who=bob) == 5
-with pytest.raises(Declined, match="balance is short"):
-    token.transfer(to=bob, amount=5000, sender=alice)
+A test reads like this::
+
+    chain = Chain()
+    alice, bob = chain.user("alice"), chain.user("bob")
+    token = chain.deploy("token", Path("token.py"), sender=alice, supply=1000)
+    token.transfer(to=bob, amount=5, sender=alice)
+    assert token.balance_of(who=bob) == 5
+    with pytest.raises(Declined, match="balance is short"):
+        token.transfer(to=bob, amount=5000, sender=alice)
 """
 
 from __future__ import annotations

@@ -54,3 +54,7 @@ for command in (
     audit.import_,
 ):
     main.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -44,7 +44,7 @@ class Annotations:
                 return self._name(node)
             case ast.Subscript(value=ast.Name(id="tuple"), slice=slice_):
                 items = slice_.elts if isinstance(slice_, ast.Tuple) else [slice_]
-                kinds = tuple(self.read(item) for item in items)
+                kinds = tuple(self.value(item) for item in items)
                 if not 1 <= len(kinds) <= KEY_PARTS_MAX:
                     refuse(node, "type", f"a key has 1 to {KEY_PARTS_MAX} parts")
                 return TupleType(kinds)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
+import tokenize
 import warnings
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from changan.contract.declarations import Declarations, declare
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
 SOURCE_BYTES_MAX = 64 * 1024
 LINES_MAX = 2000
 DEPTH_MAX = 60
+HELPERS_DEPTH_MAX = 32  # so that five contracts that call each other stay far below any engine's stack
 MESSAGES_MAX = 100
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_OF_NAMES = {tokenize.NAME, tokenize.ERRORTOKEN, tokenize.OP, tokenize.NUMBER}
 
 __all__ = ["CheckError", "Message", "analyse", "check"]
 
@@ -69,7 +75,7 @@ def _parse(source: str) -> ast.Module:
         raise CheckError([Message(1, "source", "the file is not UTF-8")]) from None
     if length > SOURCE_BYTES_MAX:
         raise CheckError([Message(1, "source", f"the file is {length} bytes, at most {SOURCE_BYTES_MAX} are allowed")])
-    lines = source.count("\n") + 1
+    lines = len(re.findall(r"\r\n|\r|\n", source)) + 1
     if lines > LINES_MAX:
         raise CheckError([Message(1, "source", f"the file has {lines} lines, at most {LINES_MAX} are allowed")])
     try:
@@ -81,6 +87,7 @@ def _parse(source: str) -> ast.Module:
     except (ValueError, RecursionError, MemoryError):  # a zero byte, a huge number, brackets in brackets in brackets
         raise CheckError([Message(1, "syntax", "this is not Python, or it is nested too deeply")]) from None
     _check_depth(module)
+    _check_characters(source, module)
     return module
 
 
@@ -95,6 +102,20 @@ def _check_depth(module: ast.Module) -> None:
     raise CheckError([Message(line, "syntax", f"this is nested more than {DEPTH_MAX} deep")])
 
 
+def _check_characters(source: str, module: ast.Module) -> None:
+    """Refuse names that look like others, which Python would read as those, and texts that are not UTF-8."""
+    if not source.isascii():
+        try:
+            for token in tokenize.generate_tokens(StringIO(source).readline):
+                if token.type in _OF_NAMES and not token.string.isascii():
+                    raise CheckError([Message(token.start[0], "name", "names are ASCII letters, digits and _")])
+        except (SyntaxError, tokenize.TokenError):
+            raise CheckError([Message(1, "syntax", "this is not Python")]) from None
+    for node in ast.walk(module):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SURROGATE.search(node.value):
+            raise CheckError([Message(node.lineno, "constant", "the text holds a lone surrogate, which is not UTF-8")])
+
+
 def _effects(bodies: list[Bodies]) -> list[Message]:
     """Return what is wrong between methods: recursion, and views that change state through a helper."""
     calls = {body.scope.signature.name: body.scope.helpers for body in bodies}
@@ -102,6 +123,7 @@ def _effects(bodies: list[Bodies]) -> list[Message]:
         Message(calls[cycle[0]][cycle[1]], "recursion", f"recursion is refused: {' -> '.join(cycle)}")
         for cycle in _cycles(calls)
     ]
+    messages = messages or _too_deep(calls)
     if messages:
         return messages
     mutating = {body.scope.signature.name for body in bodies if body.scope.mutates_at}
@@ -137,6 +159,15 @@ def _cycles(calls: Mapping[str, Mapping[str, int]]) -> list[list[str]]:
                 waiting.append((name, True))
                 waiting += [(callee, False) for callee in calls.get(name, ())]
     return []
+
+
+def _too_deep(calls: Mapping[str, Mapping[str, int]]) -> list[Message]:
+    """Return a message for each helper call that begins too long a chain; `calls` holds no cycle."""
+    left = dict(calls)
+    for _ in range(HELPERS_DEPTH_MAX + 1):
+        left = {name: helpers for name, helpers in left.items() if not left.keys().isdisjoint(helpers)}
+    text = f"helpers call helpers at most {HELPERS_DEPTH_MAX} deep"
+    return [Message(min(helpers.values()), "call", text) for helpers in left.values()]
 
 
 def _drops(declared: Declarations) -> list[Message]:

@@ -42,14 +42,13 @@ def fold(node: ast.expr, known: Mapping[str, Any]) -> object | None:
                 refuse(node, "float", "floats are refused")
             if node.value is None or node.value is Ellipsis:
                 not_in_language(node)
-            return node.value
+            return _bounded(node, node.value) if type(node.value) is int else node.value
         case ast.Constant():
             refuse(node, "syntax", 'write "..." without u before it')
         case ast.Name():
             return known.get(node.id)
         case ast.UnaryOp(op=ast.USub()):
-            operand = plain_int(fold(node.operand, known))
-            return None if operand is None else -operand
+            return _fold_minus(node, fold(node.operand, known))
         case ast.BinOp():
             return _fold_operator(node, known)
         case ast.Call():
@@ -64,19 +63,36 @@ def plain_int(value: object) -> int | None:
     return value if type(value) is int else None
 
 
+def _bounded(node: ast.AST, value: int) -> int:
+    if abs(value).bit_length() > _BITS_MAX:
+        refuse(node, "constant", f"the constant has more than {_BITS_MAX} bits")
+    return value
+
+
+def _fold_minus(node: ast.UnaryOp, operand: object) -> object | None:
+    number = plain_int(operand)
+    if number is None or not isinstance(operand, tuple):
+        return None if number is None else -number
+    if operand[0] != I64:
+        refuse(node, "type", f"only I64 has a sign, this is {operand[0].name}")
+    return typed(node, I64, -number)
+
+
 def _fold_operator(node: ast.BinOp, known: Mapping[str, Any]) -> object | None:
     left, right = fold(node.left, known), fold(node.right, known)
     a, b = plain_int(left), plain_int(right)
     sign = _OPERATORS.get(type(node.op))
     if a is None or b is None or sign is None:
         return None
-    value = _calculate(node, sign, a, b)
-    if abs(value).bit_length() > _BITS_MAX:
-        refuse(node, "constant", f"the constant has more than {_BITS_MAX} bits")
-    kind = next((side[0] for side in (left, right) if isinstance(side, tuple)), None)
-    if isinstance(kind, IntType):
-        return typed(node, kind, value)
-    return value
+    value = _bounded(node, _calculate(node, sign, a, b))
+    kind = left[0] if isinstance(left, tuple) else None
+    if isinstance(right, tuple):
+        counts = sign in {"<<", ">>", "**"}
+        wanted = U64 if counts else kind or right[0]
+        if right[0] != wanted:
+            refuse(node, "type", f"{wanted.name} wanted, this is {right[0].name}")
+        kind = kind if counts else wanted
+    return value if kind is None else typed(node, kind, value)
 
 
 def _calculate(node: ast.BinOp, sign: str, a: int, b: int) -> int:  # noqa: PLR0911  # one line an operator

@@ -14,6 +14,7 @@ from changan.contract.refusal import Message, Refusal, not_in_language, refuse
 from changan.contract.tree import Field
 from changan.contract.types import (
     RECORD_BYTES_MAX,
+    WORD_BYTES,
     EnumType,
     EventType,
     InterfaceType,
@@ -24,8 +25,7 @@ from changan.contract.types import (
     TextType,
     TupleType,
     accepts,
-    holds_text,
-    largest_bytes,
+    words,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ _IMPORTS = {
     "typing": frozenset({"Annotated", "Final"}),
     "annotated_types": frozenset({"Len", "MaxLen"}),
 }
+_MEANT = {*names.__all__, "range", "len", "self", "tuple"}
 _KINDS = {"call", "view", "init", "migrate"}
 _CONTEXT = {"caller", "height", "time"}
 
@@ -71,6 +72,20 @@ class Declarations:
     def types(self) -> Annotations:
         """How annotations of this file read."""
         return Annotations(self.imported, self.constants, {**self.aliases, **self.enums, **self.records})
+
+    def fold(self, node: ast.expr) -> object | None:
+        """Return the value of a constant expression, or None where it is none. Raises Refusal."""
+        value = fold(node, self.constants)
+        if value is not None:
+            for part in ast.walk(node):
+                if isinstance(part, ast.Call) and isinstance(part.func, ast.Name):
+                    self.need_import(part, part.func.id)
+        return value
+
+    def need_import(self, node: ast.AST, name: str) -> None:
+        """Refuse a name of the language that the file does not import."""
+        if name not in self.imported:
+            refuse(node, "import", f"import {name} from changan.contract")
 
     def signature(self, name: str) -> Signature | None:
         """Return the signature of the contract's own method, or None."""
@@ -138,13 +153,14 @@ class _Reader:
             self.declared.imported.add(alias.name)
 
     def _new_name(self, node: ast.AST, name: str) -> str:
-        if self.declared.taken(named(node, name)) or name in PYTHON_TYPES or name in {"range", "len", "self"}:
+        if self.declared.taken(named(node, name)) or name in _MEANT or name in PYTHON_TYPES:
             refuse(node, "name", f"{name} already has a meaning here")
         return name
 
     def _constant(self, node: ast.Assign | ast.AnnAssign) -> None:
         target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
-        if not isinstance(target, ast.Name) or (isinstance(node, ast.Assign) and len(node.targets) != 1):
+        one = node.simple if isinstance(node, ast.AnnAssign) else len(node.targets)
+        if not isinstance(target, ast.Name) or one != 1:
             refuse(node, "constant", "a constant is NAME = value")
         name = self._new_name(node, target.id)
         if node.value is None:
@@ -154,7 +170,7 @@ class _Reader:
                 refuse(node, "constant", "a type alias has no annotation: Note = Annotated[Text, MaxLen(512)]")
             self.declared.aliases[name] = self.declared.types.read(node.value)
             return
-        value = fold(node.value, self.declared.constants)
+        value = self.declared.fold(node.value)
         if value is None:
             refuse(node, "constant", f"{name} is no constant")
         if isinstance(node, ast.AnnAssign) and not _is_final(node.annotation):
@@ -204,7 +220,7 @@ class _Reader:
         found: dict[str, ValueType] = {}
         for item in _after_docstring(node.body):
             match item:
-                case ast.AnnAssign(target=ast.Name(id=label), value=None):
+                case ast.AnnAssign(target=ast.Name(id=label), value=None, simple=1):
                     if named(item, label) in found:
                         refuse(item, "name", f"{label} is there already")
                     kind = self.declared.types.value(item.annotation)
@@ -219,10 +235,10 @@ class _Reader:
 
     def _record(self, name: str, node: ast.ClassDef) -> None:
         kind = RecordType(name, self._plain_fields(node))
-        fixed = sum(largest_bytes(item) for _, item in kind.fields if not holds_text(item))
+        fixed = WORD_BYTES * words(kind)
         if fixed > RECORD_BYTES_MAX:
             refuse(
-                node, "record", f"{name} takes {fixed} bytes beside its texts, at most {RECORD_BYTES_MAX} are allowed"
+                node, "record", f"{name} takes {fixed} bytes without its texts, at most {RECORD_BYTES_MAX} are allowed"
             )
         self.declared.records[name] = kind
 
@@ -266,7 +282,7 @@ class _Reader:
     def _member(self, item: ast.stmt) -> None:
         declared = self.declared
         match item:
-            case ast.AnnAssign(target=ast.Name(id=label)):
+            case ast.AnnAssign(target=ast.Name(id=label), simple=1):
                 self._new_member(item, label)
                 if len(declared.fields) >= FIELDS_MAX:
                     refuse(item, "field", f"at most {FIELDS_MAX} fields")
@@ -280,7 +296,7 @@ class _Reader:
                 declared.drops = declared.drops or drops
             case ast.AsyncFunctionDef():
                 not_in_language(item)
-            case ast.Assign():
+            case ast.Assign() | ast.AnnAssign(target=ast.Name()):
                 refuse(item, "field", "a field is name: Type; a constant stands above the class")
             case _:
                 not_in_language(item)
@@ -334,7 +350,7 @@ class _Reader:
             case ast.Attribute(value=ast.Name(id=owner), attr=member) if enum is not None and owner == enum.name:
                 if member in enum.members:
                     return enum.members.index(member)
-        value = fold(node, self.declared.constants)
+        value = self.declared.fold(node)
         if value is None:
             refuse(node, "constant", "a default is a constant")
         kind, plain = type_of(node, value, wanted)

@@ -107,9 +107,8 @@ class Expressions:
 
     def read(self, node: ast.expr, want: ValueType | None = None) -> t.Expression:  # noqa: PLR0911
         """Read any expression; a literal takes the type `want` of its neighbour. Raises Refusal."""
-        value = fold(node, self._declared.constants)
+        value = self._declared.fold(node)
         if value is not None:
-            self._check_conversion_imported(node)
             kind, plain = type_of(node, value, want)
             return t.Constant(node.lineno, kind, plain)
         match node:
@@ -136,14 +135,6 @@ class Expressions:
                 return self._tuple(node, want)
             case _:
                 not_in_language(node)
-
-    def _check_conversion_imported(self, node: ast.expr) -> None:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            self._need_import(node, node.func.id)
-
-    def _need_import(self, node: ast.AST, name: str) -> None:
-        if name not in self._declared.imported:
-            refuse(node, "import", f"import {name} from changan.contract")
 
     def _name(self, node: ast.Name) -> t.Expression:
         kind = self.scope.look_up(node.id)
@@ -332,13 +323,13 @@ class Expressions:
                 refuse(node, "type", "len counts a list of the contract; size(text) counts a text's bytes")
             return t.ListLength(node.lineno, U64, found[0])
         if name == "size":
-            self._need_import(node, name)
+            self._declared.need_import(node, name)
             operand = self.read(self._positional(node, 1, "size(text)")[0])
             if not isinstance(operand.type, TextType):
                 refuse(node, "type", f"size counts a text's bytes, this is {operand.type.name}")
             return t.TextSize(node.lineno, U64, operand)
         if name in {"sha256", "sm3"}:
-            self._need_import(node, name)
+            self._declared.need_import(node, name)
             operand = self.read(self._positional(node, 1, f"{name}(data)")[0])
             if not isinstance(operand.type, TextType | BytesType):
                 refuse(node, "type", f"{name} takes bytes or text, this is {operand.type.name}")
@@ -350,7 +341,7 @@ class Expressions:
         refuse(node, "call", f"there is no function {name}")
 
     def _conversion(self, node: ast.Call, kind: IntType) -> t.Expression:
-        self._need_import(node, kind.name)
+        self._declared.need_import(node, kind.name)
         operand = self.read(self._positional(node, 1, f"{kind.name}(number)")[0])
         if not isinstance(operand.type, IntType):
             refuse(node, "type", f"{kind.name} takes an integer, this is {operand.type.name}")

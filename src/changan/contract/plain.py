@@ -316,7 +316,12 @@ class Machine:
         if field is None:
             raise MalformedError(f"the contract has no field {name!r}")
         kind = self._types[field]
-        key = bytes.fromhex(hex_key)
+        try:
+            key = bytes.fromhex(hex_key)
+        except ValueError:
+            key = b""
+        if row.key != (f"{name}.{key.hex()}" if key else name):
+            raise MalformedError(f"{row.key!r} is no key of a row")
         if isinstance(kind, MapType):
             self._load_map(field, kind, unpack(kind.key, key), row.value)
         elif isinstance(kind, ListType):
@@ -344,7 +349,8 @@ class Machine:
         rows = self.lists[field]
         if not key or data is None:  # the length follows from the elements
             return
-        index = int.from_bytes(key, "big")
+        index = unpack(U64, key)
+        assert isinstance(index, int)
         value = unpack(kind.value, data)
         if index < len(rows):
             self.logical_bytes += self._weight(field, value) - self._weight(field, rows[index])

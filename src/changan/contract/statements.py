@@ -12,9 +12,12 @@ from changan.contract.refusal import Message, Refusal, not_in_language, refuse
 from changan.contract.types import BOOL, U64, IntType, ListType, MapType, RecordType, TupleType
 
 if TYPE_CHECKING:
+    from typing import Never
+
     from changan.contract.declarations import Declarations
     from changan.contract.types import Signature, ValueType
 
+LOOPS_MAX = 16  # CPython compiles 20
 REASONS_MAX = 255
 REASON_BYTES_MAX = 200
 _RESERVED = frozenset({"self", "range", "len", "tuple"})
@@ -90,9 +93,13 @@ class Bodies:
             case ast.Expr(value=ast.Call() as made):
                 return self._effect(made)
             case ast.Expr():
-                refuse(node, "statement", "this value is not used")
+                self._unused(node)
             case _:
                 not_in_language(node)
+
+    def _unused(self, node: ast.Expr | ast.Call) -> Never:
+        self._read.read(node.value if isinstance(node, ast.Expr) else node)
+        refuse(node, "statement", "this value is not used")
 
     # Assignment
 
@@ -140,7 +147,7 @@ class Bodies:
         self.scope.blocks[-1][name] = kind
 
     def _declare(self, node: ast.AnnAssign) -> t.Statement:
-        if not isinstance(node.target, ast.Name) or node.value is None:
+        if not isinstance(node.target, ast.Name) or not node.simple or node.value is None:
             refuse(node, "assign", "write name: Type = value")
         kind = self._declared.types.value(node.annotation)
         if self.scope.look_up(node.target.id) is not None:
@@ -217,6 +224,8 @@ class Bodies:
         return t.While(node.lineno, test, self._loop_body(node.body, {}))
 
     def _loop_body(self, nodes: list[ast.stmt], names: dict[str, ValueType]) -> tuple[t.Statement, ...]:
+        if self._loops >= LOOPS_MAX:
+            refuse(nodes[0], "loop", f"loops are nested at most {LOOPS_MAX} deep")
         self._loops += 1
         body = self._block(nodes, names)
         self._loops -= 1
@@ -294,7 +303,7 @@ class Bodies:
         if remote is not None:
             target, signature, arguments = remote
             return t.Evaluate(node.lineno, "", target, signature, arguments)
-        refuse(node, "statement", "this value is not used")
+        self._unused(node)
 
     def _named_effect(self, node: ast.Call, name: str) -> t.Statement:
         if node.keywords:

@@ -187,17 +187,6 @@ def text_bytes(kind: ValueType, value: object) -> int:
     return 0
 
 
-def largest_bytes(kind: ValueType) -> int:
-    """Return the most bytes that a value of this type can take."""
-    match kind:
-        case TextType():
-            return WORD_BYTES + kind.limit
-        case RecordType():
-            return sum(largest_bytes(item) for _, item in kind.fields)
-        case _:
-            return words(kind) * WORD_BYTES
-
-
 def zero(kind: ValueType) -> Value:
     """Return what a scalar field holds before it is set."""
     match kind:
