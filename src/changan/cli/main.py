@@ -7,7 +7,7 @@ import sys
 import click
 
 from changan import __version__
-from changan.cli import audit, contract, look, node
+from changan.cli import audit, bench, contract, look, node
 from changan.cli.language import say
 from changan.errors import ChanganError
 
@@ -52,6 +52,7 @@ for command in (
     audit.verify,
     audit.export,
     audit.import_,
+    bench.bench,
 ):
     main.add_command(command)
 

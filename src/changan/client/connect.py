@@ -59,7 +59,7 @@ class Connection:
     def __init__(
         self, address: str, signer: Signer, endorsers: Sequence[Signer] = (), *, chain_id: str = "chain1"
     ) -> None:
-        self._signer = signer
+        self.signer = signer
         self._endorsers = tuple(endorsers)
         self.chain_id = chain_id
         self._channel = grpc.insecure_channel(
@@ -92,7 +92,7 @@ class Connection:
     def query(self, contract: str, method: str, arguments: Mapping[str, object] | None = None) -> Answer:
         """Ask a contract without leaving a trace. Raises CallError, UnreachableError."""
         payload = self._payload(contract, method, arguments or {}, query=True)
-        return self._answer(self._ask(self._async, sign_request(payload, self._signer)))
+        return self._answer(self._ask(self._async, sign_request(payload, self.signer)))
 
     def deploy(
         self,
@@ -123,7 +123,7 @@ class Connection:
         )
 
     def _invoke(self, payload: Payload, endorsers: Sequence[Signer]) -> Answer:
-        request = sign_request(payload, self._signer, endorsers)
+        request = sign_request(payload, self.signer, endorsers)
         for attempt in range(RETRIES_MAX):
             try:
                 response = self._sync(request, timeout=TIMEOUT_S, wait_for_ready=attempt > 0)

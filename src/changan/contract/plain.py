@@ -320,7 +320,8 @@ class Machine:
             key = bytes.fromhex(hex_key)
         except ValueError:
             key = b""
-        if row.key != (f"{name}.{key.hex()}" if key else name):
+        keyed = isinstance(kind, MapType | ListType)
+        if row.key != (f"{name}.{key.hex()}" if key and keyed else name):
             raise MalformedError(f"{row.key!r} is no key of a row")
         if isinstance(kind, MapType):
             self._load_map(field, kind, unpack(kind.key, key), row.value)

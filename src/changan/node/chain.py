@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from changan.crypto.keys import SigningKey
     from changan.ledger.admission import Admitted
     from changan.ledger.transition import AppliedBlock
-    from changan.ledger.wire.messages import Member, TxRequest
+    from changan.ledger.wire.messages import BlockConfig, Member, TxRequest
     from changan.ledger.world import World
     from changan.node.storage import ChainStorage
 
@@ -101,6 +102,7 @@ class Chain:
         self.reader = Reader(storage.log, storage.index)
         self._query = ChainQuery(self.chain_id, self.reader, world.digest, nodes, chains)
         self._arrived = asyncio.Event()
+        self._awaited = asyncio.Event()  # somebody waits for a result, so the next block is sealed at once
         self._rested = asyncio.Condition()
         self._sealing: dict[str, Waiting] = {}
         self._waiters: dict[str, list[asyncio.Future[Committed]]] = {}
@@ -125,6 +127,7 @@ class Chain:
         """Return a future of what becomes of a request that waits."""
         future: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(tx_id, []).append(future)
+        self._awaited.set()
         return future
 
     def is_pending(self, tx_id: str) -> bool:
@@ -239,12 +242,21 @@ class Chain:
         while not self._stopping:
             await self._arrived.wait()
             config = self.world.config.block
+            await self._gather(config)
             taken = self.pool.take(config.block_tx_capacity or 1, max(1, config.block_size) * 1024 * 1024)
             if not len(self.pool):
                 self._arrived.clear()
             taken = [waiting for waiting in taken if self._still_good(waiting)]
             if taken:
                 await self._make_block(taken)
+
+    async def _gather(self, config: BlockConfig) -> None:
+        """While nobody waits for a result, let requests gather for a block's interval."""
+        if self._waiters or self._stopping or len(self.pool) >= config.block_tx_capacity:
+            return
+        self._awaited.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._awaited.wait(), config.block_interval / 1000)
 
     def _still_good(self, waiting: Waiting) -> bool:
         """Whether a request may still be proposed; one that may not is told so."""
@@ -338,6 +350,7 @@ class Chain:
         """Stop after the block that is being made; what still waits is refused."""
         self._stopping = True
         self._arrived.set()
+        self._awaited.set()
         async with self._rested:
             self._rested.notify_all()
 

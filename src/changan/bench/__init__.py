@@ -1,0 +1,1 @@
+"""Measurements: programs that start what they measure, print a table and write JSON."""

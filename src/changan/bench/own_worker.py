@@ -1,0 +1,63 @@
+"""One process of load on our own client: single calls that wait, or signed calls packed many to a message."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import grpc
+
+from changan.client.connect import MESSAGE_BYTES_MAX, connect
+from changan.client.requests import Signer, make_payload, sign_request
+from changan.ledger.wire.messages import PackedRequests, PackedResponses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PACK = 100
+
+
+def main() -> None:
+    """Call as fast as it goes for so many seconds."""
+    address, home, mode, seconds, to = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), sys.argv[5]
+    connection = connect(address, home=home)
+    arguments = {"to": to, "amount": 1}
+    connection.invoke("token", "transfer", arguments)
+    channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)])
+    send = channel.unary_unary(
+        "/changan.Node/SendPacked",
+        request_serializer=PackedRequests.SerializeToString,
+        response_deserializer=PackedResponses.FromString,
+    )
+    print("go", flush=True)
+    sys.stdin.readline()
+    cpu, started = time.process_time(), time.perf_counter()
+    latencies: list[float] = []
+    calls = 0
+    while time.perf_counter() - started < seconds:
+        begun = time.perf_counter()
+        if mode == "sync":
+            connection.invoke("token", "transfer", arguments)
+            calls += 1
+        else:
+            calls += _packed(send, connection.signer, connection.chain_id, to)
+        latencies.append(time.perf_counter() - begun)
+    elapsed = time.perf_counter() - started
+    print(json.dumps({"calls": calls, "seconds": elapsed, "cpu": time.process_time() - cpu, "latencies": latencies}))
+
+
+def _packed(send: Callable[..., PackedResponses], signer: Signer, chain_id: str, to: str) -> int:
+    requests = [
+        sign_request(make_payload(chain_id, "token", "transfer", {"to": to, "amount": "1"}), signer).SerializeToString()
+        for _ in range(PACK)
+    ]
+    answer = send(PackedRequests(requests=requests, wait=True), timeout=60)
+    for response in answer.responses:
+        assert response.code == 0, response.message
+    return len(answer.responses)
+
+
+if __name__ == "__main__":
+    main()
