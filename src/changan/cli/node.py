@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -16,6 +18,10 @@ from changan.cli.language import say
 from changan.node.home import Home
 from changan.node.run import Doors, Ready, RunningNode
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CRASH_VARIABLE = "CHANGAN_CRASH_POINT"  # for fault tests only
 DEFAULT_HOME = Path("changan-home")
 
 
@@ -83,12 +89,29 @@ async def _serve(node: RunningNode, home: Home, *, first_start: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     async with contextlib.AsyncExitStack() as stack:
-        ready = await stack.enter_async_context(node.open())
+        ready = await stack.enter_async_context(node.open(crash_point_from(os.environ.get(CRASH_VARIABLE, ""))))
         sys.stdout.write(f"ready rpc={ready.rpc} http={ready.http} home={home.root}\n")
         if first_start:
             sys.stdout.write(_next_steps(ready, home))
         sys.stdout.flush()
         await stopped.wait()
+
+
+def crash_point_from(text: str) -> Callable[[str], None]:
+    """Return what the storage calls at its fault points: nothing, or for `POINT:N` a kill -9 at the Nth pass of a point."""
+    if not text:
+        return lambda _: None
+    point, _, count = text.partition(":")
+    left = int(count or "1")
+
+    def pass_point(name: str) -> None:
+        nonlocal left
+        if name == point:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return pass_point
 
 
 def _next_steps(ready: Ready, home: Home) -> str:
