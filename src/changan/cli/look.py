@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,11 @@ from google.protobuf.json_format import MessageToDict
 from changan.cli.language import say
 from changan.cli.node import DEFAULT_HOME
 from changan.cli.reach import reach, where
+from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.home import Home, add_chain
+from changan.node.store.blocklog import BlockLog
 from changan.node.store.lock import HomeLock
+from changan.node.trace import Tracer
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -62,6 +66,37 @@ def tx_show(tx_id: str, **options: Any) -> None:
         stored, position = node.find(tx_id)
     _show(stored.block.txs[position])
     _show(stored.txRWSets[position])
+
+
+@tx.command(name="trace")
+@click.argument("tx_id")
+@click.option("--home", type=click.Path(exists=True, path_type=Path), default=DEFAULT_HOME, show_default=True)
+@click.option("--chain", "chain_id", default="chain1", show_default=True, help="The chain.")
+def tx_trace(tx_id: str, home: Path, chain_id: str) -> None:
+    """Execute the chain again up to TX_ID, and show which rows that transaction read and wrote. The node may go on working."""
+    log = BlockLog(home / "chains" / chain_id / "log", read_only=True)
+    height, position, stored = _find(log, tx_id)
+    tracer = Tracer(log, height, position)
+    with click.progressbar(length=height - 1, label=say("executing", "执行"), file=sys.stderr) as bar:
+        for _ in tracer.approach():
+            bar.update(1)
+    trace = tracer.trace()
+    click.echo(
+        f"{say('block', '区块')} {height}  {say('position', '位置')} {position}  gas {trace.executed.result.gas_used}"
+    )
+    for (contract, key), value in trace.reads.items():
+        click.echo(f"{say('read ', '读')}  {contract} {key} = {'-' if value is None else value.hex()}")
+    for write in stored.txRWSets[position].tx_writes:
+        click.echo(f"{say('wrote', '写')}  {write.contract_name} {write.key.decode()} = {write.value.hex() or '-'}")
+
+
+def _find(log: BlockLog, tx_id: str) -> tuple[int, int, BlockWithRWSet]:
+    for height in range(log.durable_height, -1, -1):
+        stored = BlockWithRWSet.FromString(log.read(height))
+        for position, transaction in enumerate(stored.block.txs):
+            if tx_id in {transaction.payload.tx_id, "last"}:
+                return height, position, stored
+    raise click.ClickException(say(f"no transaction {tx_id} in this log", f"日志中没有交易 {tx_id}"))
 
 
 @click.command()

@@ -146,17 +146,17 @@ def expression(e: t.Expression) -> str:  # noqa: C901, PLR0911, PLR0912  # one c
         case t.FieldOf():
             return f"{expression(e.record)}[{e.position}]"
         case t.ScalarRead():
-            return f"M.scalars[{e.field}]"
+            return f"M.scalar_read({e.field})"
         case t.MapRead():
             return f"M.map_read({e.field}, {expression(e.key)}, {e.line})"
         case t.MapGet():
             return f"M.map_get({e.field}, {expression(e.otherwise)}, {expression(e.key)})"
         case t.MapHas():
-            return f"({expression(e.key)} in M.maps[{e.field}])"
+            return f"M.map_has({e.field}, {expression(e.key)})"
         case t.ListRead():
             return f"M.list_read({e.field}, {expression(e.index)}, {e.line})"
         case t.ListLength():
-            return f"len(M.lists[{e.field}])"
+            return f"M.list_length({e.field})"
         case t.TextSize():
             return f"len({expression(e.operand)}.encode())"
         case t.DigestOf():

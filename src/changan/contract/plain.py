@@ -42,7 +42,7 @@ ROW_BYTES = 24
 """What a row counts beside its key and value: its stamp and its place in an index."""
 _TEXT_CLASS_BYTES = 16
 _ABSENT = object()
-_LENGTH = object()  # stands for a list's length where a key is named
+LENGTH = object()  # stands for a list's length where a key is named
 _DIGESTS = {"sha256": sha256, "sm3": sm3}
 
 
@@ -128,6 +128,14 @@ class Machine:
         self.scalars[field] = value
         self.present.add(field)
 
+    def scalar_read(self, field: int) -> object:
+        """Return a scalar field."""
+        return self.scalars[field]
+
+    def map_has(self, field: int, key: object) -> bool:
+        """Whether a map holds a key."""
+        return key in self.maps[field]
+
     def map_read(self, field: int, key: object, line: int) -> object:
         """Return the value under a key, or the map's default."""
         found = self.maps[field].get(key, _ABSENT)
@@ -177,6 +185,10 @@ class Machine:
         self.logical_bytes -= self._weight(field, old)
         del self.maps[field][key]
 
+    def list_length(self, field: int) -> int:
+        """Return how many elements a list has."""
+        return len(self.lists[field])
+
     def list_read(self, field: int, index: int, line: int) -> object:
         """Return an element."""
         rows = self.lists[field]
@@ -199,7 +211,7 @@ class Machine:
         rows = self.lists[field]
         grows = self._place(field, _ABSENT, value, line)
         self._write(field, len(rows), _ABSENT)
-        self._write(field, _LENGTH, None)
+        self._write(field, LENGTH, None)
         self.logical_bytes += grows
         rows.append(value)
 
@@ -294,7 +306,7 @@ class Machine:
             else:
                 self.maps[field][key] = old
         elif isinstance(kind, ListType):
-            if key is _LENGTH:
+            if key is LENGTH:
                 return
             if old is _ABSENT:
                 self.lists[field].pop()
@@ -373,7 +385,7 @@ class Machine:
             name = f"{entry.name}.{pack(kind.key, key).hex()}"  # type: ignore[arg-type]  # keys of a map are values
             return Row(name, None if found is _ABSENT else pack(kind.value, found))  # type: ignore[arg-type]  # as above
         if isinstance(kind, ListType):
-            if key is _LENGTH:
+            if key is LENGTH:
                 return Row(entry.name, pack(U64, len(self.lists[field])))
             assert isinstance(key, int)
             return Row(f"{entry.name}.{pack(U64, key).hex()}", pack(kind.value, self.lists[field][key]))  # type: ignore[arg-type]  # as above
@@ -383,9 +395,12 @@ class Machine:
 class PlainInstance:
     """One contract with its state in memory, run by CPython. It implements `changan.contract.instance.Instance`."""
 
-    def __init__(self, program: Program, address: bytes, quota: int = QUOTA_BYTES) -> None:
+    def __init__(
+        self, program: Program, address: bytes, quota: int = QUOTA_BYTES, machine: type[Machine] = Machine
+    ) -> None:
         self.program = program
-        self._machine = Machine(program, address, quota)
+        self.address = address
+        self._machine = machine(program, address, quota)
         namespace: dict[str, Any] = {"__builtins__": {"len": len, "range": range}, **RUNTIME}
         # The code was written by our own emitter from the checked tree; it holds no name but its own.
         exec(emit_module(program.tree, program.filename), namespace)  # noqa: S102
@@ -397,6 +412,11 @@ class PlainInstance:
     def logical_bytes(self) -> int:
         """Size of the state that counts against the quota, in bytes."""
         return self._machine.logical_bytes
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        return sum(map(len, self._machine.maps)) + sum(map(len, self._machine.lists)) + len(self._machine.present)
 
     def run(self, method: str, calls: Sequence[Call], block: BlockContext, host: Host | None = None) -> list[Outcome]:
         """Execute outermost calls in order; each one is kept or rolled back alone, with every contract it entered."""
@@ -470,7 +490,7 @@ class PlainInstance:
     def _locate_element(self, field: int, data: bytes, dot: str) -> tuple[int, object] | None:
         length = len(self._machine.lists[field])
         if not dot:
-            return (field, _LENGTH) if length else None
+            return (field, LENGTH) if length else None
         index = unpack(U64, data)
         assert isinstance(index, int)
         return (field, index) if index < length else None
@@ -510,7 +530,7 @@ def _all_rows(machine: Machine) -> Iterator[Row]:
                 yield machine.row(field, key)
         elif isinstance(entry.type, ListType):
             if machine.lists[field]:
-                yield machine.row(field, _LENGTH)
+                yield machine.row(field, LENGTH)
             for index in range(len(machine.lists[field])):
                 yield machine.row(field, index)
         elif field in machine.present:

@@ -50,6 +50,11 @@ class World:
         """How far a transaction's time may lie from the block's, in seconds; None where times are not checked."""
         return self.config.block.tx_timeout if self.config.block.tx_timestamp_verify else None
 
+    @property
+    def row_count(self) -> int:
+        """How many rows the contracts hold."""
+        return sum(instance.row_count for instance in self.instances.values())
+
     def commit(self, write: Write) -> None:
         """Make one write of a system contract part of the state. Rows of Python contracts live in their instances."""
         if write.contract not in self.instances:

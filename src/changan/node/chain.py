@@ -44,7 +44,9 @@ _log = structlog.get_logger()
 POLL_HELD_S = 5.0
 """How long a question for a transaction that still waits is held, so that the SDK's busy loop asks once."""
 DISK_RETRY_S = 0.5
-CHECKPOINT_TRANSACTIONS = 50_000
+CHECKPOINT_TRANSACTIONS = 10_000
+CHECKPOINT_ROWS_SHARE = 10
+"""A checkpoint is due when so many transactions came, and a tenth as many as there are rows: its cost stays a small share."""
 MICROSECONDS = 1_000_000
 
 
@@ -328,9 +330,9 @@ class Chain:
 
     def _maybe_checkpoint(self, transactions: int) -> None:
         self._since_checkpoint += transactions
-        if self._since_checkpoint < CHECKPOINT_TRANSACTIONS or (
-            self._checkpointing is not None and not self._checkpointing.done()
-        ):
+        due = max(CHECKPOINT_TRANSACTIONS, self.world.row_count // CHECKPOINT_ROWS_SHARE)
+        busy = self._checkpointing is not None and not self._checkpointing.done()
+        if busy or self._since_checkpoint < due:
             return
         self._since_checkpoint = 0
         self._checkpointing = asyncio.create_task(self._write_checkpoint(self._storage.checkpoint(self.world)))
