@@ -40,13 +40,19 @@ def test_the_sdk_works_over_every_transport(tmp_path, options):
         assert node.stop() == 0
 
 
-@pytest.mark.parametrize("order", ["changan.ledger.wire.messages, chainmaker", "chainmaker, changan.ledger.wire.messages"])
+@pytest.mark.parametrize(
+    "order", ["changan.ledger.wire.messages, chainmaker", "chainmaker, changan.ledger.wire.messages"]
+)
 def test_both_packages_live_in_one_process(node, order):
-    program = f"import {order}\n" + SCENARIO.replace("assert not [name", "assert [name") + (
-        "from changan.ledger.wire.messages import TxRequest\n"
-        "from chainmaker.protos.common.request_pb2 import TxRequest as Theirs\n"
-        "assert TxRequest is not Theirs\n"
-        "assert TxRequest.DESCRIPTOR.full_name == Theirs.DESCRIPTOR.full_name\n"
+    program = (
+        f"import {order}\n"
+        + SCENARIO.replace("assert not [name", "assert [name")
+        + (
+            "from changan.ledger.wire.messages import TxRequest\n"
+            "from chainmaker.protos.common.request_pb2 import TxRequest as Theirs\n"
+            "assert TxRequest is not Theirs\n"
+            "assert TxRequest.DESCRIPTOR.full_name == Theirs.DESCRIPTOR.full_name\n"
+        )
     )
     program = program.replace('== b"5"', '!= b""')
     run_sdk(program, str(node.home / "sdk_config.yml"))
@@ -78,7 +84,11 @@ def test_a_client_without_tls_is_refused_where_tls_is_asked_for(tmp_path):
         plain = node.home / "plain.yml"
         plain.write_text(text.replace("enable_tls: true", "enable_tls: false"))
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", SCENARIO, str(plain)], capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, "-W", "ignore", "-c", SCENARIO, str(plain)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.returncode != 0
     finally:

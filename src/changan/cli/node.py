@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 import structlog
@@ -146,5 +146,19 @@ def configure_logs(level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(sys.stderr),
     )
+
+
+class _Lines:
+    """Writes log lines. They may go to the disk that is full, and the node must outlive that."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def msg(self, line: str) -> None:
+        with contextlib.suppress(OSError):
+            self._file.write(f"{line}\n")
+            self._file.flush()
+
+    log = debug = info = warning = error = critical = exception = msg

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from changan.ledger.wire.messages import ContractEvent, Payload
 
 TIMEOUT_S = 60.0
-RETRIES_MAX = 5
+RETRIES_MAX = 6
 RETRY_PAUSE_S = 0.2
 MESSAGE_BYTES_MAX = 100 * 1024 * 1024
 _AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
@@ -67,6 +67,9 @@ class Connection:
             options=[
                 ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
                 ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+                ("grpc.initial_reconnect_backoff_ms", 200),
+                ("grpc.min_reconnect_backoff_ms", 200),
+                ("grpc.max_reconnect_backoff_ms", 1000),
             ],
         )
         self._sync = self._method("SendRequestSync")
@@ -126,7 +129,7 @@ class Connection:
         request = sign_request(payload, self.signer, endorsers)
         for attempt in range(RETRIES_MAX):
             try:
-                response = self._sync(request, timeout=TIMEOUT_S, wait_for_ready=attempt > 0)
+                response = self._sync(request, timeout=TIMEOUT_S)
             except grpc.RpcError as error:
                 if error.code() not in _AGAIN or attempt == RETRIES_MAX - 1:
                     raise _unreachable(error, payload.tx_id) from error

@@ -28,10 +28,10 @@ from changan.node.metrics import METRICS
 from changan.node.pool import Pool, Waiting
 from changan.node.reader import Reader
 from changan.node.storage import encode_block
-from changan.node.store.blocklog import DiskFullError
+from changan.node.store.full import DiskFullError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
     from changan.crypto.keys import SigningKey
     from changan.ledger.admission import Admitted
@@ -240,7 +240,15 @@ class Chain:
     # Blocks
 
     async def run(self) -> None:
-        """Make blocks until `stop`: whatever waits goes into the next one, while the one before comes to rest."""
+        """Make blocks until `stop`. What ends it before is shown as the chain's fault, and told to those who wait."""
+        try:
+            await self._make_blocks()
+        except Exception as error:
+            self.fault = f"the chain stopped, start the node again: {error!r}"
+            self._refuse_waiters(self.fault)
+            raise
+
+    async def _make_blocks(self) -> None:
         while not self._stopping:
             await self._arrived.wait()
             config = self.world.config.block
@@ -298,21 +306,10 @@ class Chain:
         height = applied.block.header.block_height
         record = encode_block(applied)
         started = time.perf_counter()
-        while True:
-            try:
-                await asyncio.to_thread(self._storage.append, record, height)
-                break
-            except DiskFullError as error:
-                if self.fault is None:
-                    _log.error("disk.full", height=height, reason=str(error))
-                self.fault = f"the disk is full, block {height} waits for room: {error}"
-                await asyncio.sleep(DISK_RETRY_S)
-                if self._stopping:
-                    raise StoppedError(self.fault) from error
-        self.fault = None
+        await self._when_there_is_room(height, lambda: asyncio.to_thread(self._storage.append, record, height))
         stored = BlockWithRWSet(block=applied.block, txRWSets=applied.rw_sets)
+        await self._when_there_is_room(height, lambda: self._index(applied))
         self.reader.keep(height, stored)
-        self._storage.index_applied(applied)
         METRICS.commit.labels(self.chain_id).observe(time.perf_counter() - started)
         METRICS.transactions.labels(self.chain_id).inc(len(applied.block.txs))
         METRICS.height.labels(self.chain_id).set(height)
@@ -320,6 +317,25 @@ class Chain:
         async with self._rested:
             self._rested.notify_all()
         self._maybe_checkpoint(len(applied.block.txs))
+
+    async def _index(self, applied: AppliedBlock) -> None:
+        self._storage.index_applied(applied)
+
+    async def _when_there_is_room(self, height: int, write: Callable[[], Awaitable[None]]) -> None:
+        """Write; while the disk is full, say so and try again. Raises StoppedError."""
+        while True:
+            try:
+                await write()
+            except DiskFullError as error:
+                if self.fault is None:
+                    _log.error("disk.full", height=height, reason=str(error))
+                self.fault = f"the disk is full, block {height} waits for room: {error}"
+                await asyncio.sleep(DISK_RETRY_S)
+                if self._stopping:
+                    raise StoppedError(self.fault) from error
+            else:
+                self.fault = None
+                return
 
     def _acknowledge(self, height: int, stored: BlockWithRWSet) -> None:
         for position, transaction in enumerate(stored.block.txs):
@@ -356,20 +372,20 @@ class Chain:
         async with self._rested:
             self._rested.notify_all()
 
+    def _refuse_waiters(self, reason: str) -> None:
+        for futures in self._waiters.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(StoppedError(reason))
+
     async def close(self) -> None:
         """Write a last checkpoint and close the files. `run` has ended."""
-        for future in _all(self._waiters.values()):
-            if not future.done():
-                future.set_exception(StoppedError("the node is stopping"))
+        self._refuse_waiters("the node is stopping")
         if self._checkpointing is not None:
             await self._checkpointing
         if self.fault is None and self._since_checkpoint:
             await self._write_checkpoint(self._storage.checkpoint(self.world))
         self._storage.close()
-
-
-def _all(groups: Iterable[list[asyncio.Future[Committed]]]) -> list[asyncio.Future[Committed]]:
-    return [future for group in groups for future in group]
 
 
 def _query_response(request: TxRequest, code: int, result: ContractResult) -> TxResponse:

@@ -152,8 +152,7 @@ class RunningNode:
     async def _close_chains(self) -> None:
         for chain_id, chain in self.chains.items():
             await chain.stop()
-            with contextlib.suppress(ChanganError):
-                await self._tasks[chain_id]
+            await asyncio.wait([self._tasks[chain_id]])  # what ended it was reported
             await chain.close()
 
 

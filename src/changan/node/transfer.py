@@ -81,10 +81,10 @@ def _records(source: Path, file: BufferedReader) -> Iterator[bytes]:
         if len(head) < _HEAD.size:
             raise TransferError(f"{source} is cut short: export it again")
         length, checksum = _HEAD.unpack(head)
-        if length == 0:
+        if length == checksum == 0 and not file.read(1):
             return
         body = file.read(length)
-        if len(body) < length or zlib.crc32(body) != checksum:
+        if not body or len(body) < length or zlib.crc32(body) != checksum:
             raise TransferError(f"{source} is damaged: export it again")
         inflate = zlib.decompressobj()
         try:

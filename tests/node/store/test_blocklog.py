@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from changan.node.store.blocklog import BlockLog, CorruptLogError, DiskFullError
+from changan.node.store.blocklog import BlockLog, CorruptLogError
+from changan.node.store.full import DiskFullError
 
 FILE_HEAD = 16
 RECORD_HEAD = 20

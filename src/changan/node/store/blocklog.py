@@ -8,7 +8,6 @@ is missing or wrong at or below it, or is wrong in full length, is named and ref
 
 from __future__ import annotations
 
-import errno
 import os
 import struct
 import zlib
@@ -16,6 +15,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 from changan.errors import ChanganError
+from changan.node.store.full import FULL, DiskFullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,15 +29,10 @@ _RECORD_HEAD = struct.Struct("<QIII")  # height, payload length, checksum of the
 _SECTOR_BYTES = 512
 _NOTE = struct.Struct("<QQI")  # sequence, height + 1, checksum
 _NOTE_SLOT_BYTES = 32
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class CorruptLogError(ChanganError):
     """A log that is damaged where nothing may be cut; the message names the height."""
-
-
-class DiskFullError(ChanganError):
-    """The disk took no more; nothing of the record stays, and it can be appended again when there is room."""
 
 
 def _pack_head(height: int, payload: bytes) -> bytes:
@@ -241,7 +236,7 @@ class BlockLog:
         try:
             self._write_note()
         except OSError as error:  # the note is a lower bound; the next one makes up for it
-            if error.errno not in _FULL:
+            if error.errno not in FULL:
                 raise
         self._crash_point("log.note.after")
 
@@ -254,7 +249,7 @@ class BlockLog:
         os.ftruncate(self._files[-1], self._size)
 
     def _full(self, error: OSError, height: int) -> Exception:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             return DiskFullError(
                 f"no room for block {height} in {self._directory}: free some space, the node goes on by itself"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import lmdb
 
 from changan.errors import ChanganError
+from changan.node.store.full import DiskFullError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,7 +94,15 @@ class Index:
         self._height = -1
 
     def put_blocks(self, blocks: Sequence[Entry]) -> None:
-        """Index blocks that follow the last one."""
+        """Index blocks that follow the last one. Raises DiskFullError; then none of them is indexed."""
+        try:
+            self._put_blocks(blocks)
+        except (lmdb.DiskError, lmdb.MapFullError) as error:
+            raise DiskFullError(
+                f"no room in the index: {error}; free some space, the node goes on by itself"
+            ) from error
+
+    def _put_blocks(self, blocks: Sequence[Entry]) -> None:
         if not blocks:
             return
         height = self._height
@@ -143,7 +153,8 @@ class Index:
         """Close the files."""
         self._environment.sync(True)  # noqa: FBT003  # lmdb takes the flag by position
         self._environment.close()
-        self._marker.write_text(_CLEAN, encoding="ascii")
+        with contextlib.suppress(OSError):  # without the mark, on a full disk, the next start makes the index again
+            self._marker.write_text(_CLEAN, encoding="ascii")
 
 
 def _boot() -> str:
