@@ -218,13 +218,16 @@ class Chain:
         return config.block.txs[0].result.contract_result.result
 
     async def rests(self, height: int) -> None:
-        """Return when the block at `height` rests on disk."""
+        """Return when the block at `height` rests on disk. Raises RefusedError while the disk is full, StoppedError."""
         if self.reader.height >= height:
             return
         async with self._rested:
-            await self._rested.wait_for(lambda: self.reader.height >= height or self._stopping)
-        if self.reader.height < height:
-            raise StoppedError("the node is stopping")
+            await self._rested.wait_for(lambda: self.reader.height >= height or self._stopping or self.fault)
+        if self.reader.height >= height:
+            return
+        if self.fault is not None:  # what was seen may yet be lost; what rests is still read by CHAIN_QUERY
+            raise RefusedError(TxStatusCode.INTERNAL_ERROR, self.fault)
+        raise StoppedError("the node is stopping")
 
     async def grows(self, height: int, timeout_s: float) -> None:
         """Return when a block above `height` rests, the chain stops, or the time is up."""
@@ -246,6 +249,7 @@ class Chain:
         except Exception as error:
             self.fault = f"the chain stopped, start the node again: {error!r}"
             self._refuse_waiters(self.fault)
+            await self._notify()
             raise
 
     async def _make_blocks(self) -> None:
@@ -314,9 +318,12 @@ class Chain:
         METRICS.transactions.labels(self.chain_id).inc(len(applied.block.txs))
         METRICS.height.labels(self.chain_id).set(height)
         self._acknowledge(height, stored)
+        await self._notify()
+        self._maybe_checkpoint(len(applied.block.txs))
+
+    async def _notify(self) -> None:
         async with self._rested:
             self._rested.notify_all()
-        self._maybe_checkpoint(len(applied.block.txs))
 
     async def _index(self, applied: AppliedBlock) -> None:
         self._storage.index_applied(applied)
@@ -330,6 +337,7 @@ class Chain:
                 if self.fault is None:
                     _log.error("disk.full", height=height, reason=str(error))
                 self.fault = f"the disk is full, block {height} waits for room: {error}"
+                await self._notify()
                 await asyncio.sleep(DISK_RETRY_S)
                 if self._stopping:
                     raise StoppedError(self.fault) from error
@@ -369,8 +377,7 @@ class Chain:
         self._stopping = True
         self._arrived.set()
         self._awaited.set()
-        async with self._rested:
-            self._rested.notify_all()
+        await self._notify()
 
     def _refuse_waiters(self, reason: str) -> None:
         for futures in self._waiters.values():
