@@ -1,20 +1,16 @@
-"""One running chain, ordered by this node alone: requests in, blocks out, answers only when they rest on disk."""
+"""One chain of this node as its doors see it: requests in, answers only when they rest on disk, whoever orders them."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-import structlog
-
 from changan.contract.instance import BlockContext
-from changan.errors import ChanganError
 from changan.ledger.admission import RefusedError, authenticate, check_form
 from changan.ledger.execution import Execution
 from changan.ledger.system import SystemContract
-from changan.ledger.transition import Decided, apply_block
+from changan.ledger.transition import apply_block
 from changan.ledger.wire.messages import (
     BlockWithRWSet,
     ContractResult,
@@ -26,36 +22,21 @@ from changan.ledger.wire.messages import (
 from changan.node.chain_query import ChainQuery, QueryError
 from changan.node.metrics import METRICS
 from changan.node.pool import Pool, Waiting
-from changan.node.reader import Reader
-from changan.node.storage import encode_block
-from changan.node.store.full import DiskFullError
+from changan.node.rest import Rest, StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from changan.crypto.keys import SigningKey
     from changan.ledger.admission import Admitted
-    from changan.ledger.transition import AppliedBlock
-    from changan.ledger.wire.messages import BlockConfig, Member, TxRequest
+    from changan.ledger.transition import Decided
+    from changan.ledger.wire.messages import TxRequest
     from changan.ledger.world import World
+    from changan.node.reader import Reader
     from changan.node.storage import ChainStorage
 
-_log = structlog.get_logger()
 POLL_HELD_S = 5.0
 """How long a question for a transaction that still waits is held, so that the SDK's busy loop asks once."""
-DISK_RETRY_S = 0.5
-CHECKPOINT_TRANSACTIONS = 10_000
-CHECKPOINT_ROWS_SHARE = 10
-"""A checkpoint is due when so many transactions came, and a tenth as many as there are rows: its cost stays a small share."""
 MICROSECONDS = 1_000_000
-
-
-class Proposer(NamedTuple):
-    """This node as the proposer of blocks."""
-
-    member: Member
-    key: SigningKey
-    signature_hash: str
 
 
 class Committed(NamedTuple):
@@ -79,10 +60,6 @@ class Committed(NamedTuple):
         )
 
 
-class StoppedError(ChanganError):
-    """The chain stops; whoever waited must ask again later by transaction id."""
-
-
 class Chain:
     """One chain of this node. All methods but the disk's run on the event loop, so the state needs no lock."""
 
@@ -90,28 +67,35 @@ class Chain:
         self,
         world: World,
         storage: ChainStorage,
-        proposer: Proposer,
         nodes: list[Node],
         chains: Callable[[], list[str]],
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.world = world
         self.chain_id = world.config.chain_id
-        self._storage = storage
-        self._proposer = proposer
         self._now_us = now_us
         self.pool = Pool()
-        self.reader = Reader(storage.log, storage.index)
+        self.rest = Rest(world, storage)
+        self.arrived = asyncio.Event()  # something waits in the pool
+        self._hurry = asyncio.Event()  # somebody waits for a result, so the next block is sealed at once
         self._query = ChainQuery(self.chain_id, self.reader, world.digest, nodes, chains)
-        self._arrived = asyncio.Event()
-        self._awaited = asyncio.Event()  # somebody waits for a result, so the next block is sealed at once
-        self._rested = asyncio.Condition()
-        self._sealing: dict[str, Waiting] = {}
+        self._sealing: frozenset[str] = frozenset()
         self._waiters: dict[str, list[asyncio.Future[Committed]]] = {}
-        self._since_checkpoint = 0
-        self._checkpointing: asyncio.Task[None] | None = None
-        self.fault: str | None = None  # why the chain takes no transactions now, in words
-        self._stopping = False
+
+    @property
+    def reader(self) -> Reader:
+        """What rests on disk."""
+        return self.rest.reader
+
+    @property
+    def fault(self) -> str | None:
+        """Why the chain takes no transactions now, in words, or None."""
+        return self.rest.fault
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the chain takes no more requests and makes no more blocks."""
+        return self.rest.stopping
 
     # Requests
 
@@ -129,7 +113,7 @@ class Chain:
         """Return a future of what becomes of a request that waits."""
         future: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(tx_id, []).append(future)
-        self._awaited.set()
+        self._hurry.set()
         return future
 
     def is_pending(self, tx_id: str) -> bool:
@@ -138,11 +122,11 @@ class Chain:
 
     def _admit(self, request: TxRequest, size: int) -> None:
         payload = request.payload
-        if self.fault is not None or self._stopping:
+        if self.fault is not None or self.stopping:
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, {self.fault or 'the node is stopping'}")
-        verdict = self._authenticate(request)
+        verdict = self.authenticate(request)
         place = f"chainId:{self.chain_id}, txId:{payload.tx_id}"
-        if not self.world.remembered.in_time(payload.timestamp, self._time(), self.world.tx_timeout):
+        if not self.world.remembered.in_time(payload.timestamp, self.time(), self.world.tx_timeout):
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, TxTimestamp error, {place}")
         if self.world.remembered.holds(payload.tx_id) or self._was_committed(payload.tx_id):
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, TxId exist in DB, {place}")
@@ -155,22 +139,20 @@ class Chain:
             text = f"Add tx failed, TxPool is full, chainId:{self.chain_id}"
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, text)
         self.pool.add(Waiting(request, size, verdict))
-        self._arrived.set()
-
-    def _authenticate(self, request: TxRequest) -> Admitted:
-        check_form(request)
-        world = self.world
-        return authenticate(request, world.members, world.policies, self._time(), world.epoch)
+        self.arrived.set()
 
     def authenticate(self, request: TxRequest) -> Admitted:
         """Check who sent a request and that the policies allow it. Raises RefusedError."""
-        return self._authenticate(request)
+        check_form(request)
+        world = self.world
+        return authenticate(request, world.members, world.policies, self.time(), world.epoch)
 
-    def _time(self) -> int:
-        """The time, in seconds, that a block sealed now would have."""
-        return self._next_time_us() // MICROSECONDS
+    def time(self) -> int:
+        """Return the time, in seconds, that a block sealed now would have."""
+        return self.next_time_us() // MICROSECONDS
 
-    def _next_time_us(self) -> int:
+    def next_time_us(self) -> int:
+        """Return the time, in microseconds, that a block sealed now would have."""
         return max(self._now_us(), self.world.block_time_us + 1)
 
     def _was_committed(self, tx_id: str) -> bool:
@@ -180,14 +162,14 @@ class Chain:
 
     async def query(self, request: TxRequest) -> TxResponse:
         """Answer a query from the state at the last block, once that block rests. Raises RefusedError."""
-        verdict = self._authenticate(request)
+        verdict = self.authenticate(request)
         payload = request.payload
         if payload.contract_name == SystemContract.CHAIN_QUERY or payload.method == "GET_CHAIN_CONFIG_AT":
             return await self._chain_query(request)
         height = self.world.height
-        context = BlockContext(height + 1, self._time())
+        context = BlockContext(height + 1, self.time())
         executed = Execution(self.world, context).query(payload, verdict.sender, request.sender.signer)
-        await self.rests(height)
+        await self.rest.reaches(height)
         return _query_response(request, executed.code, executed.result)
 
     async def _chain_query(self, request: TxRequest) -> TxResponse:
@@ -217,167 +199,55 @@ class Chain:
         assert config is not None
         return config.block.txs[0].result.contract_result.result
 
-    async def rests(self, height: int) -> None:
-        """Return when the block at `height` rests on disk. Raises RefusedError while the disk is full, StoppedError."""
-        if self.reader.height >= height:
-            return
-        async with self._rested:
-            await self._rested.wait_for(lambda: self.reader.height >= height or self._stopping or self.fault)
-        if self.reader.height >= height:
-            return
-        if self.fault is not None:  # what was seen may yet be lost; what rests is still read by CHAIN_QUERY
-            raise RefusedError(TxStatusCode.INTERNAL_ERROR, self.fault)
-        raise StoppedError("the node is stopping")
-
-    async def grows(self, height: int, timeout_s: float) -> None:
-        """Return when a block above `height` rests, the chain stops, or the time is up."""
-        if self.reader.height > height or self._stopping:
-            return
-        async with self._rested:
-            waiting = self._rested.wait_for(lambda: self.reader.height > height or self._stopping)
-            try:
-                await asyncio.wait_for(waiting, timeout_s)
-            except TimeoutError:
-                return
-
     # Blocks
 
-    async def run(self) -> None:
-        """Make blocks until `stop`. What ends it before is shown as the chain's fault, and told to those who wait."""
-        try:
-            await self._make_blocks()
-        except Exception as error:
-            self.fault = f"the chain stopped, start the node again: {error!r}"
-            self._refuse_waiters(self.fault)
-            await self._notify()
-            raise
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for a result."""
+        return bool(self._waiters)
 
-    async def _make_blocks(self) -> None:
-        while not self._stopping:
-            await self._arrived.wait()
-            config = self.world.config.block
-            await self._gather(config)
-            taken = self.pool.take(config.block_tx_capacity or 1, max(1, config.block_size) * 1024 * 1024)
-            if not len(self.pool):
-                self._arrived.clear()
-            taken = [waiting for waiting in taken if self._still_good(waiting)]
-            if taken:
-                await self._make_block(taken)
+    async def hurry(self) -> None:
+        """Return when somebody begins to wait for a result, or the chain stops."""
+        self._hurry.clear()
+        await self._hurry.wait()
 
-    async def _gather(self, config: BlockConfig) -> None:
-        """While nobody waits for a result, let requests gather for a block's interval."""
-        if self._waiters or self._stopping or len(self.pool) >= config.block_tx_capacity:
-            return
-        self._awaited.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._awaited.wait(), config.block_interval / 1000)
-
-    def _still_good(self, waiting: Waiting) -> bool:
-        """Whether a request may still be proposed; one that may not is told so."""
-        payload = waiting.request.payload
-        try:
-            if not self.world.remembered.in_time(payload.timestamp, self._time(), self.world.tx_timeout):
-                text = f"TxTimestamp error, chainId:{self.chain_id}, txId:{payload.tx_id}"
-                raise RefusedError(TxStatusCode.INTERNAL_ERROR, text)
-            if waiting.verdict.epoch != self.world.epoch:
-                self._authenticate(waiting.request)
-        except RefusedError as error:
-            _log.info("transaction.dropped", tx_id=payload.tx_id, reason=error.message)
-            for future in self._waiters.pop(payload.tx_id, ()):
-                if not future.done():
-                    future.set_exception(error)
-            return False
-        return True
-
-    async def _make_block(self, taken: list[Waiting]) -> None:
-        self._sealing = {waiting.request.payload.tx_id: waiting for waiting in taken}
+    async def execute(self, decided: Decided, seal: Callable[[bytes], bytes]) -> None:
+        """Execute a decided block, bring it to rest and answer those who wait for it. Raises StoppedError."""
+        self._sealing = frozenset(request.payload.tx_id for request in decided.requests)
         started = time.perf_counter()
-        decided = Decided(
-            self.world.height + 1,
-            self._next_time_us(),
-            self._proposer.member,
-            [waiting.request for waiting in taken],
-            [waiting.verdict for waiting in taken],
-        )
         applied = apply_block(self.world, decided)
         header = applied.block.header
-        header.signature = self._proposer.key.sign(header.block_hash, self._proposer.signature_hash)
+        header.signature = seal(header.block_hash)
         METRICS.execution.labels(self.chain_id).observe(time.perf_counter() - started)
-        await self._bring_to_rest(applied)
-
-    async def _bring_to_rest(self, applied: AppliedBlock) -> None:
-        """Write an executed block; while the disk refuses, keep its sealed bytes and take nothing new."""
-        height = applied.block.header.block_height
-        record = encode_block(applied)
-        started = time.perf_counter()
-        await self._when_there_is_room(height, lambda: asyncio.to_thread(self._storage.append, record, height))
-        stored = BlockWithRWSet(block=applied.block, txRWSets=applied.rw_sets)
-        await self._when_there_is_room(height, lambda: self._index(applied))
-        self.reader.keep(height, stored)
-        METRICS.commit.labels(self.chain_id).observe(time.perf_counter() - started)
-        METRICS.transactions.labels(self.chain_id).inc(len(applied.block.txs))
-        METRICS.height.labels(self.chain_id).set(height)
-        self._acknowledge(height, stored)
-        await self._notify()
-        self._maybe_checkpoint(len(applied.block.txs))
-
-    async def _notify(self) -> None:
-        async with self._rested:
-            self._rested.notify_all()
-
-    async def _index(self, applied: AppliedBlock) -> None:
-        self._storage.index_applied(applied)
-
-    async def _when_there_is_room(self, height: int, write: Callable[[], Awaitable[None]]) -> None:
-        """Write; while the disk is full, say so and try again. Raises StoppedError."""
-        while True:
-            try:
-                await write()
-            except DiskFullError as error:
-                if self.fault is None:
-                    _log.error("disk.full", height=height, reason=str(error))
-                self.fault = f"the disk is full, block {height} waits for room: {error}"
-                await self._notify()
-                await asyncio.sleep(DISK_RETRY_S)
-                if self._stopping:
-                    raise StoppedError(self.fault) from error
-            else:
-                self.fault = None
-                return
+        self._acknowledge(header.block_height, await self.rest.bring(applied))
+        await self.rest.notify()
+        self.rest.maybe_checkpoint(len(applied.block.txs))
 
     def _acknowledge(self, height: int, stored: BlockWithRWSet) -> None:
         for position, transaction in enumerate(stored.block.txs):
             for future in self._waiters.pop(transaction.payload.tx_id, ()):
                 if not future.done():
                     future.set_result(Committed(height, position, stored))
-        self._sealing = {}
+        self._sealing = frozenset()
 
-    def _maybe_checkpoint(self, transactions: int) -> None:
-        self._since_checkpoint += transactions
-        due = max(CHECKPOINT_TRANSACTIONS, self.world.row_count // CHECKPOINT_ROWS_SHARE)
-        busy = self._checkpointing is not None and not self._checkpointing.done()
-        if busy or self._since_checkpoint < due:
-            return
-        self._since_checkpoint = 0
-        self._checkpointing = asyncio.create_task(self._write_checkpoint(self._storage.checkpoint(self.world)))
+    def drop(self, tx_id: str, reason: RefusedError) -> None:
+        """Tell those who wait for a transaction that it will not come."""
+        for future in self._waiters.pop(tx_id, ()):
+            if not future.done():
+                future.set_exception(reason)
 
-    async def _write_checkpoint(self, write: Callable[[], None]) -> None:
-        try:
-            await asyncio.to_thread(write)
-        except OSError as error:  # a checkpoint is a cache: without it the next start replays more
-            _log.warning("checkpoint.failed", reason=str(error))
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the chain takes no more requests and makes no more blocks."""
-        return self._stopping
+    async def fail(self, reason: str) -> None:
+        """Take no more transactions, and tell those who wait why."""
+        self.rest.fault = reason
+        self._refuse_waiters(reason)
+        await self.rest.notify()
 
     async def stop(self) -> None:
         """Stop after the block that is being made; what still waits is refused."""
-        self._stopping = True
-        self._arrived.set()
-        self._awaited.set()
-        await self._notify()
+        self.rest.stopping = True
+        self.arrived.set()
+        self._hurry.set()
+        await self.rest.notify()
 
     def _refuse_waiters(self, reason: str) -> None:
         for futures in self._waiters.values():
@@ -386,13 +256,9 @@ class Chain:
                     future.set_exception(StoppedError(reason))
 
     async def close(self) -> None:
-        """Write a last checkpoint and close the files. `run` has ended."""
+        """Write a last checkpoint and close the files. Nobody makes blocks any more."""
         self._refuse_waiters("the node is stopping")
-        if self._checkpointing is not None:
-            await self._checkpointing
-        if self.fault is None and self._since_checkpoint:
-            await self._write_checkpoint(self._storage.checkpoint(self.world))
-        self._storage.close()
+        await self.rest.close()
 
 
 def _query_response(request: TxRequest, code: int, result: ContractResult) -> TxResponse:

@@ -10,9 +10,9 @@ from changan.client.requests import Signer, install_parameters, make_payload, si
 from changan.ledger.chain_config import default_config
 from changan.ledger.system import SystemContract
 from changan.ledger.wire.messages import Member, MemberType, TxStatusCode
-from changan.node.chain import Proposer
 from changan.node.pki.layout import make_crypto_config, read_crypto_config
 from changan.node.pki.sdk_config import sdk_config_text
+from changan.node.solo import Proposer
 
 if TYPE_CHECKING:
     from pathlib import Path

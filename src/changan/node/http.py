@@ -132,7 +132,7 @@ class _Routes:
             raise HTTPException(404, f"there is no contract {name!r} with a field {field!r}")
         height = node.world.height
         rows, more = instance.page(field, after, limit)
-        await node.rests(height)
+        await node.rest.reaches(height)
         shown = []
         for row in rows:
             assert row.value is not None
@@ -182,7 +182,7 @@ async def _events(chain: Chain, height: int, contract: str, topic: str) -> Async
         while not chain.stopping:
             stored = chain.reader.block(height)
             if stored is None:
-                await chain.grows(height - 1, EVENTS_IDLE_S)
+                await chain.rest.grows(height - 1, EVENTS_IDLE_S)
                 if chain.reader.height < height:
                     yield b": idle\n\n"
                 continue

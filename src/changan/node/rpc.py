@@ -44,8 +44,8 @@ from changan.ledger.wire.messages import (
     UInt64Value,
     Validators,
 )
-from changan.node.chain import StoppedError
 from changan.node.metrics import METRICS
+from changan.node.rest import StoppedError
 from changan.node.subscribe import Subscriptions
 
 if TYPE_CHECKING:

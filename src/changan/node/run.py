@@ -16,6 +16,7 @@ from changan.node.chain import Chain
 from changan.node.founding import found_organisations, genesis_of, install_examples, proposer_of, write_sdk_configs
 from changan.node.http import make_http
 from changan.node.rpc import MESSAGE_BYTES_MAX, RpcNode
+from changan.node.solo import Solo
 from changan.node.storage import ChainStorage
 from changan.node.store.lock import HomeLock
 
@@ -90,9 +91,9 @@ class RunningNode:
         world = await asyncio.to_thread(storage.open_world, genesis)
         first = crypto.organisations[0]
         node = NodeInfo(node_id=first.node_id, node_address=f"{self._doors.host}:{self._doors.rpc_port}")
-        chain = Chain(world, storage, proposer_of(first), [node], lambda: list(self.chains))
+        chain = Chain(world, storage, [node], lambda: list(self.chains))
         self.chains[chain_id] = chain
-        self._tasks[chain_id] = asyncio.create_task(chain.run(), name=f"chain {chain_id}")
+        self._tasks[chain_id] = asyncio.create_task(Solo(chain, proposer_of(first)).run(), name=f"chain {chain_id}")
         self._tasks[chain_id].add_done_callback(_report)
 
     @contextlib.asynccontextmanager

@@ -88,7 +88,7 @@ async def _blocks(chain: Chain, wanted: Range, *, from_now: bool) -> AsyncIterat
         elif chain.stopping:
             return
         else:
-            await chain.grows(height - 1, _IDLE_S)
+            await chain.rest.grows(height - 1, _IDLE_S)
 
 
 def _range(parameters: Mapping[str, bytes], noun: str) -> Range | None:

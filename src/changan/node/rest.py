@@ -1,0 +1,138 @@
+"""How executed blocks come to rest: log, indexes, checkpoints, a full disk outlived, and those who wait for a height told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from changan.errors import ChanganError
+from changan.ledger.admission import RefusedError
+from changan.ledger.wire.messages import BlockWithRWSet, TxStatusCode
+from changan.node.metrics import METRICS
+from changan.node.reader import Reader
+from changan.node.storage import encode_block
+from changan.node.store.full import DiskFullError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from changan.ledger.transition import AppliedBlock
+    from changan.ledger.world import World
+    from changan.node.storage import ChainStorage
+
+_log = structlog.get_logger()
+DISK_RETRY_S = 0.5
+CHECKPOINT_TRANSACTIONS = 10_000
+CHECKPOINT_ROWS_SHARE = 10
+"""A checkpoint is due when so many transactions came, and a tenth as many as there are rows: its cost stays a small share."""
+
+
+class StoppedError(ChanganError):
+    """The chain stops; whoever waited must ask again later by transaction id."""
+
+
+class Rest:
+    """The disk of one chain, and what waits for it."""
+
+    def __init__(self, world: World, storage: ChainStorage) -> None:
+        self.reader = Reader(storage.log, storage.index)
+        self.fault: str | None = None  # why the chain takes no transactions now, in words
+        self.stopping = False
+        self._world = world
+        self._chain_id = world.config.chain_id
+        self._storage = storage
+        self._changed = asyncio.Condition()
+        self._since_checkpoint = 0
+        self._checkpointing: asyncio.Task[None] | None = None
+
+    async def bring(self, applied: AppliedBlock) -> BlockWithRWSet:
+        """Write an executed block; while the disk refuses, keep its sealed bytes and try again. Raises StoppedError."""
+        height = applied.block.header.block_height
+        record = encode_block(applied)
+        started = time.perf_counter()
+        await self._when_there_is_room(height, lambda: asyncio.to_thread(self._storage.append, record, height))
+        stored = BlockWithRWSet(block=applied.block, txRWSets=applied.rw_sets)
+        await self._when_there_is_room(height, lambda: self._index(applied))
+        self.reader.keep(height, stored)
+        METRICS.commit.labels(self._chain_id).observe(time.perf_counter() - started)
+        METRICS.transactions.labels(self._chain_id).inc(len(applied.block.txs))
+        METRICS.height.labels(self._chain_id).set(height)
+        return stored
+
+    async def _index(self, applied: AppliedBlock) -> None:
+        self._storage.index_applied(applied)
+
+    async def _when_there_is_room(self, height: int, write: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await write()
+            except DiskFullError as error:
+                if self.fault is None:
+                    _log.error("disk.full", height=height, reason=str(error))
+                self.fault = f"the disk is full, block {height} waits for room: {error}"
+                await self.notify()
+                await asyncio.sleep(DISK_RETRY_S)
+                if self.stopping:
+                    raise StoppedError(self.fault) from error
+            else:
+                self.fault = None
+                return
+
+    # Those who wait
+
+    async def notify(self) -> None:
+        """Wake whoever waits for a height, a stop or a fault."""
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def reaches(self, height: int) -> None:
+        """Return when the block at `height` rests. Raises RefusedError while the disk is full, StoppedError."""
+        if self.reader.height >= height:
+            return
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.reader.height >= height or self.stopping or self.fault)
+        if self.reader.height >= height:
+            return
+        if self.fault is not None:  # what was seen may yet be lost; what rests is still read by CHAIN_QUERY
+            raise RefusedError(TxStatusCode.INTERNAL_ERROR, self.fault)
+        raise StoppedError("the node is stopping")
+
+    async def grows(self, height: int, timeout_s: float) -> None:
+        """Return when a block above `height` rests, the chain stops, or the time is up."""
+        if self.reader.height > height or self.stopping:
+            return
+        async with self._changed:
+            waiting = self._changed.wait_for(lambda: self.reader.height > height or self.stopping)
+            try:
+                await asyncio.wait_for(waiting, timeout_s)
+            except TimeoutError:
+                return
+
+    # Checkpoints
+
+    def maybe_checkpoint(self, transactions: int) -> None:
+        """Begin a checkpoint in the background if so much work was done since the last one."""
+        self._since_checkpoint += transactions
+        due = max(CHECKPOINT_TRANSACTIONS, self._world.row_count // CHECKPOINT_ROWS_SHARE)
+        busy = self._checkpointing is not None and not self._checkpointing.done()
+        if busy or self._since_checkpoint < due:
+            return
+        self._since_checkpoint = 0
+        self._checkpointing = asyncio.create_task(self._checkpoint(self._storage.checkpoint(self._world)))
+
+    async def _checkpoint(self, write: Callable[[], None]) -> None:
+        try:
+            await asyncio.to_thread(write)
+        except OSError as error:  # a checkpoint is a cache: without it the next start replays more
+            _log.warning("checkpoint.failed", reason=str(error))
+
+    async def close(self) -> None:
+        """Write a last checkpoint and close the files."""
+        if self._checkpointing is not None:
+            await self._checkpointing
+        if self.fault is None and self._since_checkpoint:
+            await self._checkpoint(self._storage.checkpoint(self._world))
+        self._storage.close()

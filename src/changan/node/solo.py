@@ -1,0 +1,97 @@
+"""Solo ordering: this node alone decides what comes next, as soon as anything waits. It is no consensus."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from changan.ledger.admission import RefusedError
+from changan.ledger.transition import Decided
+from changan.ledger.wire.messages import TxStatusCode
+
+if TYPE_CHECKING:
+    from changan.crypto.keys import SigningKey
+    from changan.ledger.wire.messages import BlockConfig, Member
+    from changan.node.chain import Chain
+    from changan.node.pool import Waiting
+
+_log = structlog.get_logger()
+_MIB = 1024 * 1024
+
+
+class Proposer(NamedTuple):
+    """This node as the proposer of blocks."""
+
+    member: Member
+    key: SigningKey
+    signature_hash: str
+
+    def seal(self, block_hash: bytes) -> bytes:
+        """Sign the hash of a block."""
+        return self.key.sign(block_hash, self.signature_hash)
+
+
+class Solo:
+    """Takes what waits in a chain's pool, block after block."""
+
+    def __init__(self, chain: Chain, proposer: Proposer) -> None:
+        self._chain = chain
+        self._proposer = proposer
+
+    async def run(self) -> None:
+        """Make blocks until the chain stops. What ends it before is shown as the chain's fault, and told to those who wait."""
+        try:
+            await self._make_blocks()
+        except Exception as error:
+            await self._chain.fail(f"the chain stopped, start the node again: {error!r}")
+            raise
+
+    async def _make_blocks(self) -> None:
+        chain = self._chain
+        while not chain.stopping:
+            await chain.arrived.wait()
+            config = chain.world.config.block
+            await self._gather(config)
+            taken = chain.pool.take(config.block_tx_capacity or 1, max(1, config.block_size) * _MIB)
+            if not len(chain.pool):
+                chain.arrived.clear()
+            taken = [waiting for waiting in taken if self._still_good(waiting)]
+            if taken:
+                await self._make_block(taken)
+
+    async def _gather(self, config: BlockConfig) -> None:
+        """While nobody waits for a result, let requests gather for a block's interval."""
+        chain = self._chain
+        if chain.awaited or chain.stopping or len(chain.pool) >= config.block_tx_capacity:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(chain.hurry(), config.block_interval / 1000)
+
+    def _still_good(self, waiting: Waiting) -> bool:
+        """Whether a request may still be proposed; one that may not is told so."""
+        chain, payload = self._chain, waiting.request.payload
+        try:
+            if not chain.world.remembered.in_time(payload.timestamp, chain.time(), chain.world.tx_timeout):
+                text = f"TxTimestamp error, chainId:{chain.chain_id}, txId:{payload.tx_id}"
+                raise RefusedError(TxStatusCode.INTERNAL_ERROR, text)
+            if waiting.verdict.epoch != chain.world.epoch:
+                chain.authenticate(waiting.request)
+        except RefusedError as error:
+            _log.info("transaction.dropped", tx_id=payload.tx_id, reason=error.message)
+            chain.drop(payload.tx_id, error)
+            return False
+        return True
+
+    async def _make_block(self, taken: list[Waiting]) -> None:
+        chain = self._chain
+        decided = Decided(
+            chain.world.height + 1,
+            chain.next_time_us(),
+            self._proposer.member,
+            [waiting.request for waiting in taken],
+            [waiting.verdict for waiting in taken],
+        )
+        await chain.execute(decided, self._proposer.seal)
