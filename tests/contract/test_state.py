@@ -430,19 +430,19 @@ def test_rows_stay_as_they_were_while_calls_run():
 
 def test_pages_of_rows():
     run = filled()
-    assert run.instance.page("numbers", "", 2) == (
+    assert run.instance.view("numbers").page("", 2) == (
         [Row(f"numbers.{0:016x}", i64(0)), Row(f"numbers.{1:016x}", i64(1))],
         True,
     )
-    rows, more = run.instance.page("numbers", f"{1:016x}", 10)
+    rows, more = run.instance.view("numbers").page(f"{1:016x}", 10)
     assert ([row.key for row in rows], more) == ([f"numbers.{k:016x}" for k in (2, 3, 4)], False)
-    assert run.instance.page("numbers", f"{1:016x}", 3)[1] is False
-    rows, more = run.instance.page("log", "", 4)
+    assert run.instance.view("numbers").page(f"{1:016x}", 3)[1] is False
+    rows, more = run.instance.view("log").page("", 4)
     assert ([row.key for row in rows], more) == ([f"log.{k:016x}" for k in range(4)], True)
-    rows, more = run.instance.page("log", f"{3:016x}", 4)
+    rows, more = run.instance.view("log").page(f"{3:016x}", 4)
     assert ([row.key for row in rows], more) == ([f"log.{4:016x}"], False)
-    assert run.instance.page("title", "", 4) == ([Row("title", text("title"))], False)
-    assert run.instance.page("state", "", 4) == ([], False)
+    assert run.instance.view("title").page("", 4) == ([Row("title", text("title"))], False)
+    assert run.instance.view("state").page("", 4) == ([], False)
 
 
 BAD_ROWS = [
@@ -467,8 +467,8 @@ def test_rows_are_packed_as_the_codec_packs():
     run = filled()
     kind = PROGRAM.fields["log"]
     assert run.state()[f"log.{0:016x}"] == pack(kind.value, (0, "note", (4, True)))
-    assert PROGRAM.show_row("log", Row("log", u64(5))) == "5"
-    assert PROGRAM.show_row("log", Row(f"log.{0:016x}", run.state()[f"log.{0:016x}"])) == {
+    assert PROGRAM.show_value("log", "log", u64(5)) == "5"
+    assert PROGRAM.show_value("log", f"log.{0:016x}", run.state()[f"log.{0:016x}"]) == {
         "phase": "NEW",
         "note": "note",
         "inner": {"a": "4", "b": True},

@@ -34,7 +34,7 @@ def balance(node: NodeProcess, who: str) -> int:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """A client that soon gives up a node that is gone."""
-    monkeypatch.setattr("changan.client.connect.RETRY_PAUSE_S", 0.01)
+    monkeypatch.setattr("changan.client.calls.RETRY_PAUSE_S", 0.01)
 
 
 @pytest.fixture(scope="module")

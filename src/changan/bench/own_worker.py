@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from changan.client.connect import MESSAGE_BYTES_MAX, connect
+from changan.client.connect import connect
+from changan.client.doors import MESSAGE_BYTES_MAX
 from changan.client.requests import Signer, make_payload, sign_request
 from changan.ledger.wire.messages import PackedRequests, PackedResponses
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,32 @@ def query(name: str, method: str, arguments: tuple[str, ...], **options: Any) ->
     """Ask METHOD of contract NAME with ARGUMENTS (name=value); nothing is written."""
     with reach(**options) as node:
         click.echo(node.connection.query(name, method, _arguments(arguments)).text)
+
+
+@contract.command()
+@click.argument("name")
+@click.argument("field")
+@click.option("--limit", type=click.IntRange(1), default=None, help="At most so many rows.  [default: all]")
+@where
+def rows(name: str, field: str, *, limit: int | None, **options: Any) -> None:  # options
+    """List the rows of FIELD of contract NAME as they are at one height, one JSON object a line, in order of the key."""
+    with reach(**options) as node:
+        for entry in itertools.islice(node.connection.rows(name, field), limit):
+            click.echo(json.dumps({"key": entry.key, "value": entry.value}, ensure_ascii=False))
+
+
+@contract.command()
+@click.argument("name")
+@click.argument("field")
+@click.argument("key", default="")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most so many.")
+@where
+def history(name: str, field: str, key: str, *, limit: int, **options: Any) -> None:  # options
+    """Say which transactions wrote the row under KEY of FIELD of contract NAME, newest first. A tuple's KEY is a JSON list."""
+    with reach(**options) as node:
+        for entry in node.connection.history(name, field, key, limit=limit):
+            shown = {"height": entry.height, "tx_id": entry.tx_id, "value": entry.value}
+            click.echo(json.dumps(shown, ensure_ascii=False))
 
 
 def _source(path: Path) -> str:

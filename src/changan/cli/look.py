@@ -15,8 +15,10 @@ from google.protobuf.json_format import MessageToDict
 from changan.cli.language import say
 from changan.cli.node import DEFAULT_HOME
 from changan.cli.reach import reach, where
+from changan.client.doors import read_doors
 from changan.ledger.wire.messages import BlockWithRWSet
-from changan.node.home import Home, add_chain
+from changan.node.home import Home
+from changan.node.settings import add_chain
 from changan.node.store.blocklog import BlockLog
 from changan.node.store.lock import HomeLock
 from changan.node.trace import Tracer
@@ -100,14 +102,18 @@ def _find(log: BlockLog, tx_id: str) -> tuple[int, int, BlockWithRWSet]:
 
 
 @click.command()
-@click.option("--http", default="http://127.0.0.1:8080", show_default=True, help="The node's HTTP address.")
+@click.option(
+    "--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True, help="The node's home."
+)
+@click.option("--http", default=None, help="The node's HTTP address.  [default: where the home's node last answered]")
 @click.option("--chain", default="", help="The chain.  [default: the first]")
 @click.option("--contract", default="", help="Only events of this contract.")
 @click.option("--topic", default="", help="Only events of this class.")
 @click.option("--start", type=click.IntRange(-1), default=-1, help="First height; -1 from now on.  [default: -1]")
-def events(http: str, chain: str, contract: str, topic: str, start: int) -> None:
+def events(home: Path, http: str | None, chain: str, contract: str, topic: str, start: int) -> None:
     """Print contract events as they happen, one JSON object a line. Ctrl-C ends it."""
     parameters = {"chain": chain, "contract": contract, "topic": topic, "start": str(start)}
+    http = http or read_doors(home).http
     try:
         with httpx2.stream("GET", f"{http}/v1/events", params=parameters, timeout=None) as response:
             response.raise_for_status()
@@ -131,7 +137,9 @@ def chain() -> None:
 @click.option("--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True)
 def chain_add(chain_id: str, home: Path) -> None:
     """Add a chain with this id to the settings; the next `changan up` makes it, its data apart."""
-    add_chain(Home(home.resolve()), chain_id)
+    place = Home(home.resolve())
+    place.settings()
+    add_chain(place.settings_file, chain_id)
     click.echo(say(f"{chain_id} is made by the next `changan up`", f"下一次 `changan up` 时创建 {chain_id}"))
 
 

@@ -17,6 +17,7 @@ import structlog
 from changan.cli.language import say
 from changan.node.home import Home
 from changan.node.run import Doors, Ready, RunningNode
+from changan.node.settings import numbered_organisations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,7 @@ def up(  # one parameter an option
     place = Home(home.resolve())
     place.prepare()
     first_start = place.is_new
-    settings = place.settings(orgs)
+    settings = place.settings(None if orgs is None else numbered_organisations(orgs))
     level = "none" if not tls else "mutual" if mutual else "server"
     node = RunningNode(place, settings, Doors(host, rpc_port, http_port, level), demo=demo and settings.demo)
     asyncio.run(_serve(node, place, first_start=first_start))
@@ -93,6 +94,8 @@ async def _serve(node: RunningNode, home: Home, *, first_start: bool) -> None:
         sys.stdout.write(f"ready rpc={ready.rpc} http={ready.http} home={home.root}\n")
         if first_start:
             sys.stdout.write(_next_steps(ready, home))
+        for difference in ready.differences:
+            sys.stdout.write(f"{say('note', '注意')}: {difference}\n")
         sys.stdout.flush()
         await stopped.wait()
 

@@ -26,7 +26,10 @@ def where(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True, help="The node's home."
         ),
-        click.option("--rpc", default="127.0.0.1:12301", show_default=True, help="The node's gRPC address."),
+        click.option(
+            "--rpc", default=None, help="The node's gRPC address.  [default: where the home's node last answered]"
+        ),
+        click.option("--tls/--no-tls", default=None, help="TLS at that door.  [default: as the home's node has it]"),
         click.option("--chain", default="chain1", show_default=True, help="The chain."),
         click.option("--user", default="client1", show_default=True, help="The user of the home who signs."),
         click.option("--org", default="", help="The user's organisation.  [default: the first]"),
@@ -62,10 +65,10 @@ class Reached:
 
 
 @contextlib.contextmanager
-def reach(home: Path, rpc: str, chain: str, user: str, org: str) -> Iterator[Reached]:
+def reach(home: Path, rpc: str | None, chain: str, user: str, org: str, *, tls: bool | None) -> Iterator[Reached]:
     """Connect to a node for one command."""
     try:
-        connection = connect(rpc, home=home, user=user, org_id=org, chain_id=chain)
+        connection = connect(rpc, home=home, user=user, org_id=org, chain_id=chain, tls=tls)
     except OSError as error:
         text = say(
             f"{home} holds no keys of {user} ({error.strerror}): name the node's --home",

@@ -138,13 +138,14 @@ def from_text(kind: ValueType, data: bytes) -> Value:
     except UnicodeDecodeError as error:
         raise MalformedError("this is not UTF-8") from error
     match kind:
-        case RecordType():
+        case RecordType() | TupleType():
             if len(data) > _JSON_BYTES_MAX:
-                raise MalformedError(f"a record in JSON has at most {_JSON_BYTES_MAX} bytes")
+                raise MalformedError(f"JSON of at most {_JSON_BYTES_MAX} bytes is read")
+            form = "object of its fields" if isinstance(kind, RecordType) else "list of its parts"
             try:
                 return _from_json(kind, json.loads(text, object_pairs_hook=_unique))
             except (ValueError, RecursionError) as error:
-                raise MalformedError(f"{kind.name} is given as a JSON object of its fields") from error
+                raise MalformedError(f"{kind.name} is given as a JSON {form}") from error
         case _:
             return _from_plain(kind, text)
 
@@ -186,6 +187,10 @@ def _from_json(kind: ValueType, value: object) -> Value:
         if not isinstance(value, dict) or sorted(value) != sorted(names):
             raise MalformedError(f"{kind.name} is a JSON object with {', '.join(names)}")
         return tuple(_from_json(part, value[name]) for name, part in kind.fields)
+    if isinstance(kind, TupleType):
+        if not isinstance(value, list) or len(value) != len(kind.items):
+            raise MalformedError(f"{kind.name} is a JSON list of {len(kind.items)} parts")
+        return tuple(map(_from_json, kind.items, value))
     if isinstance(kind, BoolType) and isinstance(value, bool):
         return value
     if isinstance(kind, IntType) and type(value) is int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Never
 
 from changan.contract.codec import pack, unpack
@@ -495,32 +495,60 @@ class PlainInstance:
         assert isinstance(index, int)
         return (field, index) if index < length else None
 
-    def page(self, field: str, after: str, limit: int) -> tuple[list[Row], bool]:
-        """Return up to `limit` rows of a field whose hex key is above `after`, in order of it, and whether more follow.
-
-        For a map this looks at every key, because a map keeps no order.
-        """
+    def view(self, field: str) -> FieldView:
+        """Return one field as it is now; it stays so while later calls run."""
         place = self.program.field_places[field]
-        kind = self.program.tree.fields[place].type
-        machine = self._machine
-        if isinstance(kind, MapType):
-            keyed = ((pack(kind.key, key).hex(), key) for key in machine.maps[place])  # type: ignore[arg-type]  # keys of a map are values
-            found = heapq.nsmallest(limit + 1, (item for item in keyed if item[0] > after))
-            return [machine.row(place, key) for _, key in found[:limit]], len(found) > limit
-        if isinstance(kind, ListType):
-            start = int(after, 16) + 1 if after else 0
-            end = min(start + limit, len(machine.lists[place]))
-            return [machine.row(place, index) for index in range(start, end)], end < len(machine.lists[place])
-        row = machine.row(place, None)
-        return ([] if row.value is None or after else [row]), False
+        return FieldView(self._frozen([place]), place)
 
     def rows(self) -> Iterator[Row]:
         """Return all rows as they are now; the iterator stays valid and unchanged while later calls run."""
+        return _all_rows(self._frozen(range(len(self._machine.maps))))
+
+    def _frozen(self, fields: Iterable[int]) -> Machine:
         machine = self._machine
         frozen = Machine(self.program, machine.address, 0)
         frozen.scalars, frozen.present = list(machine.scalars), set(machine.present)
-        frozen.maps, frozen.lists = [dict(rows) for rows in machine.maps], [list(rows) for rows in machine.lists]
-        return _all_rows(frozen)
+        for field in fields:
+            frozen.maps[field], frozen.lists[field] = dict(machine.maps[field]), list(machine.lists[field])
+        return frozen
+
+
+class FieldView:
+    """One field of a contract at a moment. Its pages may be made in another thread than the one that runs calls."""
+
+    def __init__(self, machine: Machine, field: int) -> None:
+        self._machine = machine
+        self._field = field
+        self._kind = machine.program.tree.fields[field].type
+        self._sorted: list[tuple[bytes, object]] | None = None
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        return max(1, len(self._machine.maps[self._field]) + len(self._machine.lists[self._field]))
+
+    def page(self, after: str, limit: int) -> tuple[list[Row], bool]:
+        """Return up to `limit` rows whose hex key is above `after`, in order of it, and whether more follow."""
+        machine, field = self._machine, self._field
+        if isinstance(self._kind, MapType):
+            keys = self._keys(self._kind)
+            start = bisect_right(keys, bytes.fromhex(after), key=lambda item: item[0]) if after else 0
+            found = keys[start : start + limit]
+            return [machine.row(field, key) for _, key in found], start + limit < len(keys)
+        if isinstance(self._kind, ListType):
+            start = int(after, 16) + 1 if after else 0
+            end = min(start + limit, len(machine.lists[field]))
+            return [machine.row(field, index) for index in range(start, end)], end < len(machine.lists[field])
+        row = machine.row(field, None)
+        return ([] if row.value is None or after else [row]), False
+
+    def _keys(self, kind: MapType) -> list[tuple[bytes, object]]:
+        """Return packed keys in order: a map keeps none, so they are sorted once."""
+        if self._sorted is None:
+            rows = self._machine.maps[self._field]
+            packed = [(pack(kind.key, key), key) for key in rows]  # type: ignore[arg-type]  # keys of a map are values
+            self._sorted = sorted(packed, key=lambda item: item[0])
+        return self._sorted
 
 
 def _all_rows(machine: Machine) -> Iterator[Row]:

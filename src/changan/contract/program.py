@@ -12,7 +12,7 @@ from changan.contract.types import U64, ListType, MapType, is_value
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from changan.contract.instance import Event, Row, Value
+    from changan.contract.instance import Event, Value
     from changan.contract.tree import Tree
     from changan.contract.types import FieldType, Signature
 
@@ -88,14 +88,13 @@ class Program:
         kind = self._events[event.name]
         return [codec.to_text(part, value) for (_, part), value in zip(kind.fields, event.fields, strict=True)]
 
-    def show_row(self, field: str, row: Row) -> object:
+    def show_value(self, field: str, row_key: str, value: bytes) -> object:
         """Return a row's value as JSON has it. Raises MalformedError."""
         kind = self.fields[field]
-        assert row.value is not None
-        if isinstance(kind, ListType) and "." not in row.key:
-            return codec.to_json(U64, codec.unpack(U64, row.value))
+        if isinstance(kind, ListType) and "." not in row_key:
+            return codec.to_json(U64, codec.unpack(U64, value))
         element = kind.value if isinstance(kind, MapType | ListType) else kind
-        return codec.to_json(element, codec.unpack(element, row.value))
+        return codec.to_json(element, codec.unpack(element, value))
 
     def describe(self) -> dict[str, object]:
         """Return what a form or a client needs to know of the contract, as JSON."""

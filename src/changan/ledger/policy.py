@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _FRACTION = re.compile(r"(\d{1,9})/(\d{1,9})")
 _WHOLE = re.compile(r"\d{1,9}")
+RULE_FORM = re.compile(r"ANY|MAJORITY|ALL|SELF|FORBIDDEN|\d{1,9}|\d{1,9}/[1-9]\d{0,8}")
+"""How a rule is written where people write it."""
 
 
 class DeniedError(ChanganError):

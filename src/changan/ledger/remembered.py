@@ -10,8 +10,6 @@ from changan.crypto.digest import tagged
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-ROW_CONTRACT = "CHANGAN"
-"""The owner of rows that belong to the ledger itself; no contract can have this name, because it is refused at installation."""
 _NEVER = -(2**62)
 
 

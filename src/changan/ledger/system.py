@@ -38,3 +38,8 @@ ALONE = frozenset(
     }
 )
 """A transaction to one of these is alone in its block, because what holds for a block is settled by the block before."""
+
+OWN = "CHANGAN"
+"""The name that owns the rows of the ledger itself, and under which a node answers what ChainMaker has no question for:
+rows of a field, their history. No contract can have it.
+"""

@@ -12,9 +12,8 @@ from changan.ledger.commitment import delta_root, outcome_root
 from changan.ledger.execution import Executed, Execution
 from changan.ledger.genesis import GENESIS_TIME, genesis_transaction
 from changan.ledger.hashing import block_hash, dag_hash, ordered_dag, rw_set_hash, transaction_hash
-from changan.ledger.remembered import ROW_CONTRACT
 from changan.ledger.state import Write
-from changan.ledger.system import ALONE
+from changan.ledger.system import ALONE, OWN
 from changan.ledger.wire.messages import (
     Block,
     BlockHeader,
@@ -148,7 +147,7 @@ def _remember(world: World, decided: Decided, time: int) -> list[Write]:
         key, value = world.remembered.add(request.payload.tx_id, request.payload.timestamp)
         changed[key] = value
     changed.update(world.remembered.forget(time, world.tx_timeout))
-    return [Write(ROW_CONTRACT, key, value) for key, value in changed.items()]
+    return [Write(OWN, key, value) for key, value in changed.items()]
 
 
 def _transaction(request: TxRequest, executed: Executed, rw_set: TxRWSet, world: World) -> Transaction:

@@ -10,8 +10,9 @@ from changan.ledger.members import Members
 from changan.ledger.native.cert_manage import read_records
 from changan.ledger.native.chain_config import read_config
 from changan.ledger.policy import Policies
-from changan.ledger.remembered import ROW_CONTRACT, RememberedIds
+from changan.ledger.remembered import RememberedIds
 from changan.ledger.state import Rows, Write
+from changan.ledger.system import OWN
 
 if TYPE_CHECKING:
     from changan.contract.plain import PlainInstance
@@ -62,7 +63,7 @@ class World:
 
     def row(self, contract: str, key: str) -> bytes | None:
         """Return the value of any row of the state, or None."""
-        if contract == ROW_CONTRACT:
+        if contract == OWN:
             return self.remembered.row(key)
         instance = self.instances.get(contract)
         return self.rows.get(contract, key) if instance is None else instance.get(key)

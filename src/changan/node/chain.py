@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.contract.instance import BlockContext
 from changan.ledger.admission import RefusedError, authenticate, check_form
 from changan.ledger.execution import Execution
-from changan.ledger.system import SystemContract
+from changan.ledger.system import OWN, SystemContract
 from changan.ledger.transition import apply_block
 from changan.ledger.wire.messages import (
     BlockWithRWSet,
@@ -22,6 +22,7 @@ from changan.ledger.wire.messages import (
 from changan.node.chain_query import ChainQuery, QueryError
 from changan.node.metrics import METRICS
 from changan.node.pool import Pool, Waiting
+from changan.node.reads import ReadError, Reads
 from changan.node.rest import Rest, StoppedError
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Chain:
         self._now_us = now_us
         self.pool = Pool()
         self.rest = Rest(world, storage)
+        self.reads = Reads(world, self.rest)
         self.arrived = asyncio.Event()  # something waits in the pool
         self._hurry = asyncio.Event()  # somebody waits for a result, so the next block is sealed at once
         self._query = ChainQuery(self.chain_id, self.reader, world.digest, nodes, chains)
@@ -166,6 +168,8 @@ class Chain:
         payload = request.payload
         if payload.contract_name == SystemContract.CHAIN_QUERY or payload.method == "GET_CHAIN_CONFIG_AT":
             return await self._chain_query(request)
+        if payload.contract_name == OWN:
+            return await self._own_query(request)
         height = self.world.height
         context = BlockContext(height + 1, self.time())
         executed = Execution(self.world, context).query(payload, verdict.sender, request.sender.signer)
@@ -183,6 +187,14 @@ class Chain:
             else:
                 answer = self._query.answer(request.payload.method, parameters)
         except QueryError as error:
+            return _query_response(request, TxStatusCode.CONTRACT_FAIL, ContractResult(code=1, message=str(error)))
+        return _query_response(request, TxStatusCode.SUCCESS, ContractResult(result=answer, message="OK"))
+
+    async def _own_query(self, request: TxRequest) -> TxResponse:
+        parameters = {parameter.key: parameter.value for parameter in request.payload.parameters}
+        try:
+            answer = await self.reads.answer(request.payload.method, parameters)
+        except ReadError as error:
             return _query_response(request, TxStatusCode.CONTRACT_FAIL, ContractResult(code=1, message=str(error)))
         return _query_response(request, TxStatusCode.SUCCESS, ContractResult(result=answer, message="OK"))
 

@@ -6,42 +6,52 @@ from datetime import UTC, datetime
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from google.protobuf.json_format import MessageToDict
+
 from changan.client.requests import Signer, install_parameters, make_payload, sign_request
 from changan.ledger.chain_config import default_config
 from changan.ledger.system import SystemContract
-from changan.ledger.wire.messages import Member, MemberType, TxStatusCode
+from changan.ledger.wire.messages import Member, MemberType, ResourcePolicy, TxStatusCode
 from changan.node.pki.layout import make_crypto_config, read_crypto_config
 from changan.node.pki.sdk_config import sdk_config_text
 from changan.node.solo import Proposer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from changan.ledger.wire.messages import ChainConfig
     from changan.node.chain import Chain
-    from changan.node.home import ChainSettings, Home, Settings
+    from changan.node.home import Home
     from changan.node.pki.layout import CryptoConfig, Organisation
+    from changan.node.settings import ChainSettings, Settings
 
 EXAMPLES: dict[str, dict[str, str]] = {
     "evidence": {},
     "token": {"supply": "1000000"},
 }
 """Contracts that a first start installs, with the arguments of their @init."""
+_SHOWN_CHARACTERS = 80
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # names no certificate can be made for
 
 
-def found_organisations(home: Home, settings: Settings) -> CryptoConfig:
-    """Return the organisations of a home: those that were brought along or made before, or new ones."""
+def found_organisations(home: Home, settings: Settings, host: str) -> CryptoConfig:
+    """Return the organisations of a home: those that were brought along or made before, or new ones.
+
+    `host` is where the node listens: its TLS certificate is made for that name too.
+    """
     directory = home.root / "crypto-config"
     if directory.exists():
         return read_crypto_config(home.root)
-    return make_crypto_config(home.root, settings.organisations, datetime.now(UTC))
+    hosts = [] if host in _EVERYWHERE else [host]
+    return make_crypto_config(home.root, settings.organisations, datetime.now(UTC), hosts)
 
 
 def genesis_of(crypto: CryptoConfig, chain: ChainSettings) -> ChainConfig:
     """Return the configuration that a new chain starts with."""
     roots = [(org.org_id, org.root_certificate_pem.decode()) for org in crypto.organisations]
     first = crypto.organisations[0]
-    return default_config(
+    config = default_config(
         chain.chain_id,
         roots,
         [(first.org_id, first.node_id)],
@@ -49,6 +59,37 @@ def genesis_of(crypto: CryptoConfig, chain: ChainSettings) -> ChainConfig:
         block_interval_ms=chain.block_interval_ms,
         tx_timeout_s=chain.tx_timeout_s,
     )
+    config.block.block_size = chain.block_size_mib
+    config.block.tx_timestamp_verify = chain.tx_timestamp_verify
+    kept = [policy for policy in config.resource_policies if policy.resource_name not in chain.policies]
+    del config.resource_policies[:]
+    config.resource_policies.extend(kept)
+    for name, rule in sorted(chain.policies.items()):
+        config.resource_policies.append(ResourcePolicy(resource_name=name, policy=rule.to_wire()))
+    return config
+
+
+def differences(made: ChainConfig, wanted: ChainConfig) -> list[str]:
+    """Return where the settings and certificates of a home contradict the genesis of a chain that exists, in words."""
+    before, now = dict(_leaves("", MessageToDict(made))), dict(_leaves("", MessageToDict(wanted)))
+    return [
+        f"{made.chain_id}: {place} was {before.get(place, 'not there')} when the chain was made, and is now "
+        f"{now.get(place, 'not there')}; the chain goes on as it was made"
+        for place in sorted(before.keys() | now.keys())
+        if before.get(place) != now.get(place)
+    ]
+
+
+def _leaves(place: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _leaves(f"{place}.{name}" if place else name, part)
+    elif isinstance(value, list):
+        for position, part in enumerate(value):
+            yield from _leaves(f"{place}[{position}]", part)
+    else:
+        text = str(value)
+        yield place, text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS // 2]}…{text[-8:].strip()}"
 
 
 def proposer_of(organisation: Organisation) -> Proposer:

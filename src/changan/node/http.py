@@ -12,28 +12,37 @@ from google.protobuf.json_format import MessageToDict
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from changan import __version__
-from changan.contract.codec import to_json, unpack
-from changan.contract.types import MapType
+from changan.ledger.admission import RefusedError
 from changan.ledger.receipt import make_receipt
+from changan.node.limits import LimitedApp, RateLimits
 from changan.node.metrics import METRICS
+from changan.node.reads import PAGE_MAX, ReadError
+from changan.node.rest import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from starlette.types import ASGIApp
 
     from changan.ledger.wire.messages import BlockWithRWSet
     from changan.node.chain import Chain
 
-PAGE_MAX = 1000
 EVENTS_IDLE_S = 15.0
 ChainId = Annotated[str, Query(description="the chain; left out: the first one", max_length=128)]
 Name = Annotated[str, Path(max_length=128)]
 
 
-def make_http(chains: Mapping[str, Chain]) -> FastAPI:
+def make_http(chains: Mapping[str, Chain], limits: RateLimits) -> ASGIApp:
     """Return the application over the chains of a node."""
     app = FastAPI(title="changan", version=__version__, description="Reads of one changan node.", redoc_url=None)
     _Routes(chains).add_to(app)
-    return app
+    for kind, status in ((ReadError, 404), (RefusedError, 503), (StoppedError, 503)):
+        app.add_exception_handler(kind, _answering(status))
+    return LimitedApp(app, limits)
+
+
+def _answering(status: int) -> Callable[[Request, Exception], JSONResponse]:
+    return lambda _, error: JSONResponse({"detail": str(error)}, status)
 
 
 class _Routes:
@@ -51,7 +60,7 @@ class _Routes:
         get("/v1/contracts", summary="The Python contracts of a chain")(self.contracts)
         get("/v1/contracts/{name}", summary="A contract's methods, fields and events")(self.contract)
         get("/v1/contracts/{name}/fields/{field}", summary="A page of a map, or a field's value")(self.field)
-        get("/v1/contracts/{name}/history/{key}", summary="Which transactions wrote a row")(self.history)
+        get("/v1/contracts/{name}/fields/{field}/history", summary="Which transactions wrote a row")(self.history)
         get("/v1/events", summary="Contract events as server-sent events")(self.events)
 
     def _chain(self, chain: str) -> Chain:
@@ -121,46 +130,22 @@ class _Routes:
         field: Name,
         chain: ChainId = "",
         after: Annotated[
-            str, Query(max_length=2048, pattern="^[0-9a-f]*$", description="the last key of the page before")
+            str, Query(max_length=2048, pattern="^[0-9a-f]*$", description="`next` of the page before")
         ] = "",
+        height: Annotated[int | None, Query(ge=0, description="the height of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> dict[str, Any]:
-        node = self._chain(chain)
-        instance = node.world.instances.get(name)
-        kind = None if instance is None else instance.program.fields.get(field)
-        if instance is None or kind is None:
-            raise HTTPException(404, f"there is no contract {name!r} with a field {field!r}")
-        height = node.world.height
-        rows, more = instance.page(field, after, limit)
-        await node.rest.reaches(height)
-        shown = []
-        for row in rows:
-            assert row.value is not None
-            hex_key = row.key.partition(".")[2]
-            entry: dict[str, Any] = {"key": hex_key}
-            if isinstance(kind, MapType):
-                entry["key_value"] = to_json(kind.key, unpack(kind.key, bytes.fromhex(hex_key)))
-            entry["value"] = instance.program.show_row(field, row)
-            shown.append(entry)
-        return {"height": height, "rows": shown, "next": shown[-1]["key"] if more else None}
+        return await self._chain(chain).reads.rows(name, field, after, limit, height)
 
     async def history(
         self,
         name: Name,
-        key: Annotated[str, Path(max_length=4096)],
+        field: Name,
         chain: ChainId = "",
+        key: Annotated[str, Query(max_length=4096, description="the key as an argument is written")] = "",
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> list[dict[str, Any]]:
-        reader = self._chain(chain).reader
-        found = []
-        for height, position in reader.key_history(name, key, limit):
-            stored = reader.block(height)
-            assert stored is not None
-            writes = stored.txRWSets[position].tx_writes
-            value = next(w.value for w in writes if w.contract_name == name and w.key == key.encode())
-            tx_id = stored.block.txs[position].payload.tx_id
-            found.append({"height": height, "index": position, "tx_id": tx_id, "value": value.hex()})
-        return found
+        return self._chain(chain).reads.history(name, field, key, limit)
 
     async def events(
         self,

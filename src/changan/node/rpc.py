@@ -44,6 +44,7 @@ from changan.ledger.wire.messages import (
     UInt64Value,
     Validators,
 )
+from changan.node.limits import RateLimits, address_of
 from changan.node.metrics import METRICS
 from changan.node.rest import StoppedError
 from changan.node.subscribe import Subscriptions
@@ -69,8 +70,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class RpcNode:
     """The methods of api.RpcNode over the chains of this node."""
 
-    def __init__(self, chains: Mapping[str, Chain]) -> None:
+    def __init__(self, chains: Mapping[str, Chain], limits: RateLimits) -> None:
         self._chains = chains
+        self._limits = limits
         self._subscriptions = Subscriptions(chains)
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -89,11 +91,10 @@ class RpcNode:
             "GetConsensusHeight": (GetConsensusStatusRequest, self._consensus_height),
         }
         methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-            name: grpc.unary_unary_rpc_method_handler(_decoding(kind, method), response_serializer=_encode)
-            for name, (kind, method) in unary.items()
+            name: self._unary(_decoding(kind, method)) for name, (kind, method) in unary.items()
         }
-        methods["SendRequest"] = grpc.unary_unary_rpc_method_handler(self._send, response_serializer=_encode)
-        methods["SendRequestSync"] = grpc.unary_unary_rpc_method_handler(self._send_sync, response_serializer=_encode)
+        methods["SendRequest"] = self._unary(self._send)
+        methods["SendRequestSync"] = self._unary(self._send_sync)
         methods["Subscribe"] = grpc.unary_stream_rpc_method_handler(self._subscribe, response_serializer=_encode)
         methods["SubscribeWS"] = grpc.unary_stream_rpc_method_handler(self._subscribe_raw, response_serializer=_encode)
         return grpc.method_handlers_generic_handler("api.RpcNode", methods)
@@ -102,8 +103,21 @@ class RpcNode:
         """Return the handlers of our own service, changan.Node: many requests in one message."""
         return grpc.method_handlers_generic_handler(
             "changan.Node",
-            {"SendPacked": grpc.unary_unary_rpc_method_handler(self._send_packed, response_serializer=_encode)},
+            {"SendPacked": self._unary(self._send_packed)},
         )
+
+    def _unary(self, method: Callable[[bytes, Context], Awaitable[Message]]) -> grpc.RpcMethodHandler[Any, Any]:
+        async def limited(data: bytes, context: Context) -> Message:
+            await self._admit(context, 1)
+            return await method(data, context)
+
+        return grpc.unary_unary_rpc_method_handler(limited, response_serializer=_encode)
+
+    async def _admit(self, context: Context, count: int) -> None:
+        """Refuse a peer that sends too much; the message says so, and the official SDK tries again."""
+        peer = address_of(context.peer())
+        if not self._limits.admit(peer, count):
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._limits.refusal(peer))
 
     # Transactions and queries
 
@@ -163,6 +177,7 @@ class RpcNode:
             if len(packed.requests) > PACKED_MAX:
                 text = f"{len(packed.requests)} requests in one message, at most {PACKED_MAX} are allowed"
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
+            await self._admit(context, len(packed.requests))
             requests = [(_decode_request(item), len(item)) for item in packed.requests]
         except DecodeError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not PackedRequests of TxRequest")
@@ -188,6 +203,7 @@ class RpcNode:
     # Subscriptions
 
     async def _subscribe(self, data: bytes, context: Context) -> AsyncIterator[SubscribeResult]:
+        await self._admit(context, 1)
         try:
             request = _decode_request(data)
         except DecodeError:

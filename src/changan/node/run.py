@@ -10,11 +10,20 @@ import grpc
 import structlog
 import uvicorn
 
+from changan.client.doors import KnownDoors, write_doors
 from changan.errors import ChanganError
 from changan.ledger.wire.messages import Node as NodeInfo
 from changan.node.chain import Chain
-from changan.node.founding import found_organisations, genesis_of, install_examples, proposer_of, write_sdk_configs
+from changan.node.founding import (
+    differences,
+    found_organisations,
+    genesis_of,
+    install_examples,
+    proposer_of,
+    write_sdk_configs,
+)
 from changan.node.http import make_http
+from changan.node.limits import RateLimits
 from changan.node.rpc import MESSAGE_BYTES_MAX, RpcNode
 from changan.node.solo import Solo
 from changan.node.storage import ChainStorage
@@ -23,8 +32,9 @@ from changan.node.store.lock import HomeLock
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from changan.node.home import ChainSettings, Home, Settings
+    from changan.node.home import Home
     from changan.node.pki.layout import CryptoConfig
+    from changan.node.settings import ChainSettings, Settings
 
 _log = structlog.get_logger()
 STREAMS_MAX = 1000
@@ -45,10 +55,11 @@ class Doors(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """Where a node answers."""
+    """Where a node answers, and in what its settings contradict the chains that exist."""
 
     rpc: str
     http: str
+    differences: tuple[str, ...]
 
 
 class RunningNode:
@@ -61,13 +72,15 @@ class RunningNode:
         self._demo = demo
         self.chains: dict[str, Chain] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._limits = RateLimits(settings.rate_limit)
+        self._differences: list[str] = []
 
     @contextlib.asynccontextmanager
     async def open(self, crash_point: Callable[[str], None] = lambda _: None) -> AsyncIterator[Ready]:
         """Start everything; the doors answer while the context lasts. Raises ChanganError in words."""
         self._home.prepare()
         with HomeLock(self._home.root):
-            crypto = found_organisations(self._home, self._settings)
+            crypto = found_organisations(self._home, self._settings, self._doors.host)
             try:
                 for settings in self._settings.chains:
                     await self._open_chain(settings, crypto, crash_point)
@@ -78,7 +91,8 @@ class RunningNode:
                 async with self._open_rpc(crypto) as rpc, self._open_http() as http:
                     first = self._settings.chains[0].chain_id
                     write_sdk_configs(self._home, crypto, first, rpc, tls=self._doors.tls != "none")
-                    yield Ready(rpc, http)
+                    write_doors(self._home.root, KnownDoors(rpc, http, self._doors.tls))
+                    yield Ready(rpc, http, tuple(self._differences))
             finally:
                 await self._close_chains()
 
@@ -88,6 +102,9 @@ class RunningNode:
         chain_id = settings.chain_id
         storage = ChainStorage(self._home.chain_directory(chain_id), crash_point=crash_point)
         genesis = genesis_of(crypto, settings)
+        made = storage.genesis()
+        if made is not None:
+            self._differences += differences(made, genesis)
         world = await asyncio.to_thread(storage.open_world, genesis)
         first = crypto.organisations[0]
         node = NodeInfo(node_id=first.node_id, node_address=f"{self._doors.host}:{self._doors.rpc_port}")
@@ -98,7 +115,7 @@ class RunningNode:
 
     @contextlib.asynccontextmanager
     async def _open_rpc(self, crypto: CryptoConfig) -> AsyncIterator[str]:
-        rpc = RpcNode(self.chains)
+        rpc = RpcNode(self.chains, self._limits)
         server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -127,7 +144,7 @@ class RunningNode:
     @contextlib.asynccontextmanager
     async def _open_http(self) -> AsyncIterator[str]:
         config = uvicorn.Config(
-            make_http(self.chains),
+            make_http(self.chains, self._limits),
             host=self._doors.host,
             port=self._doors.http_port,
             log_config=None,

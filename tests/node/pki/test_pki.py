@@ -25,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 from changan.node.pki.authority import Authority, AuthorityError, node_id
 from changan.node.pki.layout import LayoutError, make_crypto_config, read_crypto_config
 from changan.node.pki.sdk_config import sdk_config_text
+from changan.node.settings import numbered_organisations
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 890, tzinfo=UTC)
 ORG = "wx-org1.chainmaker.org"
@@ -45,7 +46,7 @@ def authority():
 
 @pytest.fixture
 def config(tmp_path):
-    return make_crypto_config(tmp_path, 2, NOW, ["node.example.org", "10.1.2.3"])
+    return make_crypto_config(tmp_path, numbered_organisations(2), NOW, ["node.example.org", "10.1.2.3"])
 
 
 def certificate_of(pem):
@@ -202,7 +203,7 @@ class TestAuthority:
 
 class TestLayout:
     def test_organisations_sort_by_number(self, tmp_path):
-        made = make_crypto_config(tmp_path, 10, NOW).organisations
+        made = make_crypto_config(tmp_path, numbered_organisations(10), NOW).organisations
         assert [each.org_id for each in made] == [f"wx-org{number}.chainmaker.org" for number in range(1, 11)]
 
     def test_files_and_modes(self, config, tmp_path):
@@ -249,17 +250,17 @@ class TestLayout:
     def test_never_overwrites(self, config, tmp_path):
         before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
         with pytest.raises(LayoutError, match="exists, and its keys may be in use"):
-            make_crypto_config(tmp_path, 1, NOW)
+            make_crypto_config(tmp_path, numbered_organisations(1), NOW)
         assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
 
     def test_failing_leaves_nothing(self, tmp_path):
         with pytest.raises(AuthorityError):
-            make_crypto_config(tmp_path, 1, NOW, ["no host"])
+            make_crypto_config(tmp_path, numbered_organisations(1), NOW, ["no host"])
         assert list(tmp_path.iterdir()) == []
         (tmp_path / "file").touch()
-        for count, words in ((0, "at least 1"), (1, "cannot write")):
+        for count, words in ((0, "at least one"), (1, "cannot write")):
             with pytest.raises(LayoutError, match=words):
-                make_crypto_config(tmp_path / "file", count, NOW)
+                make_crypto_config(tmp_path / "file", numbered_organisations(count), NOW)
 
     def test_one_brought_along_may_lack_files_until_asked(self, config, tmp_path):
         home = config.directory / ORG
@@ -306,7 +307,7 @@ class TestLayout:
             first.authority()
 
     def test_client_and_node_meet_over_mutual_tls(self, tmp_path):
-        made = make_crypto_config(tmp_path, 2, datetime.now(UTC)).organisations
+        made = make_crypto_config(tmp_path, numbered_organisations(2), datetime.now(UTC)).organisations
         node, user = made[0].node(), made[1].user("client1")
         roots = "".join(each.root_certificate_pem.decode() for each in made)
         server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=roots)
@@ -373,7 +374,7 @@ class TestSdkConfig:
 
     def test_paths_are_absolute_whatever_they_look_like(self, tmp_path, monkeypatch):
         odd = tmp_path / '长安 ${HOME} "q": # x'
-        make_crypto_config(odd, 1, NOW)
+        make_crypto_config(odd, numbered_organisations(1), NOW)
         monkeypatch.chdir(odd)
         config = read_crypto_config(Path())
         text = sdk_config_text(config, chain_id="1e5", node_address="[::1]:12301", tls=True, user="admin1")

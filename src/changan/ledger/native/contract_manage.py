@@ -18,8 +18,7 @@ from changan.errors import MalformedError
 from changan.ledger.contracts import OWNER, Calls, code_key, find_record, record_json, record_json_bytes, record_key
 from changan.ledger.native.call import NativeCall, NativeError
 from changan.ledger.outcomes import failure_text
-from changan.ledger.remembered import ROW_CONTRACT
-from changan.ledger.system import SystemContract
+from changan.ledger.system import OWN, SystemContract
 from changan.ledger.wire.messages import Contract, ContractStatus, RuntimeType
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def _installation(call: NativeCall) -> tuple[str, str, int, str, dict[str, bytes
     if any(not call.parameters.get(name) for name in _OURS):
         raise NativeError("params contractName/version/byteCode/runtimeType cannot be empty")
     name, version = call.text("CONTRACT_NAME"), call.text("CONTRACT_VERSION")
-    if _FORM.fullmatch(name) is None or _ADDRESS_FORM.fullmatch(name) or name == ROW_CONTRACT:
+    if _FORM.fullmatch(name) is None or _ADDRESS_FORM.fullmatch(name) or name == OWN:
         raise NativeError("invalid contract name")
     if _VERSION_FORM.fullmatch(version) is None:
         raise NativeError("invalid contract version")

@@ -108,8 +108,10 @@ class CryptoConfig:
     organisations: tuple[Organisation, ...]
 
 
-def make_crypto_config(root: Path, organisations: int, now: datetime, hosts: Sequence[str] = ()) -> CryptoConfig:
-    """Make `root`/crypto-config for that many organisations, valid from `now`, an aware datetime.
+def make_crypto_config(
+    root: Path, organisations: Sequence[str], now: datetime, hosts: Sequence[str] = ()
+) -> CryptoConfig:
+    """Make `root`/crypto-config for the organisations of these names, valid from `now`, an aware datetime.
 
     `hosts` are further DNS names or addresses of the nodes, for their TLS certificates. Everything appears at once or
     not at all, and nothing that exists is overwritten.
@@ -117,8 +119,8 @@ def make_crypto_config(root: Path, organisations: int, now: datetime, hosts: Seq
     Raises LayoutError when crypto-config exists already or cannot be written, AuthorityError for a host or time that
     no certificate can carry.
     """
-    if organisations < 1:
-        raise LayoutError(f"a consortium of {organisations} organisations cannot be made: it takes at least 1")
+    if not organisations or len(set(organisations)) != len(organisations):
+        raise LayoutError("a consortium takes at least one organisation, each name once")
     target = root / DIRECTORY
     if os.path.lexists(target):
         raise LayoutError(f"{target} exists, and its keys may be in use: choose another directory or move it away")
@@ -127,8 +129,8 @@ def make_crypto_config(root: Path, organisations: int, now: datetime, hosts: Seq
         # Half a consortium would be taken for a whole one, so it is made aside and renamed when complete.
         aside = Path(tempfile.mkdtemp(prefix=f".{DIRECTORY}-", dir=root))
         try:
-            for number in range(1, organisations + 1):
-                _make_organisation(aside, f"wx-org{number}.chainmaker.org", now, hosts)
+            for org_id in organisations:
+                _make_organisation(aside, org_id, now, hosts)
             aside.rename(target)
             _sync_directory(root)
         finally:

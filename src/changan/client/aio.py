@@ -1,0 +1,123 @@
+"""The client on an event loop: `async with connect_async(home=DIR) as node: await node.invoke(...)`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import grpc
+
+from changan.client.calls import PAGE_ROWS, Answer, Calls, Entry, Page, Pause, Reply, Send, Steps, Written, unanswered
+from changan.client.connect import TIMEOUT_S, find
+from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS
+from changan.ledger.wire.messages import TxRequest, TxResponse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+_T = TypeVar("_T")
+
+
+class AsyncConnection:
+    """A connection to one node as one user, for one event loop. Many calls may be under way at once."""
+
+    def __init__(self, calls: Calls, channel: grpc.aio.Channel) -> None:
+        self._calls = calls
+        self._channel = channel
+        self._methods = {
+            name: channel.unary_unary(
+                f"/api.RpcNode/{name}",
+                request_serializer=TxRequest.SerializeToString,
+                response_deserializer=TxResponse.FromString,
+            )
+            for name in ("SendRequest", "SendRequestSync")
+        }
+
+    async def invoke(
+        self, contract: str, method: str, arguments: Mapping[str, object] | None = None, *, tx_id: str | None = None
+    ) -> Answer:
+        """Call a contract and wait until the result rests on disk, as `Connection.invoke`."""
+        return await self._drive(self._calls.invoke(contract, method, arguments or {}, tx_id))
+
+    async def query(self, contract: str, method: str, arguments: Mapping[str, object] | None = None) -> Answer:
+        """Ask a contract without leaving a trace. Raises CallError, UnreachableError."""
+        return await self._drive(self._calls.query(contract, method, arguments or {}))
+
+    async def deploy(
+        self,
+        name: str,
+        version: str,
+        code: bytes,
+        arguments: Mapping[str, object] | None = None,
+        *,
+        upgrade: bool = False,
+    ) -> Answer:
+        """Install a contract, or upgrade it, endorsed by the administrators of this connection. Raises CallError."""
+        return await self._drive(self._calls.deploy(name, version, code, arguments or {}, upgrade=upgrade))
+
+    async def page(
+        self, contract: str, field: str, *, after: str = "", height: int | None = None, limit: int = PAGE_ROWS
+    ) -> Page:
+        """Return a page of a contract's field; `after` and `height` come from the page before. Raises CallError."""
+        return await self._drive(self._calls.page(contract, field, after, height, limit))
+
+    async def rows(self, contract: str, field: str) -> AsyncIterator[Entry]:
+        """Yield all rows of a contract's field as they are at one height. Raises CallError, also when that height is gone."""
+        page = await self.page(contract, field)
+        while True:
+            for entry in page.entries:
+                yield entry
+            if page.next is None:
+                return
+            page = await self.page(contract, field, after=page.next, height=page.height)
+
+    async def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> list[Written]:
+        """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""
+        return await self._drive(self._calls.history(contract, field, key, limit))
+
+    async def _drive(self, steps: Steps[_T]) -> _T:
+        reply: Reply = None
+        while True:
+            try:
+                step = steps.send(reply)
+            except StopIteration as end:
+                result: _T = end.value
+                return result
+            reply = await self._take(step)
+
+    async def _take(self, step: Send | Pause) -> Reply:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        try:
+            return await self._methods[step.method](step.request, timeout=TIMEOUT_S)
+        except grpc.RpcError as error:
+            return unanswered(error)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def connect_async(
+    address: str | None = None,
+    *,
+    home: str | Path,
+    user: str = "client1",
+    org_id: str = "",
+    chain_id: str = "chain1",
+    tls: bool | None = None,
+) -> AsyncConnection:
+    """Connect to a node as a user of its home; the parameters are those of `changan.connect`. Raises MalformedError, OSError."""
+    reach = find(address, home, user, org_id, chain_id, tls=tls)
+    if reach.credentials is None:
+        return AsyncConnection(reach.calls, grpc.aio.insecure_channel(reach.address, options=CHANNEL_OPTIONS))
+    channel = grpc.aio.secure_channel(reach.address, reach.credentials, options=TLS_OPTIONS)
+    return AsyncConnection(reach.calls, channel)

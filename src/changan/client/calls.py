@@ -1,0 +1,226 @@
+"""What a client says and hears, without a wire: each call is a generator of requests to send and pauses to make.
+
+`changan.client.connect` and `changan.client.aio` drive these generators, the one with threads, the other on an event loop.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import grpc
+
+from changan.client.requests import Signer, install_parameters, make_payload, new_tx_id, sign_request
+from changan.errors import ChanganError
+from changan.ledger.system import OWN, SystemContract
+from changan.ledger.wire.messages import TransactionInfo, TxRequest, TxResponse, TxStatusCode
+
+if TYPE_CHECKING:
+    from changan.ledger.wire.messages import ContractEvent, Payload
+
+RETRIES_MAX = 6
+RETRY_PAUSE_S = 0.2
+PAGE_ROWS = 1000
+_AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+
+class CallError(ChanganError):
+    """A call that was refused, or that failed; its code is ChainMaker's status code."""
+
+    def __init__(self, code: int, message: str, tx_id: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.tx_id = tx_id
+
+
+class UnreachableError(ChanganError):
+    """A node that did not answer. Whether the call counted can be asked by its transaction id."""
+
+
+class Answer(NamedTuple):
+    """What came of a call that ended well."""
+
+    tx_id: str
+    result: bytes
+    gas: int
+    height: int
+    events: Sequence[ContractEvent]
+
+    @property
+    def text(self) -> str:
+        """The result as text."""
+        return self.result.decode()
+
+
+class Entry(NamedTuple):
+    """One row of a contract's field, as JSON has it: whole numbers are decimal text. The key of a scalar field is None."""
+
+    key: Any
+    value: Any
+
+
+class Page(NamedTuple):
+    """Rows of a field as they were at a height. `next` goes into the question for the page after, with the height."""
+
+    height: int
+    entries: Sequence[Entry]
+    next: str | None
+
+
+class Written(NamedTuple):
+    """One time that a row was written: where, by which transaction, and the value, None where the row was deleted."""
+
+    height: int
+    tx_id: str
+    value: Any
+
+
+class Send(NamedTuple):
+    """A request to send to a method of api.RpcNode."""
+
+    method: str
+    request: TxRequest
+
+
+class Pause(NamedTuple):
+    """Seconds to wait before going on."""
+
+    seconds: float
+
+
+class Unanswered(NamedTuple):
+    """What comes back instead of a response."""
+
+    status: str
+    again: bool  # whether asking again may help
+
+
+Reply = TxResponse | Unanswered | None
+_T = TypeVar("_T")
+Steps = Generator[Send | Pause, Reply, _T]
+
+
+def unanswered(error: grpc.RpcError) -> Unanswered:
+    """Return what an error of the wire means for a call."""
+    code = error.code()
+    return Unanswered(code.name, code in _AGAIN)
+
+
+class Calls:
+    """Makes requests as one user of one chain, and reads what comes back."""
+
+    def __init__(self, signer: Signer, endorsers: Sequence[Signer], chain_id: str) -> None:
+        self.signer = signer
+        self.chain_id = chain_id
+        self._endorsers = tuple(endorsers)
+
+    def invoke(
+        self, contract: str, method: str, arguments: Mapping[str, object], tx_id: str | None = None
+    ) -> Steps[Answer]:
+        """Call a contract. A lost answer is asked for again under the same transaction id, so the call counts once."""
+        payload = make_payload(self.chain_id, contract, method, as_text(arguments), tx_id=tx_id or new_tx_id())
+        return self._invoke(payload, ())
+
+    def query(self, contract: str, method: str, arguments: Mapping[str, object]) -> Steps[Answer]:
+        """Ask a contract without leaving a trace."""
+        payload = make_payload(self.chain_id, contract, method, as_text(arguments), query=True)
+        return self._ask(sign_request(payload, self.signer))
+
+    def deploy(
+        self, name: str, version: str, code: bytes, arguments: Mapping[str, object], *, upgrade: bool
+    ) -> Steps[Answer]:
+        """Install a contract, or upgrade it, endorsed by the administrators of this connection."""
+        method = "UPGRADE_CONTRACT" if upgrade else "INIT_CONTRACT"
+        parameters = install_parameters(name, version, code, as_text(arguments))
+        payload = make_payload(self.chain_id, SystemContract.CONTRACT_MANAGE.value, method, parameters)
+        return self._invoke(payload, self._endorsers)
+
+    def page(self, contract: str, field: str, after: str, height: int | None, limit: int) -> Steps[Page]:
+        """Ask for a page of a contract's field, at a height that an earlier page named, or as it is now."""
+        arguments: dict[str, object] = {"contract": contract, "field": field, "after": after, "limit": limit}
+        if height is not None:
+            arguments["height"] = height
+        found = json.loads((yield from self.query(OWN, "ROWS", arguments)).result)
+        entries = [Entry(row.get("key_value"), row["value"]) for row in found["rows"]]
+        return Page(found["height"], entries, found["next"])
+
+    def history(self, contract: str, field: str, key: str, limit: int) -> Steps[list[Written]]:
+        """Ask which transactions wrote a row, newest first."""
+        arguments = {"contract": contract, "field": field, "key": key, "limit": limit}
+        found = json.loads((yield from self.query(OWN, "HISTORY", arguments)).result)
+        return [Written(entry["height"], entry["tx_id"], entry["value"]) for entry in found]
+
+    def _invoke(self, payload: Payload, endorsers: Sequence[Signer]) -> Steps[Answer]:
+        request = sign_request(payload, self.signer, endorsers)
+        response, repeated = yield from _sent("SendRequestSync", request)
+        if repeated and "TxId exist in DB" in response.message:
+            return (yield from self._found(payload.tx_id))
+        return _answer(response)
+
+    def _found(self, tx_id: str) -> Steps[Answer]:
+        """Ask what came of a call whose answer was lost."""
+        arguments = {"txId": tx_id, "withRWSet": "false"}
+        answer = yield from self.query(SystemContract.CHAIN_QUERY.value, "GET_TX_BY_TX_ID", arguments)
+        info = TransactionInfo.FromString(answer.result)
+        result = info.transaction.result
+        return _answer(
+            TxResponse(
+                code=result.code,
+                message=result.message,
+                contract_result=result.contract_result,
+                tx_id=tx_id,
+                tx_block_height=info.block_height,
+            )
+        )
+
+    def _ask(self, request: TxRequest) -> Steps[Answer]:
+        response, _ = yield from _sent("SendRequest", request)
+        return _answer(response)
+
+
+def _sent(method: str, request: TxRequest) -> Steps[tuple[TxResponse, bool]]:
+    """Send until there is a response; say whether it took more than one try. Raises UnreachableError."""
+    for attempt in range(RETRIES_MAX):
+        reply = yield Send(method, request)
+        if isinstance(reply, TxResponse):
+            return reply, attempt > 0
+        assert isinstance(reply, Unanswered)
+        if not reply.again or attempt == RETRIES_MAX - 1:
+            raise UnreachableError(
+                f"the node does not answer ({reply.status}): is it running? transaction {request.payload.tx_id}"
+            )
+        yield Pause(RETRY_PAUSE_S * 2**attempt)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _answer(response: TxResponse) -> Answer:
+    result = response.contract_result
+    if response.code != TxStatusCode.SUCCESS or result.code:
+        raise CallError(response.code, result.message or response.message, response.tx_id)
+    return Answer(
+        response.tx_id, result.result, result.gas_used, response.tx_block_height, tuple(result.contract_event)
+    )
+
+
+def as_text(arguments: Mapping[str, object]) -> dict[str, bytes | str]:
+    """Return arguments as the contract's codec takes them. Raises TypeError."""
+    return {name: _one(value) for name, value in arguments.items()}
+
+
+def _one(value: object) -> bytes | str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes | str):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, dict):  # a record
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_in_json)
+    raise TypeError(f"an argument is text, bytes, a number, true/false or a record's dict, not {type(value).__name__}")
+
+
+def _in_json(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(f"a record's field is text, bytes, a number or true/false, not {type(value).__name__}")

@@ -1,0 +1,58 @@
+"""Where a home's node answers, and what a user of that home shows at its doors."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+import grpc
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "doors.json"
+SERVER_NAME = "chainmaker.org"
+MESSAGE_BYTES_MAX = 100 * 1024 * 1024
+CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+TLS_OPTIONS = [*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", SERVER_NAME)]
+
+
+class KnownDoors(NamedTuple):
+    """Where a node last answered; `tls` is none, server (one-way) or mutual."""
+
+    rpc: str = "127.0.0.1:12301"
+    http: str = "http://127.0.0.1:8080"
+    tls: str = "none"
+
+
+def write_doors(home: Path, doors: KnownDoors) -> None:
+    """Note where the node of a home answers, so that commands and clients on this machine need only the home."""
+    (home / FILE).write_text(json.dumps(doors._asdict()) + "\n", encoding="utf-8")
+
+
+def read_doors(home: Path) -> KnownDoors:
+    """Return where the node of a home last answered, or the usual places where nothing is noted."""
+    try:
+        noted = json.loads((home / FILE).read_text(encoding="utf-8"))
+        return KnownDoors(str(noted["rpc"]), str(noted["http"]), str(noted["tls"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return KnownDoors()
+
+
+def credentials(crypto_config: Path, org_id: str, user: str) -> grpc.ChannelCredentials:
+    """Return what a user shows at a TLS door: the organisations' roots, and the user's own TLS pair where it lies there.
+
+    Raises OSError.
+    """
+    roots = b"\n".join(path.read_bytes() for path in sorted(crypto_config.glob("*/ca/ca.crt")))
+    stem = crypto_config / org_id / "user" / user / f"{user}.tls"
+    key, certificate = stem.with_suffix(".tls.key"), stem.with_suffix(".tls.crt")
+    if not key.exists():
+        return grpc.ssl_channel_credentials(roots)
+    return grpc.ssl_channel_credentials(roots, key.read_bytes(), certificate.read_bytes())

@@ -1,0 +1,180 @@
+"""What a node tells of its contracts beside ChainMaker's questions: the rows of a field, page by page, and their history."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from changan.contract.codec import from_text, pack, to_json, unpack
+from changan.contract.types import U64, ListType, MapType
+from changan.errors import ChanganError, MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from changan.contract.instance import Row
+    from changan.contract.plain import FieldView, PlainInstance
+    from changan.contract.types import FieldType
+    from changan.ledger.world import World
+    from changan.node.rest import Rest
+
+PAGE_MAX = 1000
+PINNED_S = 60.0
+"""How long the pages after a first one can be asked for at its height."""
+PINS_MAX = 16
+PINNED_ROWS_MAX = 4_000_000
+_HEX = re.compile(r"([0-9a-f]{2}){0,1024}")
+_WHOLE = re.compile(r"\d{1,18}")
+
+
+class ReadError(ChanganError):
+    """A question that has no answer, in words."""
+
+
+class _Place(NamedTuple):
+    contract: str
+    field: str
+    height: int
+
+
+class _Pin(NamedTuple):
+    view: FieldView
+    until: float
+
+
+class Reads:
+    """Answers from the state of one chain and from what rests of its past."""
+
+    def __init__(self, world: World, rest: Rest) -> None:
+        self._world = world
+        self._rest = rest
+        self._pins: OrderedDict[_Place, _Pin] = OrderedDict()
+
+    async def answer(self, method: str, parameters: Mapping[str, bytes]) -> bytes:
+        """Answer a question that came as a signed query. Raises ReadError, RefusedError, StoppedError."""
+        given = {name: value.decode("utf-8", "replace") for name, value in parameters.items()}
+        contract, field = given.pop("contract", ""), given.pop("field", "")
+        limit = _number("limit", given.pop("limit", "100"))
+        found: object
+        match method:
+            case "ROWS":
+                text = given.pop("height", "")
+                height = _number("height", text) if text else None
+                found = await self.rows(contract, field, given.pop("after", ""), limit, height)
+            case "HISTORY":
+                found = self.history(contract, field, given.pop("key", ""), limit)
+            case _:
+                raise ReadError(f"CHANGAN answers ROWS and HISTORY, not {method[:64]!r}")
+        if given:
+            raise ReadError(f"{method} has no parameter {min(given)[:64]!r}")
+        return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
+
+    async def rows(self, contract: str, field: str, after: str, limit: int, height: int | None) -> dict[str, Any]:
+        """Return a page of a field: `height`, `rows` and `next`, which with that height asks for the page after.
+
+        Raises ReadError, RefusedError, StoppedError.
+        """
+        instance, kind = self._field(contract, field)
+        if _HEX.fullmatch(after) is None:
+            raise ReadError("after is the `next` of the page before: hex digits")
+        if not 1 <= limit <= PAGE_MAX:
+            raise ReadError(f"limit is 1 to {PAGE_MAX}")
+        place = _Place(contract, field, self._world.height if height is None else height)
+        view = self._view(place, instance)
+        rows, more = await asyncio.to_thread(view.page, after, limit)
+        await self._rest.reaches(place.height)
+        shown = [_shown(instance, field, kind, row) for row in rows]
+        if more:
+            self._pin(place, view)
+        return {"height": place.height, "rows": shown, "next": shown[-1]["key"] if more else None}
+
+    def _view(self, place: _Place, instance: PlainInstance) -> FieldView:
+        self._unpin()
+        pinned = self._pins.get(place)
+        if pinned is not None:
+            return pinned.view
+        if place.height == self._world.height:
+            return instance.view(place.field)
+        raise ReadError(
+            f"height {place.height} is gone: the pages of one listing must be asked for within {PINNED_S:.0f} s of each other; "
+            "begin again without a height"
+        )
+
+    def _pin(self, place: _Place, view: FieldView) -> None:
+        self._pins[place] = _Pin(view, time.monotonic() + PINNED_S)
+        self._pins.move_to_end(place)
+        while len(self._pins) > PINS_MAX or (len(self._pins) > 1 and self._pinned_rows() > PINNED_ROWS_MAX):
+            self._pins.popitem(last=False)
+
+    def _pinned_rows(self) -> int:
+        return sum(pin.view.row_count for pin in self._pins.values())
+
+    def _unpin(self) -> None:
+        now = time.monotonic()
+        for place in [place for place, pin in self._pins.items() if pin.until < now]:
+            del self._pins[place]
+
+    def history(self, contract: str, field: str, key: str, limit: int) -> list[dict[str, Any]]:
+        """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises ReadError."""
+        instance, kind = self._field(contract, field)
+        if not 1 <= limit <= PAGE_MAX:
+            raise ReadError(f"limit is 1 to {PAGE_MAX}")
+        row_key = _row_key(field, kind, key)
+        found = []
+        reader = self._rest.reader
+        for height, position in reader.key_history(contract, row_key, limit):
+            stored = reader.block(height)
+            assert stored is not None
+            writes = stored.txRWSets[position].tx_writes
+            value = next(w.value for w in writes if w.contract_name == contract and w.key == row_key.encode())
+            try:
+                shown = instance.program.show_value(field, row_key, value) if value else None
+            except MalformedError:  # written by an older version, whose type was another
+                shown = value.hex()
+            tx_id = stored.block.txs[position].payload.tx_id
+            found.append({"height": height, "index": position, "tx_id": tx_id, "value": shown})
+        return found
+
+    def _field(self, contract: str, field: str) -> tuple[PlainInstance, FieldType]:
+        instance = self._world.instances.get(contract)
+        kind = None if instance is None else instance.program.fields.get(field)
+        if instance is None or kind is None:
+            raise ReadError(f"there is no contract {contract[:128]!r} with a field {field[:128]!r}")
+        return instance, kind
+
+
+def _number(name: str, text: str) -> int:
+    if _WHOLE.fullmatch(text) is None:
+        raise ReadError(f"{name} is a whole number")
+    return int(text)
+
+
+def _shown(instance: PlainInstance, field: str, kind: FieldType, row: Row) -> dict[str, Any]:
+    assert row.value is not None
+    hex_key = row.key.partition(".")[2]
+    entry: dict[str, Any] = {"key": hex_key}
+    if isinstance(kind, MapType):
+        entry["key_value"] = to_json(kind.key, unpack(kind.key, bytes.fromhex(hex_key)))
+    elif isinstance(kind, ListType) and hex_key:
+        entry["key_value"] = to_json(U64, unpack(U64, bytes.fromhex(hex_key)))
+    entry["value"] = instance.program.show_value(field, row.key, row.value)
+    return entry
+
+
+def _row_key(field: str, kind: FieldType, key: str) -> str:
+    """Return the key of a row from what people write: an argument's text; a tuple's parts as a JSON list."""
+    if not isinstance(kind, MapType | ListType):
+        if key:
+            raise ReadError(f"{field} is one value and has no keys")
+        return field
+    if isinstance(kind, ListType) and not key:
+        return field
+    key_type = kind.key if isinstance(kind, MapType) else U64
+    try:
+        return f"{field}.{pack(key_type, from_text(key_type, key.encode())).hex()}"
+    except MalformedError as error:
+        raise ReadError(f"key: {error}") from error

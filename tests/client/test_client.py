@@ -1,0 +1,136 @@
+"""The client over every transport, on threads and on an event loop, and what it does when answers are lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from changan import connect, connect_async
+from changan.client.calls import Answer, CallError, Calls, Pause, Send, Unanswered, UnreachableError, as_text
+from changan.client.doors import KnownDoors, read_doors, write_doors
+from changan.ledger.wire.messages import ContractResult, TransactionInfo, TxResponse
+from node_process import NodeProcess, changan
+
+TO = "22" * 20
+
+
+@pytest.mark.parametrize("options", [["--tls"], ["--tls", "--mutual"]])
+def test_client_and_command_line_over_tls(tmp_path, options):
+    node = NodeProcess(tmp_path / "home", *options)
+    try:
+        assert read_doors(node.home) == KnownDoors(node.rpc, node.http, "mutual" if "--mutual" in options else "server")
+        with connect(home=node.home) as client:
+            client.invoke("token", "transfer", {"to": TO, "amount": 5})
+        done = changan("contract", "query", "token", "balance_of", f"who={TO}", "--home", str(node.home))
+        assert done.stdout.strip() == "5"
+        with connect(home=node.home, tls=False) as plain:
+            plain._calls = Calls(plain.signer, (), "chain1")
+            with pytest.raises(UnreachableError, match="does not answer"):
+                plain.query("token", "balance_of", {"who": TO})
+        refused = changan("status", "--home", str(node.home), "--no-tls")
+        assert refused.returncode == 1
+        assert "Traceback" not in refused.stderr
+    finally:
+        assert node.stop() == 0
+
+
+def test_many_calls_at_once_on_an_event_loop(node):
+    async def session() -> None:
+        async with connect_async(home=node.home) as client:
+            answers = await asyncio.gather(
+                *(client.invoke("token", "transfer", {"to": TO, "amount": 1}) for _ in range(50))
+            )
+            assert len({answer.tx_id for answer in answers}) == 50
+            assert (await client.query("token", "balance_of", {"who": TO})).text == "50"
+            rows = {entry.key: entry.value async for entry in client.rows("token", "balances")}
+            assert rows[TO] == "50"
+            page = await client.page("token", "balances", limit=1)
+            assert page.next is not None
+            assert (await client.history("token", "balances", TO, limit=2))[0].value == "50"
+            with pytest.raises(CallError, match="balance is short"):
+                await client.invoke("token", "transfer", {"to": TO, "amount": 10**15})
+
+    asyncio.run(session())
+
+
+def test_a_flood_is_refused_and_the_client_comes_through(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "changan.toml").write_text("rate_limit = 40\n")
+    node = NodeProcess(home)
+    try:
+        with node.connect() as client:
+            for _ in range(100):  # each refusal is tried again after a pause
+                client.query("token", "balance_of", {"who": TO})
+        import httpx2
+
+        answers = [httpx2.get(f"{node.http}/v1/health", timeout=10) for _ in range(90)]
+        assert 200 in {answer.status_code for answer in answers}
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert refused.headers["retry-after"] == "1"
+        assert "rate_limit in changan.toml" in refused.text
+    finally:
+        assert node.stop() == 0
+
+
+# Without a wire: what the generators say to whoever drives them
+
+
+def drive(steps, replies):
+    """Drive to the end with prepared replies; return the result and the steps that were asked for."""
+    asked = []
+    reply = None
+    try:
+        while True:
+            step = steps.send(reply)
+            asked.append(step)
+            reply = None if isinstance(step, Pause) else replies.pop(0)
+    except StopIteration as end:
+        return end.value, asked
+
+
+@pytest.fixture
+def calls(consortium):
+    return Calls(consortium.signer(), consortium.admins(), "chain1")
+
+
+LOST, DEAD = Unanswered("UNAVAILABLE", again=True), Unanswered("UNIMPLEMENTED", again=False)
+
+
+def test_a_lost_answer_is_asked_for_under_the_same_id(calls):
+    duplicate = TxResponse(code=5, message="Add tx failed, TxId exist in DB, chainId:chain1, txId:x")
+    info = TransactionInfo(block_height=7)
+    info.transaction.result.contract_result.result = b"done"
+    found = TxResponse(contract_result=ContractResult(result=info.SerializeToString()))
+    answer, asked = drive(calls.invoke("token", "transfer", {}, "ab" * 32), [LOST, duplicate, found])
+    assert answer == Answer("ab" * 32, b"done", 0, 7, ())
+    sent = [step for step in asked if isinstance(step, Send)]
+    assert [step.method for step in sent] == ["SendRequestSync", "SendRequestSync", "SendRequest"]
+    assert sent[0] == sent[1]
+
+
+def test_a_duplicate_at_the_first_try_is_an_error(calls):
+    duplicate = TxResponse(code=5, message="Add tx failed, TxId exist in DB")
+    with pytest.raises(CallError, match="TxId exist"):
+        drive(calls.invoke("token", "transfer", {}, "ab" * 32), [duplicate])
+
+
+def test_giving_up(calls):
+    with pytest.raises(UnreachableError, match="UNIMPLEMENTED"):
+        drive(calls.query("token", "x", {}), [DEAD])
+    with pytest.raises(UnreachableError, match="is it running"):
+        drive(calls.query("token", "x", {}), [LOST] * 6)
+
+
+def test_arguments_as_text(tmp_path):
+    given = {"a": True, "b": 5, "c": "x", "d": b"\1", "e": {"n": 1, "h": b"\xff"}}
+    assert as_text(given) == {"a": "true", "b": "5", "c": "x", "d": b"\1", "e": '{"n":1,"h":"ff"}'}
+    for bad in (1.5, None, [1], {"x": 1.5j}):
+        with pytest.raises(TypeError):
+            as_text({"a": bad})
+    assert read_doors(tmp_path) == KnownDoors()
+    (tmp_path / "doors.json").write_text("[1")
+    assert read_doors(tmp_path) == KnownDoors()
+    write_doors(tmp_path, KnownDoors("a:1", "http://a:2", "mutual"))
+    assert read_doors(tmp_path) == KnownDoors("a:1", "http://a:2", "mutual")
