@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from changan.cli.language import say
-from changan.cli.node import DEFAULT_HOME
-from changan.cli.reach import reach, where
+from changan.cli.reach import at_home, reach, where
 from changan.errors import ChanganError, MalformedError
 from changan.ledger.chain_config import chain_digest, default_config
 from changan.ledger.members import CertificateRecords, Members
@@ -27,7 +26,6 @@ from changan.node.transfer import chain_id_of, export_chain, import_chain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HOME = click.option("--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True)
 _CHAIN = click.option("--chain", default="chain1", show_default=True, help="The chain.")
 
 
@@ -46,7 +44,7 @@ def _walk(steps: Iterator[int], length: int, label: str) -> None:
 
 
 @click.command()
-@_HOME
+@at_home
 @_CHAIN
 @click.option("--replay", is_flag=True, help="Also execute every block again and compare what comes of it.")
 def verify(home: Path, chain: str, *, replay: bool) -> None:
@@ -80,7 +78,7 @@ def _replayed(log: BlockLog) -> Iterator[int]:
 
 
 @click.command()
-@_HOME
+@at_home
 @_CHAIN
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write.")
 def export(home: Path, chain: str, output: Path) -> None:
@@ -91,7 +89,7 @@ def export(home: Path, chain: str, output: Path) -> None:
 
 
 @click.command(name="import")
-@_HOME
+@at_home
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_(home: Path, file: Path) -> None:
     """Bring an exported chain into a home; then `changan verify` it. To go on with it, bring its crypto-config too."""
@@ -109,7 +107,12 @@ def import_(home: Path, file: Path) -> None:
 
 @click.command()
 @click.argument("tx_id")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: standard output]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The file to write.  [default: standard output]",
+)
 @where
 def receipt(tx_id: str, output: Path | None, **options: Any) -> None:
     """Fetch the receipt of transaction TX_ID (or `last`): what proves it offline."""

@@ -41,7 +41,12 @@ def check(files: tuple[Path, ...]) -> None:
 
 @contract.command()
 @click.argument("file", type=_FILE)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: FILE.changan]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The package to write.  [default: FILE.changan]",
+)
 def build(file: Path, output: Path | None) -> None:
     """Build a package: the checked source with its description, to deploy or hand on."""
     package = build_package(compile_source(_source(file), str(file)))

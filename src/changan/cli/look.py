@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,8 +12,7 @@ import httpx2
 from google.protobuf.json_format import MessageToDict
 
 from changan.cli.language import say
-from changan.cli.node import DEFAULT_HOME
-from changan.cli.reach import reach, where
+from changan.cli.reach import at_home, reach, where
 from changan.client.doors import read_doors
 from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.home import Home
@@ -24,6 +22,8 @@ from changan.node.store.lock import HomeLock
 from changan.node.trace import Tracer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from google.protobuf.message import Message
 
 
@@ -72,7 +72,7 @@ def tx_show(tx_id: str, **options: Any) -> None:
 
 @tx.command(name="trace")
 @click.argument("tx_id")
-@click.option("--home", type=click.Path(exists=True, path_type=Path), default=DEFAULT_HOME, show_default=True)
+@at_home
 @click.option("--chain", "chain_id", default="chain1", show_default=True, help="The chain.")
 def tx_trace(tx_id: str, home: Path, chain_id: str) -> None:
     """Execute the chain again up to TX_ID, and show which rows that transaction read and wrote. The node may go on working."""
@@ -102,9 +102,7 @@ def _find(log: BlockLog, tx_id: str) -> tuple[int, int, BlockWithRWSet]:
 
 
 @click.command()
-@click.option(
-    "--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True, help="The node's home."
-)
+@at_home
 @click.option("--http", default=None, help="The node's HTTP address.  [default: where the home's node last answered]")
 @click.option("--chain", default="", help="The chain.  [default: the first]")
 @click.option("--contract", default="", help="Only events of this contract.")
@@ -134,7 +132,7 @@ def chain() -> None:
 
 @chain.command(name="add")
 @click.argument("chain_id")
-@click.option("--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True)
+@at_home
 def chain_add(chain_id: str, home: Path) -> None:
     """Add a chain with this id to the settings; the next `changan up` makes it, its data apart."""
     place = Home(home.resolve())
@@ -144,7 +142,7 @@ def chain_add(chain_id: str, home: Path) -> None:
 
 
 @click.command()
-@click.option("--home", type=click.Path(exists=True, path_type=Path), default=DEFAULT_HOME, show_default=True)
+@at_home
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def reset(home: Path, *, yes: bool) -> None:
     """Delete a home with all its chains and keys, and begin anew. It asks first."""

@@ -8,7 +8,8 @@ import click
 
 from changan import __version__
 from changan.cli import audit, bench, contract, look, node
-from changan.cli.language import say
+from changan.cli.chinese import translate
+from changan.cli.language import is_chinese, say
 from changan.errors import ChanganError
 
 
@@ -55,6 +56,8 @@ for command in (
     bench.bench,
 ):
     main.add_command(command)
+if is_chinese():
+    translate(main)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,11 @@ DEFAULT_HOME = Path("changan-home")
 @click.option("--mutual/--one-way", default=False, help="With --tls: clients show certificates too.")
 @click.option("--demo/--no-demo", default=True, help="Install the example contracts at the first start.")
 @click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="How much is logged.",
 )
 def up(  # one parameter an option
     home: Path,

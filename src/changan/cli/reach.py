@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 _QUERY = SystemContract.CHAIN_QUERY.value
 
 
+at_home = click.option(
+    "--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True, help="The node's home."
+)
+
+
 def where(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say which node, chain and user."""
     options = [
-        click.option(
-            "--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True, help="The node's home."
-        ),
+        at_home,
         click.option(
             "--rpc", default=None, help="The node's gRPC address.  [default: where the home's node last answered]"
         ),

@@ -1,0 +1,125 @@
+"""The help of every command and option in Chinese, by its English text; a test holds it complete."""
+
+from __future__ import annotations
+
+import click
+
+TEXTS = {
+    "A trusted-data platform: a ChainMaker-compatible ledger that one command starts, contracts in Python.": (
+        "可信数据平台：一条命令启动的账本，兼容长安链，合约用 Python 编写。"
+    ),
+    "Show the version and exit.": "显示版本后退出。",
+    "Show this message and exit.": "显示本说明后退出。",
+    "Start a chain on this machine; the first start makes organisations, certificates and genesis.": (
+        "在本机启动一条链；首次启动时创建组织、证书和创世块。"
+    ),
+    "Where everything is kept.": "存放全部数据的目录。",
+    "The address to listen on.": "监听地址。",
+    "gRPC; 0 for any.": "gRPC 端口；0 表示任意空闲端口。",
+    "HTTP; 0 for any.": "HTTP 端口；0 表示任意空闲端口。",
+    "Organisations of a new home.  [default: 4]": "新目录中的组织数。  [默认：4]",
+    "Algorithms.": "算法套件。",
+    "Identity.": "身份模式。",
+    "TLS at the gRPC door.": "gRPC 使用 TLS。",
+    "With --tls: clients show certificates too.": "与 --tls 同用：客户端也须出示证书。",
+    "Install the example contracts at the first start.": "首次启动时安装示例合约。",
+    "How much is logged.": "日志级别。",
+    "Check, build, deploy, call and query contracts in Python.": "检查、打包、部署、调用和查询 Python 合约。",
+    "Say whether contract files are in the language; if not, each line with the rule and the remedy.": (
+        "检查合约文件是否符合合约语言；不符合时逐行给出规则和改法。"
+    ),
+    "Build a package: the checked source with its description, to deploy or hand on.": (
+        "打包：经检查的源码及其说明，用于部署或转交。"
+    ),
+    "The package to write.  [default: FILE.changan]": "要写入的包文件。  [默认：FILE.changan]",
+    "Install a contract FILE under NAME; ARGUMENTS (name=value) go to its @init method.": (
+        "以 NAME 为名安装合约文件 FILE；ARGUMENTS（名称=值）传给其 @init 方法。"
+    ),
+    "The version of the contract.": "合约版本。",
+    "Take the place of an older version; its state moves along.": "升级旧版本，状态随之迁移。",
+    "The node's home.": "节点目录。",
+    "The node's gRPC address.  [default: where the home's node last answered]": "节点的 gRPC 地址。  [默认：该目录的节点最近的地址]",
+    "TLS at that door.  [default: as the home's node has it]": "该地址是否使用 TLS。  [默认：与该目录的节点一致]",
+    "The chain.": "链。",
+    "The user of the home who signs.": "目录中签名的用户。",
+    "The user's organisation.  [default: the first]": "用户所属的组织。  [默认：第一个]",
+    "Call METHOD of contract NAME with ARGUMENTS (name=value), and wait until the result rests on disk.": (
+        "以 ARGUMENTS（名称=值）调用合约 NAME 的方法 METHOD，等到结果落盘为止。"
+    ),
+    "Run it on the state as it is, keep nothing, show the gas it would cost.": "在当前状态上试运行，不保留任何写入，显示将消耗的 gas。",
+    "Ask METHOD of contract NAME with ARGUMENTS (name=value); nothing is written.": (
+        "以 ARGUMENTS（名称=值）查询合约 NAME 的方法 METHOD，不写入任何内容。"
+    ),
+    "List the rows of FIELD of contract NAME as they are at one height, one JSON object a line, in order of the key.": (
+        "按键的顺序列出合约 NAME 的字段 FIELD 在同一高度上的各行，每行一个 JSON 对象。"
+    ),
+    "At most so many rows.  [default: all]": "至多多少行。  [默认：全部]",
+    "At most so many.": "至多多少条。",
+    (
+        "Say which transactions wrote the row under KEY of FIELD of contract NAME, newest first. A tuple's KEY is a JSON list."
+    ): "列出写过合约 NAME 字段 FIELD 中键 KEY 的交易，新的在前。元组键写作 JSON 列表。",
+    "Say how far the chain is, and who its nodes are.": "显示链的高度和节点。",
+    "Show a block as JSON.": "以 JSON 显示一个区块。",
+    "Show a transaction, or trace what it read and wrote.": "显示一笔交易，或追踪它读写了什么。",
+    "Show transaction TX_ID (or `last`) as JSON, with the rows it wrote.": "以 JSON 显示交易 TX_ID（或 `last`）及其写入的行。",
+    (
+        "Execute the chain again up to TX_ID, and show which rows that transaction read and wrote. The node may go on working."
+    ): "把链重新执行到交易 TX_ID，显示该交易读写了哪些行。节点可继续运行。",
+    "Print contract events as they happen, one JSON object a line. Ctrl-C ends it.": (
+        "实时输出合约事件，每行一个 JSON 对象。按 Ctrl-C 结束。"
+    ),
+    "The node's HTTP address.  [default: where the home's node last answered]": "节点的 HTTP 地址。  [默认：该目录的节点最近的地址]",
+    "The chain.  [default: the first]": "链。  [默认：第一条]",
+    "Only events of this contract.": "只要该合约的事件。",
+    "Only events of this class.": "只要该主题的事件。",
+    "First height; -1 from now on.  [default: -1]": "起始高度；-1 表示从现在起。  [默认：-1]",
+    "Tend the chains of a home.": "管理目录中的链。",
+    "Add a chain with this id to the settings; the next `changan up` makes it, its data apart.": (
+        "在设置中添加一条链；下一次 `changan up` 时创建，数据分开存放。"
+    ),
+    "Delete a home with all its chains and keys, and begin anew. It asks first.": "删除目录及其全部链和密钥，重新开始。会先询问。",
+    "Do not ask.": "不询问。",
+    "Fetch the receipt of transaction TX_ID (or `last`): what proves it offline.": (
+        "取得交易 TX_ID（或 `last`）的凭证：可离线证明该交易。"
+    ),
+    "The file to write.  [default: standard output]": "要写入的文件。  [默认：标准输出]",
+    "Check a receipt offline. With --trust also that a node of those organisations sealed the block.": (
+        "离线检查凭证。给出 --trust 时，还检查区块是否由这些组织的节点封存。"
+    ),
+    "A crypto-config folder: whose roots count.": "crypto-config 目录：信任其中的根证书。",
+    "Derive every hash, signature and tree of a chain again from its log. Exit 1 and the height where one is wrong.": (
+        "从日志重新推导一条链的全部哈希、签名和树。有错时以 1 退出并给出高度。"
+    ),
+    "Also execute every block again and compare what comes of it.": "同时重新执行每个区块并比较结果。",
+    "Write a chain's blocks into one file: a backup, or to move it. The node may go on working.": (
+        "把一条链的区块写入一个文件：用于备份或迁移。节点可继续运行。"
+    ),
+    "The file to write.": "要写入的文件。",
+    "Bring an exported chain into a home; then `changan verify` it. To go on with it, bring its crypto-config too.": (
+        "把导出的链导入目录；随后用 `changan verify` 验证。要继续使用，请一并带上 crypto-config。"
+    ),
+    "Measure. Figures compare only within one run: machines are shared and noisy.": "测量。数字只在同一次运行内可比：机器是共享的，有噪声。",
+    "Single signed calls through the official SDK (if it is installed) and our client, 1, 2 and 4 processes.": (
+        "经官方 SDK（若已安装）和本项目客户端的单笔签名调用，1、2、4 个进程。"
+    ),
+    "Also write the table here.": "同时把表写入该文件。",
+    "Each measurement.": "每次测量的秒数。",
+}
+
+
+def translate(command: click.Command) -> None:
+    """Put the help of a command, its options and everything below it into Chinese."""
+    if command.help:
+        first, blank, rest = command.help.partition("\n\n")
+        command.help = TEXTS.get(plain(first), first) + blank + rest
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.help:
+            parameter.help = TEXTS.get(parameter.help, parameter.help)
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            translate(below)
+
+
+def plain(text: str) -> str:
+    """Return a paragraph as one line."""
+    return " ".join(text.split())
