@@ -7,15 +7,19 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from changan.client.requests import install_parameters
 from changan.crypto.digest import sha256
 from changan.crypto.merkle import chainmaker_root, tree_root
 from changan.crypto.state_tree import verify_state_proof
 from changan.ledger.commitment import (
+    BLOCKS_BETWEEN_ROOTS_MAX,
     DELTA_GROUP_ROWS,
     ROOT_DELAY_BLOCKS,
     ROWS_AT_ONCE_MAX,
+    WORK_A_ROW,
     StateCommitment,
     delta_groups,
     outcome_leaf,
@@ -180,20 +184,77 @@ def test_ids_are_forgotten_by_time_and_never_come_again(consortium):
     assert ledger.world.row("CHANGAN", "ids-forgotten") is not None
 
 
+def literal_root(rows):
+    tree = StateCommitment(sha256).tree
+    tree.update((state_key("c", key, sha256), value_hash(value, sha256)) for key, value in rows.items())
+    return tree.root
+
+
 def test_the_state_root_is_late_only_while_much_changed():
     commitment = StateCommitment(sha256)
     writes = [Write("c", f"k{n}", b"v") for n in range(ROWS_AT_ONCE_MAX + 1)]
     assert commitment.close_block(1, writes[:1]).height == 1
-    assert commitment.close_block(2, writes) is None
-    for height in range(3, 2 + ROOT_DELAY_BLOCKS):
-        assert commitment.close_block(height, [Write("c", "k0", str(height).encode())]) is None
+    for height in range(2, 1 + WORK_A_ROW):
+        assert commitment.close_block(height, writes) is None
         assert commitment.behind
-    due = commitment.close_block(2 + ROOT_DELAY_BLOCKS, [])
-    assert due.height == 2
-    literal = StateCommitment(sha256)
-    literal.tree.update((state_key("c", w.key, sha256), value_hash(b"v", sha256)) for w in writes)
-    assert due.root == literal.tree.root
-    assert commitment.close_block(3 + ROOT_DELAY_BLOCKS, []).root != due.root
+    cut = 1 + WORK_A_ROW
+    for height in range(cut, cut + ROOT_DELAY_BLOCKS):
+        assert commitment.close_block(height, writes if height == cut else writes[:1]) is None
+    due = commitment.close_block(cut + ROOT_DELAY_BLOCKS, [Write("c", "k0", b"w")])
+    assert due == (literal_root({w.key: b"v" for w in writes}), cut)
+    after = commitment.close_block(cut + ROOT_DELAY_BLOCKS + 1, [])
+    assert after.root == literal_root({w.key: b"v" for w in writes} | {"k0": b"w"})
+
+
+def test_a_root_comes_however_rarely_rows_are_written_again():
+    commitment = StateCommitment(sha256)
+    found = []
+    for height in range(1, BLOCKS_BETWEEN_ROOTS_MAX + ROOT_DELAY_BLOCKS + 3):
+        fresh = [Write("c", f"{height}.{n}", b"v") for n in range(ROWS_AT_ONCE_MAX + 1)]
+        found.append(commitment.close_block(height, fresh))
+    assert [due.height for due in found if due is not None] == [BLOCKS_BETWEEN_ROOTS_MAX]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_every_root_is_that_of_its_height(data):
+    """Against a model that keeps all rows of every height, with settling blocks, deletions, and a restart anywhere."""
+    commitment = StateCommitment(sha256)
+    history = {}
+    rows = {}
+    for height in range(1, 60):
+        many = data.draw(st.booleans())
+        count = data.draw(st.integers(250, 400) if many else st.integers(0, 5))
+        start = data.draw(st.integers(0, 200))
+        value = data.draw(st.sampled_from([b"v", b"w", None]))
+        writes = [Write("c", str(n), value) for n in range(start, start + count)]
+        for write in writes:
+            rows.pop(write.key, None)
+            if write.value is not None:
+                rows[write.key] = write.value
+        history[height] = dict(rows)
+        settle = data.draw(st.integers(0, 9)) == 0
+        due = commitment.close_block(height, writes, settle=settle)
+        if settle:
+            assert due.height == height
+            assert not commitment.behind
+        if due is not None:
+            assert due.root == literal_root(history[due.height])
+        if data.draw(st.integers(0, 9)) == 0:
+            resumed = StateCommitment(sha256)
+            resumed.tree.load(commitment.tree.leaves())
+            resumed.resume(commitment.pending())
+            commitment = resumed
+
+
+def test_only_a_node_settles(ledger):
+    node = ledger.consortium.signer(1, "consensus1", "consensus")
+    refused = ledger.seal(ledger.request("CHANGAN", "SETTLE"))
+    assert refused.block.txs[0].result.code == TxStatusCode.NO_PERMISSION
+    settled = ledger.seal(ledger.request("CHANGAN", "SETTLE", sender=node))
+    assert settled.block.txs[0].result.code == 0
+    assert settled.state_root.height == settled.block.header.block_height
+    assert ledger.call("CHANGAN", "OTHER", sender=node).contract_result.message == "contractName not found"
 
 
 def test_the_delta_is_grouped():

@@ -21,6 +21,10 @@ ROWS_AT_ONCE_MAX = 256
 """W of the state tree: while no more rows changed since the last root, the root is due in the same block."""
 ROOT_DELAY_BLOCKS = 16
 """k of the state tree: otherwise the root of a height follows exactly so many blocks later."""
+WORK_A_ROW = 8
+"""Rows are set aside for the next root once each was written so often on average: a tree update costs more than a call."""
+BLOCKS_BETWEEN_ROOTS_MAX = 256
+"""… or once so many blocks went by without one, so that a root comes however rarely rows are written again."""
 
 RowKey = tuple[str, str]
 
@@ -85,11 +89,22 @@ class StateRoot(NamedTuple):
     height: int
 
 
+class Pending(NamedTuple):
+    """What the tree does not hold yet: rows that wait, rows set aside at a height, and the work done since that."""
+
+    waiting: Mapping[RowKey, bytes | None]
+    aside: Mapping[RowKey, bytes | None]
+    aside_height: int | None
+    work: int
+    blocks: int
+
+
 class StateCommitment:
     """The tree over the full state, and the rule by which its root is due: by work done, never by a clock.
 
-    While few rows changed the root is due at once. Otherwise the rows are set aside at a height, and the root of that
-    height is due exactly ROOT_DELAY_BLOCKS later; rows that change meanwhile wait for the next turn.
+    While few rows changed the root is due at once. Otherwise, when enough work was done, the rows are set aside at a
+    height, and the root of that height is due exactly ROOT_DELAY_BLOCKS later; rows that change meanwhile wait for the
+    next turn. A block that settles brings everything up to date: a node asks for one when nothing else is to be done.
     """
 
     def __init__(self, digest: Digest) -> None:
@@ -98,34 +113,38 @@ class StateCommitment:
         self._waiting: dict[RowKey, bytes | None] = {}
         self._aside: dict[RowKey, bytes | None] = {}
         self._aside_height: int | None = None
+        self._work = 0  # rows written since rows were last set aside, each as often as it was written
+        self._blocks = 0  # and how many blocks wrote them
 
     @property
     def behind(self) -> bool:
         """Whether rows have changed that no root covers yet."""
         return bool(self._waiting or self._aside_height is not None)
 
-    def close_block(self, height: int, writes: Iterable[Write]) -> StateRoot | None:
+    def close_block(self, height: int, writes: Sequence[Write], *, settle: bool = False) -> StateRoot | None:
         """Take in the rows that block `height` changed; return the root that is due in this block, if one is."""
         for write in writes:
             self._waiting[write.contract, write.key] = write.value
-        if self._aside_height is not None:
-            if height < self._aside_height + ROOT_DELAY_BLOCKS:
-                return None
+        self._work += len(writes)
+        self._blocks += 1
+        if settle or (self._aside_height is None and len(self._waiting) <= ROWS_AT_ONCE_MAX):
+            self._fold(self._aside)
+            self._fold(self._waiting)
+            self._turn({}, None)
+            return StateRoot(self.tree.root, height)
+        due = None
+        if self._aside_height is not None and height >= self._aside_height + ROOT_DELAY_BLOCKS:
             self._fold(self._aside)
             due = StateRoot(self.tree.root, self._aside_height)
             self._aside, self._aside_height = {}, None
-            if len(self._waiting) > ROWS_AT_ONCE_MAX:
-                self._set_aside(height)
-            return due
-        if len(self._waiting) > ROWS_AT_ONCE_MAX:
-            self._set_aside(height)
-            return None
-        self._fold(self._waiting)
-        self._waiting = {}
-        return StateRoot(self.tree.root, height)
+        worked = self._work >= WORK_A_ROW * len(self._waiting) or self._blocks >= BLOCKS_BETWEEN_ROOTS_MAX
+        if self._aside_height is None and len(self._waiting) > ROWS_AT_ONCE_MAX and worked:
+            self._turn(self._waiting, height)
+        return due
 
-    def _set_aside(self, height: int) -> None:
-        self._aside, self._aside_height, self._waiting = self._waiting, height, {}
+    def _turn(self, aside: dict[RowKey, bytes | None], height: int | None) -> None:
+        self._aside, self._aside_height, self._waiting = aside, height, {}
+        self._work = self._blocks = 0
 
     def _fold(self, rows: Mapping[RowKey, bytes | None]) -> None:
         digest = self._digest
@@ -134,15 +153,11 @@ class StateCommitment:
             for (contract, key), value in rows.items()
         )
 
-    def pending(self) -> tuple[dict[RowKey, bytes | None], dict[RowKey, bytes | None], int | None]:
-        """Return what a checkpoint must hold beside the rows: rows waiting, rows set aside, and the height of those."""
-        return dict(self._waiting), dict(self._aside), self._aside_height
+    def pending(self) -> Pending:
+        """Return what a checkpoint must hold beside the rows."""
+        return Pending(dict(self._waiting), dict(self._aside), self._aside_height, self._work, self._blocks)
 
-    def resume(
-        self,
-        waiting: Mapping[RowKey, bytes | None],
-        aside: Mapping[RowKey, bytes | None],
-        aside_height: int | None,
-    ) -> None:
+    def resume(self, pending: Pending) -> None:
         """Take in what `pending` gave."""
-        self._waiting, self._aside, self._aside_height = dict(waiting), dict(aside), aside_height
+        self._waiting, self._aside = dict(pending.waiting), dict(pending.aside)
+        self._aside_height, self._work, self._blocks = pending.aside_height, pending.work, pending.blocks

@@ -10,7 +10,7 @@ from changan.contract.package import recognise
 from changan.contract.plain import PlainInstance
 from changan.contract.program import compile_source
 from changan.errors import MalformedError
-from changan.ledger.commitment import delta_record
+from changan.ledger.commitment import Pending, delta_record
 from changan.ledger.contracts import OWNER, code_key, find_record
 from changan.ledger.native.chain_config import NAME as CHAIN_CONFIG
 from changan.ledger.state import Write
@@ -25,20 +25,22 @@ Section = tuple[str, "Iterable[bytes]"]
 
 def dump(world: World) -> list[Section]:
     """Return the sections of a checkpoint. They stay as they are while later blocks run, so a thread may write them."""
-    waiting, aside, aside_height = world.commitment.pending()
+    pending = world.commitment.pending()
     head = {
         "height": world.height,
         "block_hash": world.block_hash.hex(),
         "block_time_us": world.block_time_us,
         "config_height": world.config_height,
         "epoch": world.epoch,
-        "aside_height": aside_height,
+        "aside_height": pending.aside_height,
+        "work": pending.work,
+        "blocks": pending.blocks,
     }
     sections: list[Section] = [
         ("head", [json.dumps(head).encode()]),
         ("rows", (delta_record(write) for write in world.rows.items())),
-        ("waiting", [delta_record(Write(*key, value)) for key, value in waiting.items()]),
-        ("aside", [delta_record(Write(*key, value)) for key, value in aside.items()]),
+        ("waiting", [delta_record(Write(*key, value)) for key, value in pending.waiting.items()]),
+        ("aside", [delta_record(Write(*key, value)) for key, value in pending.aside.items()]),
         ("remembered", list(world.remembered.dump())),
         ("tree", world.commitment.tree.leaves()),
     ]
@@ -65,11 +67,8 @@ def load(read: Callable[[str], Iterable[bytes]]) -> World:
     _load_contracts(world, read)
     world.remembered.load(read("remembered"))
     world.commitment.tree.load(read("tree"))
-    world.commitment.resume(
-        {(w.contract, w.key): w.value for w in map(_record, read("waiting"))},
-        {(w.contract, w.key): w.value for w in map(_record, read("aside"))},
-        head["aside_height"],
-    )
+    waiting, aside = ({(w.contract, w.key): w.value for w in map(_record, read(name))} for name in ("waiting", "aside"))
+    world.commitment.resume(Pending(waiting, aside, head["aside_height"], head["work"], head["blocks"]))
     world.height, world.block_hash = head["height"], bytes.fromhex(head["block_hash"])
     world.block_time_us, world.config_height, world.epoch = (
         head["block_time_us"],

@@ -43,3 +43,5 @@ OWN = "CHANGAN"
 """The name that owns the rows of the ledger itself, and under which a node answers what ChainMaker has no question for:
 rows of a field, their history. No contract can have it.
 """
+SETTLE = "SETTLE"
+"""OWN's one method that is invoked: a node sends it when the state tree is behind and nothing else waits."""

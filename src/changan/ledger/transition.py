@@ -22,6 +22,7 @@ from changan.ledger.wire.messages import (
     Result,
     Transaction,
     TxRWSet,
+    TxStatusCode,
     TxWrite,
 )
 from changan.ledger.world import World
@@ -179,6 +180,11 @@ def _rw_set(tx_id: str, writes: Sequence[Write]) -> TxRWSet:
     )
 
 
+def settles(transactions: Sequence[Transaction]) -> bool:
+    """Whether a block brings the state tree up to date: a node asked for it."""
+    return any(tx.payload.contract_name == OWN and tx.result.code == TxStatusCode.SUCCESS for tx in transactions)
+
+
 def _block_type(requests: Sequence[TxRequest]) -> int:
     if any(request.payload.contract_name == "CHAIN_CONFIG" for request in requests):
         return BlockType.CONFIG_BLOCK
@@ -194,7 +200,7 @@ def _seal(
     kind: int,
 ) -> AppliedBlock:
     digest = world.digest
-    due = world.commitment.close_block(decided.height, writes)
+    due = world.commitment.close_block(decided.height, writes, settle=settles(transactions))
     arguments = ConsensusArgs(
         version=CONSENSUS_ARGS_VERSION,
         block_time_us=decided.time_us,

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _GROUP = 16
 _AT_ONCE = 256
 _DELAY = 16
+_WORK = 8
+_BLOCKS = 256
 _CONFIG = ("CHAIN_CONFIG", "CHAIN_CONFIG")
 
 
@@ -70,6 +72,7 @@ class Auditor:
         self._tree = AuditTree()
         self._waiting: dict[tuple[str, str], bytes | None] = {}
         self._aside: tuple[int, dict[tuple[str, str], bytes | None]] | None = None
+        self._work = self._since = 0
         self._ids: dict[int, bytes] = {}
         self._forgotten: int | None = None
         self._seen: set[bytes] = set()
@@ -207,7 +210,8 @@ class Auditor:
                 self._rows.pop((contract, name), None)
             else:
                 self._rows[contract, name] = value
-        due = self._due_root(header.block_height)
+        settled = any(tx.payload.contract_name == "CHANGAN" and not tx.result.code for tx in stored.block.txs)
+        due = self._due_root(header.block_height, len(writes), settled=settled)
         given = (arguments.state_height, arguments.state_root) if arguments.state_root else None
         need(given == due, "state_root is wrong, or not where it is due")
         self.state_roots += due is not None
@@ -230,23 +234,24 @@ class Auditor:
                 changed["ids-forgotten"] = str(self._forgotten).encode()
         return [("CHANGAN", key, value) for key, value in changed.items()]
 
-    def _due_root(self, height: int) -> tuple[int, bytes] | None:
-        if self._aside is not None:
-            since, rows = self._aside
-            if height < since + _DELAY:
-                return None
-            self._fold(rows)
+    def _due_root(self, height: int, written: int, *, settled: bool) -> tuple[int, bytes] | None:
+        self._work += written
+        self._since += 1
+        if settled or (self._aside is None and len(self._waiting) <= _AT_ONCE):
+            if self._aside is not None:
+                self._fold(self._aside[1])
+            self._fold(self._waiting)
+            self._aside, self._waiting, self._work, self._since = None, {}, 0, 0
+            return height, self._tree.root()
+        due = None
+        if self._aside is not None and height >= self._aside[0] + _DELAY:
+            self._fold(self._aside[1])
+            due = (self._aside[0], self._tree.root())
             self._aside = None
-            due = (since, self._tree.root())
-            if len(self._waiting) > _AT_ONCE:
-                self._aside, self._waiting = (height, self._waiting), {}
-            return due
-        if len(self._waiting) > _AT_ONCE:
-            self._aside, self._waiting = (height, self._waiting), {}
-            return None
-        self._fold(self._waiting)
-        self._waiting = {}
-        return height, self._tree.root()
+        enough = self._work >= _WORK * len(self._waiting) or self._since >= _BLOCKS
+        if self._aside is None and len(self._waiting) > _AT_ONCE and enough:
+            self._aside, self._waiting, self._work, self._since = (height, self._waiting), {}, 0, 0
+        return due
 
     def _fold(self, rows: dict[tuple[str, str], bytes | None]) -> None:
         for (contract, name), value in rows.items():

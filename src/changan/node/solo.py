@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
+from changan.client.requests import Signer, make_payload, sign_request
 from changan.ledger.admission import RefusedError
+from changan.ledger.system import OWN, SETTLE
 from changan.ledger.transition import Decided
 from changan.ledger.wire.messages import TxStatusCode
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 _MIB = 1024 * 1024
+SETTLE_AFTER_S = 0.5
 
 
 class Proposer(NamedTuple):
@@ -52,6 +55,8 @@ class Solo:
     async def _make_blocks(self) -> None:
         chain = self._chain
         while not chain.stopping:
+            if chain.world.commitment.behind:
+                await self._settle_when_idle()
             await chain.arrived.wait()
             config = chain.world.config.block
             await self._gather(config)
@@ -61,6 +66,20 @@ class Solo:
             taken = [waiting for waiting in taken if self._still_good(waiting)]
             if taken:
                 await self._make_block(taken)
+
+    async def _settle_when_idle(self) -> None:
+        """When nothing waits for a while and the state tree is behind, ask for the block that brings it up to date."""
+        chain = self._chain
+        try:
+            await asyncio.wait_for(chain.arrived.wait(), SETTLE_AFTER_S)
+        except TimeoutError:
+            payload = make_payload(chain.chain_id, OWN, SETTLE, {})
+            payload.timestamp = chain.time()
+            request = sign_request(
+                payload, Signer(self._proposer.member, self._proposer.key, self._proposer.signature_hash)
+            )
+            with contextlib.suppress(RefusedError):  # e.g. this node's certificate was revoked
+                await chain.submit(request, request.ByteSize())
 
     async def _gather(self, config: BlockConfig) -> None:
         """While nobody waits for a result, let requests gather for a block's interval."""
