@@ -9,13 +9,15 @@ import warnings
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from changan.contract.declarations import Declarations, declare
+from changan.contract.declarations import declare
 from changan.contract.refusal import CheckError, Message, Refusal
 from changan.contract.statements import Bodies
 from changan.contract.tree import Method, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from changan.contract.declared import Declarations
 
 SOURCE_BYTES_MAX = 64 * 1024
 LINES_MAX = 2000

@@ -1,15 +1,16 @@
-"""What a contract file declares: imports, constants, records, events, enums, interfaces, fields and signatures."""
+"""Reading what a contract file declares: imports, constants, records, events, enums, interfaces, fields and signatures."""
 
 from __future__ import annotations
 
 import ast
-import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from changan.contract import names
-from changan.contract.annotations import PYTHON_TYPES, Annotations
+from changan.contract.annotations import PYTHON_TYPES
 from changan.contract.constants import fold, plain_int, type_of
+from changan.contract.declared import Declarations, named
+from changan.contract.forms import after_docstring, is_bare_call, is_final, is_not_implemented, mark
 from changan.contract.refusal import Message, Refusal, not_in_language, refuse
 from changan.contract.tree import Field
 from changan.contract.types import (
@@ -38,8 +39,6 @@ PARAMETERS_MAX = 16
 FIELDS_MAX = 64
 DECLARED_FIELDS_MAX = 32
 EVENTS_MAX = 64
-NAME_CHARACTERS_MAX = 64
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _IMPORTS = {
     "changan.contract": frozenset(names.__all__),
     "__future__": frozenset({"annotations"}),
@@ -47,54 +46,7 @@ _IMPORTS = {
     "annotated_types": frozenset({"Len", "MaxLen"}),
 }
 _MEANT = {*names.__all__, "range", "len", "self", "tuple"}
-_KINDS = {"call", "view", "init", "migrate"}
 _CONTEXT = {"caller", "height", "time"}
-
-
-@dataclass(slots=True)
-class Declarations:
-    """Everything that bodies may refer to."""
-
-    imported: set[str] = field(default_factory=set)
-    constants: dict[str, Any] = field(default_factory=dict)
-    aliases: dict[str, ValueType] = field(default_factory=dict)
-    enums: dict[str, EnumType] = field(default_factory=dict)
-    records: dict[str, RecordType] = field(default_factory=dict)
-    events: dict[str, EventType] = field(default_factory=dict)
-    interfaces: dict[str, InterfaceType] = field(default_factory=dict)
-    contract: str = ""
-    doc: str = ""
-    fields: list[Field] = field(default_factory=list)
-    bodies: list[tuple[Signature, ast.FunctionDef]] = field(default_factory=list)
-    drops: tuple[str, ...] = ()
-
-    @property
-    def types(self) -> Annotations:
-        """How annotations of this file read."""
-        return Annotations(self.imported, self.constants, {**self.aliases, **self.enums, **self.records})
-
-    def fold(self, node: ast.expr) -> object | None:
-        """Return the value of a constant expression, or None where it is none. Raises Refusal."""
-        value = fold(node, self.constants)
-        if value is not None:
-            for part in ast.walk(node):
-                if isinstance(part, ast.Call) and isinstance(part.func, ast.Name):
-                    self.need_import(part, part.func.id)
-        return value
-
-    def need_import(self, node: ast.AST, name: str) -> None:
-        """Refuse a name of the language that the file does not import."""
-        if name not in self.imported:
-            refuse(node, "import", f"import {name} from changan.contract")
-
-    def signature(self, name: str) -> Signature | None:
-        """Return the signature of the contract's own method, or None."""
-        return next((signature for signature, _ in self.bodies if signature.name == name), None)
-
-    def taken(self, name: str) -> bool:
-        """Whether the file already gives this name a meaning."""
-        groups = (self.constants, self.aliases, self.enums, self.records, self.events, self.interfaces, self.imported)
-        return any(name in group for group in groups) or name == self.contract
 
 
 def declare(module: ast.Module) -> tuple[Declarations, list[Message]]:
@@ -105,15 +57,6 @@ def declare(module: ast.Module) -> tuple[Declarations, list[Message]]:
     if not reader.declared.contract and not reader.messages:
         reader.messages.append(Message(1, "contract", "the file holds no class that derives from Contract"))
     return reader.declared, reader.messages
-
-
-def named(node: ast.AST, name: str) -> str:
-    """Return an author's name, if it is one that may be given."""
-    if _NAME.fullmatch(name) is None or len(name) > NAME_CHARACTERS_MAX:
-        refuse(node, "name", f"names are ASCII letters, digits and _, at most {NAME_CHARACTERS_MAX}")
-    if name.startswith("__"):
-        refuse(node, "name", "names do not start with two underscores")
-    return name
 
 
 class _Reader:
@@ -173,7 +116,7 @@ class _Reader:
         value = self.declared.fold(node.value)
         if value is None:
             refuse(node, "constant", f"{name} is no constant")
-        if isinstance(node, ast.AnnAssign) and not _is_final(node.annotation):
+        if isinstance(node, ast.AnnAssign) and not is_final(node.annotation):
             wanted = self.declared.types.read(node.annotation)
             value = type_of(node, value, wanted)
             if not accepts(wanted, value[0]):
@@ -202,7 +145,7 @@ class _Reader:
 
     def _enum(self, name: str, node: ast.ClassDef) -> None:
         members: list[str] = []
-        for item in _after_docstring(node.body):
+        for item in after_docstring(node.body):
             match item:
                 case ast.Assign(targets=[ast.Name(id=member)]):
                     if plain_int(fold(item.value, {})) != len(members):
@@ -218,7 +161,7 @@ class _Reader:
 
     def _plain_fields(self, node: ast.ClassDef) -> tuple[tuple[str, ValueType], ...]:
         found: dict[str, ValueType] = {}
-        for item in _after_docstring(node.body):
+        for item in after_docstring(node.body):
             match item:
                 case ast.AnnAssign(target=ast.Name(id=label), value=None, simple=1):
                     if named(item, label) in found:
@@ -250,12 +193,12 @@ class _Reader:
     def _interface(self, name: str, node: ast.ClassDef) -> None:
         methods: list[Signature] = []
         first = sum(len(known.methods) for known in self.declared.interfaces.values())
-        for item in _after_docstring(node.body):
+        for item in after_docstring(node.body):
             if not isinstance(item, ast.FunctionDef):
                 not_in_language(item)
             signature, _ = self._signature(item)
-            body = _after_docstring(item.body)
-            if signature.kind not in {"call", "view"} or not _is_not_implemented(body):
+            body = after_docstring(item.body)
+            if signature.kind not in {"call", "view"} or not is_not_implemented(body):
                 refuse(
                     item,
                     "interface",
@@ -272,7 +215,7 @@ class _Reader:
             refuse(node, "contract", f"one file holds one contract; {declared.contract} is it")
         declared.contract = name
         declared.doc = ast.get_docstring(node) or ""
-        for item in _after_docstring(node.body):
+        for item in after_docstring(node.body):
             self.attempt(lambda item=item: self._member(item))
         for kind in ("init", "migrate"):
             marked = [function for signature, function in declared.bodies if signature.kind == kind]
@@ -313,7 +256,7 @@ class _Reader:
             if annotation.value.id == "Map" and "Map" in self.declared.imported:
                 return self._map_type(item, annotation)
             if annotation.value.id == "List" and "List" in self.declared.imported:
-                if item.value is not None and not _is_bare_call(item.value, "List"):
+                if item.value is not None and not is_bare_call(item.value, "List"):
                     refuse(item, "field", "a list starts empty: name: List[Type]")
                 return ListType(self.declared.types.value(annotation.slice))
         if item.value is not None:
@@ -336,7 +279,7 @@ class _Reader:
                 refuse(annotation, "key", f"{part.name} cannot be a key; use its digest")
             if isinstance(part, RecordType | TupleType):
                 refuse(annotation, "key", f"{part.name} cannot be a key; use a tuple of its fields")
-        if item.value is None or _is_bare_call(item.value, "Map"):
+        if item.value is None or is_bare_call(item.value, "Map"):
             return MapType(key, value)
         match item.value:
             case ast.Call(func=ast.Name(id="Map"), args=[], keywords=[ast.keyword(arg="default", value=default)]):
@@ -415,47 +358,9 @@ class _Reader:
             return "helper", ()
         if len(node.decorator_list) != 1:
             refuse(node, "method", "a method has one mark: @call, @view, @init or @migrate")
-        kind, drops = _mark(node.decorator_list[0])
+        kind, drops = mark(node.decorator_list[0])
         if kind not in self.declared.imported:
             refuse(node, "import", f"import {kind} from changan.contract")
         if node.name.startswith("_"):
             refuse(node, "method", "a name with an underscore before it is a helper's; a helper has no mark")
         return kind, drops
-
-
-def _mark(node: ast.expr) -> tuple[str, tuple[str, ...]]:
-    match node:
-        case ast.Name(id=kind) if kind in _KINDS:
-            return kind, ()
-        case ast.Call(
-            func=ast.Name(id="migrate"), args=[], keywords=[ast.keyword(arg="drops", value=ast.Tuple(elts=items))]
-        ):
-            dropped = [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
-            if len(dropped) == len(items):
-                return "migrate", tuple(dropped)
-    refuse(node, "method", 'a method is marked @call, @view, @init, @migrate or @migrate(drops=("field",))')
-
-
-def _after_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    match body:
-        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
-            return [item for item in rest if not isinstance(item, ast.Pass)]
-    return [item for item in body if not isinstance(item, ast.Pass)]
-
-
-def _is_final(annotation: ast.expr) -> bool:
-    return isinstance(annotation, ast.Name) and annotation.id == "Final"
-
-
-def _is_bare_call(node: ast.expr, name: str) -> bool:
-    match node:
-        case ast.Call(func=ast.Name(id=called), args=[], keywords=[]):
-            return called == name
-    return False
-
-
-def _is_not_implemented(body: list[ast.stmt]) -> bool:
-    match body:
-        case [ast.Raise(exc=ast.Name(id="NotImplementedError"), cause=None)]:
-            return True
-    return False

@@ -6,15 +6,16 @@ import ast
 from typing import TYPE_CHECKING
 
 from changan.contract import tree as t
-from changan.contract.declarations import named
-from changan.contract.expressions import Expressions, Scope, own_attribute, record_field
+from changan.contract.declared import named
+from changan.contract.expressions import Expressions, record_field
 from changan.contract.refusal import Message, Refusal, not_in_language, refuse
+from changan.contract.scope import Scope, own_attribute
 from changan.contract.types import BOOL, U64, IntType, ListType, MapType, RecordType, TupleType
 
 if TYPE_CHECKING:
     from typing import Never
 
-    from changan.contract.declarations import Declarations
+    from changan.contract.declared import Declarations
     from changan.contract.types import Signature, ValueType
 
 LOOPS_MAX = 16  # CPython compiles 20
