@@ -38,6 +38,7 @@ class Desk:
     def __init__(self, node: NodeProcess) -> None:
         self.crypto = read_crypto_config(node.home)
         self.channel = grpc.insecure_channel(node.rpc)
+        self.http = node.http
         self.client = self.member("client1")
         self.light = self.member("light1")
         self.admins = [self.member("admin1", org) for org in range(4)]

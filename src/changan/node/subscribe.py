@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import grpc
 
@@ -104,17 +104,24 @@ async def _stream(chain: Chain, covered: Range, render: Render, wanted: Wanted, 
             if here < covered.start:
                 continue
             try:
-                await asyncio.wait_for(context.write(SubscribeResult(data=item.data)), PATIENCE_S)
+                # Not wait_for: it loses a cancellation that comes with the end of the write, and the stream would stay.
+                async with asyncio.timeout(PATIENCE_S):
+                    await context.write(SubscribeResult(data=item.data))
             except TimeoutError:
                 text = f"the reader took nothing for {PATIENCE_S:g} s"
                 await _cut_off(context, grpc.StatusCode.RESOURCE_EXHAUSTED, text, here)
         next_up = Cursor(next_up.height + 1)
 
 
-async def _cut_off(context: Context, code: grpc.StatusCode, why: str, cursor: Cursor) -> None:
+async def _cut_off(context: Context, code: grpc.StatusCode, why: str, cursor: Cursor) -> NoReturn:
     """End a stream before its end, and say where to go on: with this height, or exactly there with this cursor."""
     text = f"{why}: go on with START_BLOCK {cursor.height}, or exactly where this ended with CURSOR {cursor}"
-    await context.abort(code, text, trailing_metadata=((CURSOR_KEY, str(cursor)),))
+    # The status travels behind what the reader has not taken yet. It may come for that as long again, then the call is dropped.
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await context.abort(code, text, trailing_metadata=((CURSOR_KEY, str(cursor)),))
+    except TimeoutError:
+        raise grpc.aio.AbortError(text) from None
 
 
 def _range(parameters: Mapping[str, bytes], kind: _Kind, tip: int) -> Range | None:
