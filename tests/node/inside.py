@@ -25,9 +25,12 @@ class Inside:
         self.node = node
         self.chain = node.chains["chain1"]
         self.channel = grpc.aio.insecure_channel(rpc)
-        organisation = read_crypto_config(root).organisations[0]
-        files = organisation.user("client1")
-        self.client = Signer.from_files(organisation.org_id, files.sign_certificate, files.sign_key)
+        self._organisation = read_crypto_config(root).organisations[0]
+        self.client = self.signer("client1")
+
+    def signer(self, name: str) -> Signer:
+        files = self._organisation.user(name)
+        return Signer.from_files(self._organisation.org_id, files.sign_certificate, files.sign_key)
 
     def request(self, contract: str, method: str, parameters, **changes):
         payload = make_payload("chain1", contract, method, parameters)

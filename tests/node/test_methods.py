@@ -9,6 +9,7 @@ import grpc
 import pytest
 from inside import node_inside
 
+from changan.client.requests import sign_request
 from changan.ledger.wire import messages
 from changan.ledger.wire.messages import (
     BytesValue,
@@ -35,6 +36,7 @@ from changan.ledger.wire.messages import (
     TxRequest,
     TxStage,
     TxStatus,
+    TxType,
     UInt64Value,
     Validators,
 )
@@ -180,3 +182,22 @@ async def test_requests_that_wait_are_shown_by_the_pools_methods(tmp_path):
         assert [tx.payload for tx in answer.txs] == [request.payload]
         assert list(answer.tx_ids) == ["0" * 64]
         assert (await pool("GetTxStatus", tx_id=tx_id)).tx_status == TxStatus.UNPACKAGED
+
+
+async def test_a_full_block_is_the_same_from_memory_and_from_disk(tmp_path):
+    """The real node leaves the list of events beside the block empty; they stand in its transactions."""
+    async with node_inside(tmp_path / "home") as inside:
+        request = inside.request("CERT_MANAGE", "CERTS_UNFREEZE", {"certs": inside.client.member.member_info})
+        admin = inside.signer("admin1")
+        request = sign_request(request.payload, admin)
+        height = (await inside.chain.submit_and_wait(request, request.ByteSize())).tx_block_height
+        question = inside.request(
+            "CHAIN_QUERY", "GET_FULL_BLOCK_BY_HEIGHT", {"blockHeight": str(height)}, tx_type=TxType.QUERY_CONTRACT
+        )
+        warm = await inside.send(question)
+        inside.chain.reader._cache.clear()
+        cold = await inside.send(question)
+        assert warm.contract_result == cold.contract_result
+        block = messages.BlockWithRWSet.FromString(cold.contract_result.result)
+        assert len(block.block.txs[0].result.contract_result.contract_event) == 1
+        assert not block.contract_events
