@@ -9,9 +9,10 @@ import grpc
 
 from changan.client.requests import Signer, make_payload, sign_request
 from changan.ledger.wire.messages import TxResponse, TxType
-from changan.node.home import Home, Settings
+from changan.node.home import Home
 from changan.node.pki.layout import read_crypto_config
 from changan.node.run import Doors, RunningNode
+from changan.node.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -37,7 +37,7 @@ class Desk:
 
     def __init__(self, node: NodeProcess) -> None:
         self.crypto = read_crypto_config(node.home)
-        self.channel = grpc.insecure_channel(node.rpc)
+        self.channel = grpc.insecure_channel(node.rpc, options=[("grpc.max_receive_message_length", 100 * 1024 * 1024)])
         self.http = node.http
         self.client = self.member("client1")
         self.light = self.member("light1")
