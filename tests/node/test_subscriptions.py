@@ -147,6 +147,18 @@ def test_who_may_not_subscribe_is_told(desk):
     assert "all endorsers have failed verification" in ended
 
 
+def test_a_member_that_is_frozen_meanwhile_reads_no_further(desk):
+    following = Following(desk, desk.subscription("SUBSCRIBE_BLOCK", desk.tip(), -1, sender=desk.light))
+    assert following.next()
+    certificate = {"certs": desk.light.member.member_info}
+    desk.send("CERT_MANAGE", "CERTS_FREEZE", certificate, sender=desk.admins[0])
+    with pytest.raises(grpc.RpcError) as refused:
+        following.next()
+    desk.send("CERT_MANAGE", "CERTS_UNFREEZE", certificate, sender=desk.admins[0])
+    assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert "all endorsers have failed verification" in refused.value.details()
+
+
 def test_a_light_member_sees_whole_headers_and_the_transactions_of_its_organisation(desk):
     tip = desk.tip()
     own = desk.light.member.org_id
@@ -253,7 +265,7 @@ async def until(condition, seconds: float = 15) -> None:
 
 
 async def test_readers_that_never_read_cost_little_and_are_cut_off_with_a_cursor(tmp_path, monkeypatch):
-    monkeypatch.setattr(subscribe, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(subscribe, "PATIENCE_S", 2.0)
     async with node_inside(tmp_path / "home") as inside:
         for _ in range(150):
             await inside.put(200_000)

@@ -21,6 +21,7 @@ from changan.node.subscribe_render import Item, Wanted, render_block, render_eve
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from changan.ledger.admission import Admitted
     from changan.ledger.wire.messages import BlockWithRWSet, TxRequest
     from changan.node.chain import Chain
 
@@ -69,16 +70,12 @@ class Subscriptions:
             text = f"get chain conf failed, chain id {request.payload.chain_id[:256]} not found"
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
             raise AssertionError("abort raises")
-        try:
-            sender = chain.authenticate(request).sender
-        except RefusedError as error:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, error.message)
-            raise
+        admitted = await _admit(chain, request, context)
         kind = _KINDS.get(request.payload.method)
         if request.payload.tx_type != TxType.SUBSCRIBE or kind is None:
             return  # the real node ends such a stream without a word
         parameters = {parameter.key: parameter.value for parameter in request.payload.parameters}
-        wanted = Wanted.from_parameters(parameters, sender)
+        wanted = Wanted.from_parameters(parameters, admitted.sender)
         try:
             covered = _range(parameters, kind, chain.reader.height)
         except BadRangeError as error:
@@ -86,42 +83,69 @@ class Subscriptions:
             raise
         if covered is not None:
             with METRICS.subscriptions.track_inprogress():
-                await _stream(chain, covered, kind.render, wanted, context)
+                await _stream(_Reader(chain, request, context, admitted.epoch), covered, kind.render, wanted)
 
 
-async def _stream(chain: Chain, covered: Range, render: Render, wanted: Wanted, context: Context) -> None:
+async def _admit(chain: Chain, request: TxRequest, context: Context) -> Admitted:
+    try:
+        return chain.authenticate(request)
+    except RefusedError as error:
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, error.message)
+        raise
+
+
+class _Reader:
+    """Who reads one stream, and the way to it."""
+
+    def __init__(self, chain: Chain, request: TxRequest, context: Context, epoch: int) -> None:
+        self.chain = chain
+        self._request = request
+        self._context = context
+        self._epoch = epoch
+
+    async def still_may(self) -> None:
+        """End the stream of a member that was frozen or revoked, or that the policies no longer let subscribe."""
+        if self._epoch != self.chain.world.epoch:
+            self._epoch = (await _admit(self.chain, self._request, self._context)).epoch
+
+    async def take(self, data: bytes, here: Cursor) -> None:
+        """Hand over one message; a reader that does not take it is cut off."""
+        try:
+            # Not wait_for: it loses a cancellation that comes with the end of the write, and the stream would stay.
+            async with asyncio.timeout(PATIENCE_S):
+                await self._context.write(SubscribeResult(data=data))
+        except TimeoutError:
+            text = f"the reader took nothing for {PATIENCE_S:g} s"
+            await self.cut_off(grpc.StatusCode.RESOURCE_EXHAUSTED, text, here)
+
+    async def cut_off(self, code: grpc.StatusCode, why: str, cursor: Cursor) -> NoReturn:
+        """End a stream before its end, and say where to go on: with this height, or exactly there with this cursor."""
+        text = f"{why}: go on with START_BLOCK {cursor.height}, or exactly where this ended with CURSOR {cursor}"
+        # The status travels behind what the reader has not taken yet. It may come for that as long again, then the call is
+        # dropped.
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._context.abort(code, text, trailing_metadata=((CURSOR_KEY, str(cursor)),))
+        except TimeoutError:
+            raise grpc.aio.AbortError(text) from None
+
+
+async def _stream(reader: _Reader, covered: Range, render: Render, wanted: Wanted) -> None:
     """Write a range of blocks in order, waiting for those that are still to come."""
-    next_up = covered.start
+    chain, next_up = reader.chain, covered.start
     while (covered.end == FOR_EVER or next_up.height <= covered.end) and not wanted.complete:
         stored = chain.reader.block(next_up.height)
         if stored is None:
             if chain.stopping:
-                await _cut_off(context, grpc.StatusCode.UNAVAILABLE, "the node is stopping", next_up)
+                await reader.cut_off(grpc.StatusCode.UNAVAILABLE, "the node is stopping", next_up)
             await chain.rest.grows(next_up.height - 1, _IDLE_S)
             continue
+        await reader.still_may()
         for item in render(stored, wanted):
             here = Cursor(next_up.height, item.transaction, item.event)
-            if here < covered.start:
-                continue
-            try:
-                # Not wait_for: it loses a cancellation that comes with the end of the write, and the stream would stay.
-                async with asyncio.timeout(PATIENCE_S):
-                    await context.write(SubscribeResult(data=item.data))
-            except TimeoutError:
-                text = f"the reader took nothing for {PATIENCE_S:g} s"
-                await _cut_off(context, grpc.StatusCode.RESOURCE_EXHAUSTED, text, here)
+            if here >= covered.start:
+                await reader.take(item.data, here)
         next_up = Cursor(next_up.height + 1)
-
-
-async def _cut_off(context: Context, code: grpc.StatusCode, why: str, cursor: Cursor) -> NoReturn:
-    """End a stream before its end, and say where to go on: with this height, or exactly there with this cursor."""
-    text = f"{why}: go on with START_BLOCK {cursor.height}, or exactly where this ended with CURSOR {cursor}"
-    # The status travels behind what the reader has not taken yet. It may come for that as long again, then the call is dropped.
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            await context.abort(code, text, trailing_metadata=((CURSOR_KEY, str(cursor)),))
-    except TimeoutError:
-        raise grpc.aio.AbortError(text) from None
 
 
 def _range(parameters: Mapping[str, bytes], kind: _Kind, tip: int) -> Range | None:
