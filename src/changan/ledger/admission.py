@@ -140,7 +140,7 @@ def _not_authentic(request: TxRequest, stage: str, text: str) -> RefusedError:
 
 
 def _verify_failed(request: TxRequest, text: str) -> RefusedError:
-    endorsers = "".join(_shown(entry.signer) for entry in request.endorsers)
+    endorsers = "".join(f"{_shown(entry.signer)} " for entry in request.endorsers)
     return RefusedError(
         TxStatusCode.INTERNAL_ERROR,
         f"tx verify failed, {text}, txId:{request.payload.tx_id}, sender:{_shown(request.sender.signer)}, "

@@ -13,6 +13,7 @@ from changan.ledger.hashing import transaction_hash
 from changan.ledger.wire.messages import (
     ArchiveStatus,
     BlockInfo,
+    BlockWithRWSet,
     ChainInfo,
     ChainList,
     Node,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from changan.crypto.digest import Digest
-    from changan.ledger.wire.messages import BlockWithRWSet
     from changan.node.reader import Reader
 
 _WHOLE = re.compile(r"\d{1,20}")
@@ -129,10 +129,10 @@ class ChainQuery:
         return TransactionInfo(**found).SerializeToString()
 
     def _full_block(self, parameters: Mapping[str, bytes]) -> bytes:
-        return self._at(self._height(parameters), "no such blockwithrwset").SerializeToString()
+        return _whole(self._at(self._height(parameters), "no such blockwithrwset"))
 
     def _full_block_by_hash(self, parameters: Mapping[str, bytes]) -> bytes:
-        return self._at(self._hash_height(parameters, "get block failed, value not found")).SerializeToString()
+        return _whole(self._at(self._hash_height(parameters, "get block failed, value not found")))
 
     def _merkle_path(self, parameters: Mapping[str, bytes]) -> bytes:
         located = self._reader.transaction(_need(parameters, "txId"))
@@ -174,6 +174,11 @@ class ChainQuery:
         if _with_rw_set(parameters):
             info.rwset_list.extend(found.txRWSets)
         return info.SerializeToString()
+
+
+def _whole(found: BlockWithRWSet) -> bytes:
+    """A block as the real node gives it: the events stand in its transactions, and not a second time beside them."""
+    return BlockWithRWSet(block=found.block, txRWSets=found.txRWSets).SerializeToString()
 
 
 def _need(parameters: Mapping[str, bytes], name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -104,12 +105,10 @@ class Rest:
         """Return when a block above `height` rests, the chain stops, or the time is up."""
         if self.reader.height > height or self.stopping:
             return
-        async with self._changed:
-            waiting = self._changed.wait_for(lambda: self.reader.height > height or self.stopping)
-            try:
-                await asyncio.wait_for(waiting, timeout_s)
-            except TimeoutError:
-                return
+        with contextlib.suppress(TimeoutError):
+            # Not wait_for: it loses a cancellation that comes together with a block.
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(lambda: self.reader.height > height or self.stopping)
 
     # Checkpoints
 

@@ -1,38 +1,55 @@
-"""Subscriptions: blocks, transactions and contract events, those that rest already and those to come."""
+"""Subscriptions: blocks, transactions and contract events, those that rest already and those to come.
+
+A stream goes at its reader's pace and holds one block and one message at a time. Whoever stops reading is cut off, and the
+end of the stream says where to go on.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import grpc
 
 from changan.errors import ChanganError
 from changan.ledger.admission import RefusedError
-from changan.ledger.wire.messages import (
-    BlockInfo,
-    ContractEventInfo,
-    ContractEventInfoList,
-    TxType,
-)
+from changan.ledger.wire.messages import SubscribeResult, TxType
 from changan.node.metrics import METRICS
+from changan.node.subscribe_render import Item, Wanted, render_block, render_events, render_transactions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from changan.ledger.members import Identity
-    from changan.ledger.wire.messages import Block, BlockWithRWSet, TxRequest
+    from changan.ledger.admission import Admitted
+    from changan.ledger.wire.messages import BlockWithRWSet, TxRequest
     from changan.node.chain import Chain
 
 Context = grpc.aio.ServicerContext[Any, Any]
 FOR_EVER = -1
+PATIENCE_S = 30.0
+"""How long a message may wait for its reader. A reader that takes nothing for so long is cut off."""
+CURSOR_KEY = "changan-cursor"
 _INT64_BYTES = 8
 _IDLE_S = 30.0
+_CURSOR = re.compile(r"(\d{1,18})\.(\d{1,9})\.(\d{1,9})")
+
+
+class Cursor(NamedTuple):
+    """A place in the chain: a block, a transaction in it, an event of that. Streams promise this order."""
+
+    height: int
+    transaction: int = 0
+    event: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.height}.{self.transaction}.{self.event}"
 
 
 class Range(NamedTuple):
-    """Heights that a subscription covers; the end may be open."""
+    """What a subscription covers; the end may be open."""
 
-    start: int
+    start: Cursor
     end: int  # FOR_EVER: no end
 
 
@@ -46,145 +63,129 @@ class Subscriptions:
     def __init__(self, chains: Mapping[str, Chain]) -> None:
         self._chains = chains
 
-    async def stream(self, request: TxRequest, context: Context) -> AsyncIterator[bytes]:
-        """Yield the messages of one subscription, each the bytes that ChainMaker puts into SubscribeResult."""
+    async def serve(self, request: TxRequest, context: Context) -> None:
+        """Write the messages of one subscription, each with the bytes that ChainMaker puts into SubscribeResult."""
         chain = self._chains.get(request.payload.chain_id)
         if chain is None:
             text = f"get chain conf failed, chain id {request.payload.chain_id[:256]} not found"
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
             raise AssertionError("abort raises")
-        if request.payload.tx_type != TxType.SUBSCRIBE:
-            return
-        try:
-            sender = chain.authenticate(request).sender
-        except RefusedError as error:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, error.message)
-            raise
-        parameters = {parameter.key: parameter.value for parameter in request.payload.parameters}
+        admitted = await _admit(chain, request, context)
         kind = _KINDS.get(request.payload.method)
-        if kind is None:
-            return
+        if request.payload.tx_type != TxType.SUBSCRIBE or kind is None:
+            return  # the real node ends such a stream without a word
+        parameters = {parameter.key: parameter.value for parameter in request.payload.parameters}
+        wanted = Wanted.from_parameters(parameters, admitted.sender)
         try:
-            wanted = _range(parameters, kind.noun)
+            covered = _range(parameters, kind, chain.reader.height)
         except BadRangeError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{kind.complaint}, {error}")
             raise
-        if wanted is None:
-            return
-        with METRICS.subscriptions.track_inprogress():
-            async for stored in _blocks(chain, wanted, from_now=kind.from_now(parameters)):
-                for message in kind.render(stored, parameters, sender):
-                    yield message
+        if covered is not None:
+            with METRICS.subscriptions.track_inprogress():
+                await _stream(_Reader(chain, request, context, admitted.epoch), covered, kind.render, wanted)
 
 
-async def _blocks(chain: Chain, wanted: Range, *, from_now: bool) -> AsyncIterator[BlockWithRWSet]:
-    """Yield the blocks of a range in order, waiting for those that are still to come."""
-    height = chain.reader.height + 1 if from_now else min(wanted.start, chain.reader.height)
-    while from_now or wanted.end == FOR_EVER or height <= wanted.end:
-        stored = chain.reader.block(height)
-        if stored is not None:
-            yield stored
-            height += 1
-        elif chain.stopping:
-            return
-        else:
-            await chain.rest.grows(height - 1, _IDLE_S)
+async def _admit(chain: Chain, request: TxRequest, context: Context) -> Admitted:
+    try:
+        return chain.authenticate(request)
+    except RefusedError as error:
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, error.message)
+        raise
 
 
-def _range(parameters: Mapping[str, bytes], noun: str) -> Range | None:
-    """Return the heights asked for; None where the range is empty from the start, as on the real node."""
-    start, end = (_int64(parameters.get(name, b"\0" * _INT64_BYTES), noun) for name in ("START_BLOCK", "END_BLOCK"))
+class _Reader:
+    """Who reads one stream, and the way to it."""
+
+    def __init__(self, chain: Chain, request: TxRequest, context: Context, epoch: int) -> None:
+        self.chain = chain
+        self._request = request
+        self._context = context
+        self._epoch = epoch
+
+    async def still_may(self) -> None:
+        """End the stream of a member that was frozen or revoked, or that the policies no longer let subscribe."""
+        if self._epoch != self.chain.world.epoch:
+            self._epoch = (await _admit(self.chain, self._request, self._context)).epoch
+
+    async def take(self, data: bytes, here: Cursor) -> None:
+        """Hand over one message; a reader that does not take it is cut off."""
+        try:
+            # Not wait_for: it loses a cancellation that comes with the end of the write, and the stream would stay.
+            async with asyncio.timeout(PATIENCE_S):
+                await self._context.write(SubscribeResult(data=data))
+        except TimeoutError:
+            text = f"the reader took nothing for {PATIENCE_S:g} s"
+            await self.cut_off(grpc.StatusCode.RESOURCE_EXHAUSTED, text, here)
+
+    async def cut_off(self, code: grpc.StatusCode, why: str, cursor: Cursor) -> NoReturn:
+        """End a stream before its end, and say where to go on: with this height, or exactly there with this cursor."""
+        text = f"{why}: go on with START_BLOCK {cursor.height}, or exactly where this ended with CURSOR {cursor}"
+        # The status travels behind what the reader has not taken yet. It may come for that as long again, then the call is
+        # dropped.
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._context.abort(code, text, trailing_metadata=((CURSOR_KEY, str(cursor)),))
+        except TimeoutError:
+            raise grpc.aio.AbortError(text) from None
+
+
+async def _stream(reader: _Reader, covered: Range, render: Render, wanted: Wanted) -> None:
+    """Write a range of blocks in order, waiting for those that are still to come."""
+    chain, next_up = reader.chain, covered.start
+    while (covered.end == FOR_EVER or next_up.height <= covered.end) and not wanted.complete:
+        stored = chain.reader.block(next_up.height)
+        if stored is None:
+            if chain.stopping:
+                await reader.cut_off(grpc.StatusCode.UNAVAILABLE, "the node is stopping", next_up)
+            await chain.rest.grows(next_up.height - 1, _IDLE_S)
+            continue
+        await reader.still_may()
+        for item in render(stored, wanted):
+            here = Cursor(next_up.height, item.transaction, item.event)
+            if here >= covered.start:
+                await reader.take(item.data, here)
+        next_up = Cursor(next_up.height + 1)
+
+
+def _range(parameters: Mapping[str, bytes], kind: _Kind, tip: int) -> Range | None:
+    """Return what is asked for; None where the range is empty from the start, as on the real node."""
+    start, end = (_int64(parameters.get(name, bytes(_INT64_BYTES))) for name in ("START_BLOCK", "END_BLOCK"))
     if start < -1 or end < -1 or (start > end and end != FOR_EVER):
-        raise BadRangeError(f"check subscribe {noun} payload failed, invalid start block height or end block height")
-    if start == -1 and end != FOR_EVER:
+        raise BadRangeError("invalid start block height or end block height")
+    cursor = parameters.get("CURSOR")
+    if cursor is not None:
+        found = _CURSOR.fullmatch(cursor.decode("utf-8", "replace"))
+        if found is None:
+            raise BadRangeError("CURSOR is not of the form height.transaction.event")
+        return Range(Cursor(*map(int, found.groups())), end)
+    if (start, end) == (-1, -1) or (kind.zero_means_now and (start, end) == (0, 0)):
+        return Range(Cursor(tip + 1), FOR_EVER)
+    if start == -1:
         return None
-    return Range(start, end)
+    return Range(Cursor(min(start, tip)), end)
 
 
-def _int64(value: bytes, noun: str) -> int:
+def _int64(value: bytes) -> int:
     if len(value) < _INT64_BYTES:
-        raise BadRangeError(f"check subscribe {noun} payload failed, unexpected EOF")
+        raise BadRangeError("unexpected EOF" if value else "EOF")
     return int.from_bytes(value[:_INT64_BYTES], "little", signed=True)
 
 
-def _flag(parameters: Mapping[str, bytes], name: str) -> bool:
-    return parameters.get(name, b"").lower() == b"true"
-
-
-def _render_block(stored: BlockWithRWSet, parameters: Mapping[str, bytes], reader: Identity) -> Iterator[bytes]:
-    if _flag(parameters, "ONLY_HEADER"):
-        yield stored.block.header.SerializeToString()
-        return
-    info = BlockInfo(block=stored.block)
-    if _flag(parameters, "WITH_RWSET"):
-        info.rwset_list.extend(stored.txRWSets)
-    if reader.role == "LIGHT":
-        _keep_own(info.block, reader.org_id)
-        del info.rwset_list[:]
-    yield info.SerializeToString()
-
-
-def _keep_own(block: Block, org_id: str) -> None:
-    """A light member sees whole headers, and of the transactions only those of its own organisation."""
-    own = [tx for tx in block.txs if tx.HasField("sender") and tx.sender.signer.org_id == org_id]
-    kept = [type(tx).FromString(tx.SerializeToString()) for tx in own]
-    del block.txs[:]
-    block.txs.extend(kept)
-
-
-def _render_transactions(stored: BlockWithRWSet, parameters: Mapping[str, bytes], reader: Identity) -> Iterator[bytes]:
-    contract = parameters.get("CONTRACT_NAME", b"").decode("utf-8", "replace")
-    ids = {part for part in parameters.get("TX_IDS", b"").decode("utf-8", "replace").split(",") if part}
-    for tx in stored.block.txs:
-        if contract and tx.payload.contract_name != contract:
-            continue
-        if ids and tx.payload.tx_id not in ids:
-            continue
-        if reader.role == "LIGHT" and tx.sender.signer.org_id != reader.org_id:
-            continue
-        yield tx.SerializeToString()
-
-
-def _render_events(stored: BlockWithRWSet, parameters: Mapping[str, bytes], reader: Identity) -> Iterator[bytes]:
-    del reader
-    header = stored.block.header
-    if header.block_height == 0:
-        return
-    contract = parameters.get("CONTRACT_NAME", b"").decode("utf-8", "replace")
-    topic = parameters.get("TOPIC", b"").decode("utf-8", "replace")
-    found = [
-        ContractEventInfo(
-            block_height=header.block_height,
-            chain_id=header.chain_id,
-            topic=event.topic,
-            tx_id=event.tx_id,
-            event_index=at,
-            contract_name=event.contract_name,
-            contract_version=event.contract_version,
-            event_data=event.event_data,
-        )
-        for tx in stored.block.txs
-        for at, event in enumerate(tx.result.contract_result.contract_event)
-        if (not contract or event.contract_name == contract) and (not topic or event.topic == topic)
-    ]
-    if found:
-        yield ContractEventInfoList(contract_events=found).SerializeToString()
+if TYPE_CHECKING:
+    Render = Callable[[BlockWithRWSet, Wanted], Iterable[Item]]
 
 
 class _Kind(NamedTuple):
-    noun: str
-    render: Callable[[BlockWithRWSet, Mapping[str, bytes], Identity], Iterable[bytes]]
+    complaint: str
+    render: Render
     zero_means_now: bool = False
-
-    def from_now(self, parameters: Mapping[str, bytes]) -> bool:
-        """Whether the subscription starts with the next block: -1 and -1, and for events 0 and 0 too."""
-        start = int.from_bytes(parameters.get("START_BLOCK", b"")[:_INT64_BYTES], "little", signed=True)
-        end = int.from_bytes(parameters.get("END_BLOCK", b"")[:_INT64_BYTES], "little", signed=True)
-        return (start, end) == (-1, -1) or (self.zero_means_now and (start, end) == (0, 0))
 
 
 _KINDS = {
-    "SUBSCRIBE_BLOCK": _Kind("block", _render_block),
-    "SUBSCRIBE_TX": _Kind("tx", _render_transactions),
-    "SUBSCRIBE_CONTRACT_EVENT": _Kind("contract event", _render_events, zero_means_now=True),
+    "SUBSCRIBE_BLOCK": _Kind("check subscribe block payload failed", render_block),
+    "SUBSCRIBE_TX": _Kind("check subscribe tx payload params failed", render_transactions),
+    "SUBSCRIBE_CONTRACT_EVENT": _Kind(
+        "check subscribe contract event payload params failed", render_events, zero_means_now=True
+    ),
 }

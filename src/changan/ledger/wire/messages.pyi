@@ -795,6 +795,34 @@ class ArchiveStatus(Message):
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...
 
+class GetSyncStateRequest(Message):
+    chain_id: str
+    with_peers: bool
+    def __init__(self, *, chain_id: str | None = ..., with_peers: bool | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class SyncState(Message):
+    height: int
+    archived_height: int
+    blocks_has_synced: int
+    blocks_in_cache: int
+    others: RepeatedCompositeFieldContainer[NodeState]
+    config_show: str
+    timestamp: int
+    def __init__(self, *, height: int | None = ..., archived_height: int | None = ..., blocks_has_synced: int | None = ..., blocks_in_cache: int | None = ..., others: Iterable[NodeState] | None = ..., config_show: str | None = ..., timestamp: int | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class NodeState(Message):
+    node_id: str
+    height: int
+    archived_height: int
+    receive_time: int
+    def __init__(self, *, node_id: str | None = ..., height: int | None = ..., archived_height: int | None = ..., receive_time: int | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
 class TxPoolStatus(Message):
     config_tx_pool_size: int
     common_tx_pool_size: int
