@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PARAMETERS_MAX = 50
 PARAMETER_KEY_CHARACTERS_MAX = 1024
 _SYSTEM = frozenset(name.value for name in SystemContract)
-_KEY = re.compile(r"[a-zA-Z0-9._]+")
+_KEY = re.compile(r"[a-zA-Z0-9._-]+")  # the hyphen is missing in the words of the refusal, not in the rule
 _MIB = 1024 * 1024
 
 

@@ -153,6 +153,10 @@ class RpcNode:
                 response = await (chain.submit_and_wait if wait else chain.submit)(request, size)
                 if wait:
                     response.message = ""
+            elif payload.tx_type == TxType.ARCHIVE:
+                chain.authenticate(request)
+                text = "ARCHIVE_MANAGE is not built into this node yet; nothing was changed"
+                raise RefusedError(TxStatusCode.CONTRACT_FAIL, text)
             else:
                 chain.authenticate(request)
                 text = f"unsupport tx_type:{payload.tx_type}, txId:{payload.tx_id}"
