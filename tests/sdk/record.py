@@ -124,7 +124,7 @@ CLASSES = {
 }
 
 ALIASED = "the SDK's enumeration makes this name an alias: it sends GET_CHAIN_CONFIG_AT"
-NEEDS_ARCHIVE = "raises unless an archive service is configured; the node is not asked"
+NEEDS_ARCHIVE = "fails in the SDK's own code unless an archive service is configured"
 WRONG_METHOD = "the SDK sends the wrong method name"
 
 DEFECTS = {
@@ -133,11 +133,11 @@ DEFECTS = {
     "enable_disable_only_creator_update": ALIASED,
     "create_chain_config_enable_only_creator_update_payload": ALIASED,
     "create_chain_config_disable_only_creator_update_payload": ALIASED,
-    "create_set_install_gas_price_payload": "raises TypeError: an enumeration instead of its name",
+    "create_set_install_gas_price_payload": "raises TypeError: gives an enumeration where its name belongs",
     "get_contract_byte_code": "not implemented in the SDK",
     "get_governance_contract": "not implemented in the SDK",
     "init_new_native_contract": "not implemented in the SDK",
-    "estimate_gas": "assigns a field that Payload lacks",
+    "estimate_gas": "assigns and reads fields that Payload lacks",
     "charge_gas_for_multi_account": "calls its own payload maker without an argument",
     "check_caller_cert_auth": "reads a parameter key that the SDK lacks",
     "save_data": "reads a parameter key that the SDK lacks",
