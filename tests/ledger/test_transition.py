@@ -30,7 +30,7 @@ from changan.ledger.hashing import block_hash, transaction_hash
 from changan.ledger.snapshot import dump, load
 from changan.ledger.state import Write
 from changan.ledger.transition import Decided, InvalidBlockError, apply_block
-from changan.ledger.wire.messages import ConsensusArgs, TxStatusCode
+from changan.ledger.wire.messages import BlockType, ConsensusArgs, TxStatusCode
 from consortium import EXAMPLES, START, Ledger
 
 
@@ -104,6 +104,26 @@ def test_a_transaction_that_failed_wrote_nothing(ledger):
         assert applied.block.txs[0].result.code == TxStatusCode.CONTRACT_FAIL
         assert not applied.rw_sets[0].tx_writes
     assert before == {row.key: row.value for row in ledger.world.instances["token"].rows()}
+
+
+def test_only_a_change_of_the_configuration_makes_a_block_one_of_configuration(ledger):
+    """A failed attempt, or a question in a block, leaves the configuration where it was: in the block before."""
+    endorsers = ledger.consortium.admins()
+    assert ledger.blocks[0].block.header.block_type == BlockType.CONFIG_BLOCK
+    for method in ("CORE_UPDATE", "NODE_ADDR_ADD", "NO_SUCH_METHOD", "PERMISSION_LIST", "GET_CHAIN_CONFIG"):
+        ledger.seal(ledger.request("CHAIN_CONFIG", method, endorsers=endorsers))
+    for applied in ledger.blocks[1:]:
+        assert applied.block.header.block_type == BlockType.NORMAL_BLOCK
+        assert applied.block.header.pre_conf_height == 0
+
+
+def test_a_parameter_may_be_named_as_a_resource_is(ledger):
+    refused = ledger.call(
+        "CHAIN_CONFIG", "PERMISSION_DELETE", {"token-transfer": ""}, endorsers=ledger.consortium.admins()
+    )
+    assert "PERMISSION_DELETE is not built into this node yet" in refused.contract_result.message
+    for name in ("token/transfer", "token transfer", "代币"):
+        assert ledger.call("T", "P", {name: ""}).code == TxStatusCode.INVALID_PARAMETER
 
 
 @pytest.mark.parametrize(

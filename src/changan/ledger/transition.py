@@ -13,7 +13,7 @@ from changan.ledger.execution import Executed, Execution
 from changan.ledger.genesis import GENESIS_TIME, genesis_transaction
 from changan.ledger.hashing import block_hash, dag_hash, ordered_dag, rw_set_hash, transaction_hash
 from changan.ledger.state import Write
-from changan.ledger.system import ALONE, OWN
+from changan.ledger.system import ALONE, OWN, SystemContract
 from changan.ledger.wire.messages import (
     Block,
     BlockHeader,
@@ -96,9 +96,9 @@ def apply_block(world: World, decided: Decided) -> AppliedBlock:
         transactions.append(_transaction(request, executed, rw_set, world))
         rw_sets.append(rw_set)
         writes += ordered
+    kind = _block_type(writes)
     writes += _remember(world, decided, context.time)
-    kind = _block_type(decided.requests)
-    if kind != BlockType.NORMAL_BLOCK or any(request.payload.contract_name in ALONE for request in decided.requests):
+    if any(request.payload.contract_name in ALONE for request in decided.requests):
         world.begin_epoch()
     return _seal(world, decided, transactions, rw_sets, writes, kind)
 
@@ -185,8 +185,9 @@ def settles(transactions: Sequence[Transaction]) -> bool:
     return any(tx.payload.contract_name == OWN and tx.result.code == TxStatusCode.SUCCESS for tx in transactions)
 
 
-def _block_type(requests: Sequence[TxRequest]) -> int:
-    if any(request.payload.contract_name == "CHAIN_CONFIG" for request in requests):
+def _block_type(writes: Sequence[Write]) -> int:
+    """A block of configuration is one that changed it: one whose attempt failed leaves the block before in force."""
+    if any(write.contract == SystemContract.CHAIN_CONFIG for write in writes):
         return BlockType.CONFIG_BLOCK
     return BlockType.NORMAL_BLOCK
 

@@ -1,0 +1,80 @@
+"""How the answers of the driver are shown: as a table in a terminal, and as a page of the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+CLASSES = ("C1", "C2", "C3", "local")
+VERDICTS = ("works", "defect of the SDK", "not built", "FAIL")
+
+_HEAD = """\
+# The official SDK, method by method
+
+<!-- Made by tests/sdk/driver.py --markdown; tests/sdk/test_conformance.py compares it with what a run gives. -->
+
+Every public method and property of `ChainClientWithEndorsers` of the official Python SDK 3.0.6, driven against a running
+node by `tests/sdk/driver.py`, in a process that imports nothing of ours; over plaintext, and again over mutual TLS.
+
+- *works*: the answer has the type that the SDK promises, and its effect is seen on the chain.
+- *defect of the SDK*: no node can mend it. The note says what is wrong.
+- *not built*: the answer is an error in words, and nothing changed: not the configuration, no contract, no row.
+
+C1 is what a node must answer, C2 what is nice to have, C3 the exotic rest; *local* methods ask the node nothing.
+"""
+
+
+def counts(answers: Iterable[Mapping[str, str]]) -> list[tuple[str, int, dict[str, int]]]:
+    """Return for each class its number of methods, and how many of them ended in which way."""
+    found = []
+    all_answers = list(answers)
+    for kind in (*CLASSES, "?"):
+        verdicts = [answer["verdict"] for answer in all_answers if answer["class"] == kind]
+        if verdicts:
+            ended = {verdict: verdicts.count(verdict) for verdict in VERDICTS if verdict in verdicts}
+            found.append((kind, len(verdicts), ended))
+    return found
+
+
+def sentence(kind: str, total: int, ended: Mapping[str, int]) -> str:
+    """Return the counts of one class in words."""
+    return f"{kind}: {total} methods: {', '.join(f'{count} {verdict}' for verdict, count in ended.items())}"
+
+
+def _ordered(answers: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    order = {kind: at for at, kind in enumerate(CLASSES)}
+    return sorted(answers, key=lambda answer: (order.get(answer["class"], len(order)), answer["method"]))
+
+
+def as_text(report: Mapping[str, list]) -> str:
+    """Return the report for a terminal."""
+    answers = report["methods"]
+    width = max(len(answer["method"]) for answer in answers)
+    returned = max(len(answer["returned"]) for answer in answers)
+    lines = []
+    for answer in _ordered(answers):
+        note = answer["note"] if len(answer["note"]) <= 110 else answer["note"][:109] + "…"
+        head = f"{answer['class']:5}  {answer['method']:{width}}  {answer['verdict']:17}"
+        lines.append(f"{head}  {answer['returned']:{returned}}  {note}".rstrip())
+    lines += [
+        f"{one['verdict']:5}  {one['seconds']} s  {one['sentence']} {one['note']}" for one in report["behaviours"]
+    ]
+    lines += [sentence(*one) for one in counts(answers)]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("_", "\\_")
+
+
+def as_markdown(report: Mapping[str, list]) -> str:
+    """Return the report as the page of the documentation."""
+    lines = [_HEAD]
+    lines += [f"- {sentence(*one)}" for one in counts(report["methods"])]
+    lines += ["", "| method | class | verdict | note |", "|---|---|---|---|"]
+    lines += [
+        f"| `{answer['method']}` | {answer['class']} | {answer['verdict']} | {_cell(answer['note'])} |"
+        for answer in _ordered(report["methods"])
+    ]
+    lines += ["", "## What the SDK does that a node has to live with", "", "| behaviour | verdict |", "|---|---|"]
+    lines += [f"| {_cell(one['sentence'])} | {one['verdict']} |" for one in report["behaviours"]]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,28 @@
+"""The whole table: a row for each public method of the SDK's client."""
+
+from __future__ import annotations
+
+import table_archive
+import table_certificates
+import table_client
+import table_contracts
+import table_gas
+import table_governance
+import table_queries
+import table_stake
+from row import Row
+
+
+def rows() -> list[Row]:
+    """Return all rows, in the order in which they are driven."""
+    parts = (
+        table_client,
+        table_contracts,
+        table_queries,
+        table_certificates,
+        table_governance,
+        table_gas,
+        table_archive,
+        table_stake,
+    )
+    return [row for part in parts for row in part.ROWS]
