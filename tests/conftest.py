@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from consortium import Consortium
 from node_process import NodeProcess
+
+settings.register_profile("shared", deadline=None, derandomize=True)  # machines are shared and slow at times
+settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,9 @@ class Inside:
     def __init__(self, node: RunningNode, rpc: str, root: Path) -> None:
         self.node = node
         self.chain = node.chains["chain1"]
-        self.channel = grpc.aio.insecure_channel(rpc)
+        self.channel = grpc.aio.insecure_channel(
+            rpc, options=[("grpc.http2.bdp_probe", 0)]
+        )  # what is not read is not buffered
         self._organisation = read_crypto_config(root).organisations[0]
         self.client = self.signer("client1")
 
