@@ -62,6 +62,7 @@ class Door:
         w.put("global.get $dirty global.get $dirty_base i32.sub", f"i32.const {STOP_DIRTY_BYTES}", "i32.ge_u")
         for name in ("out", "ev"):
             w.put(f"global.get ${name} global.get ${name}_base i32.sub", f"i32.const {STOP_OUT_BYTES}", "i32.ge_u", "i32.or")
+        w.put("global.get $heap", f"i32.const 0 i32.load offset={l.HEAP_STOP}", "i32.gt_u", "i32.or")
         w.put("br_if $done", "br $rows", "end", "end", f"i32.const {l.NO_HINTS}", "global.set $hint", "call $publish")
         w.put("local.get $from")
         return w.text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import struct
+from array import array
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,11 @@ from changan.contract.codec import pack, unpack
 from changan.contract.compiled import layout as l
 from changan.contract.compiled import marshal
 from changan.contract.compiled.calls import Doorway
+from changan.contract.compiled.columns import MODE, Batch, ColumnData, Plan, check_columns, count_rows, gas_of, place, plan
 from changan.contract.compiled.emit_doors import SETTLE
 from changan.contract.compiled.emit_rows import GONE, RECORD_HEADER_BYTES
 from changan.contract.compiled.entry import Machine, NodeFaultError, compile_text
+from changan.contract.compiled.layout import fixed_size
 from changan.contract.compiled.module import ModuleText, emit_module
 from changan.contract.instance import Call, Code, Event, InnerFailure, Outcome, Row
 from changan.contract.plain import QUOTA_BYTES
@@ -21,7 +24,7 @@ from changan.contract.types import U64, ListType, MapType, is_value
 from changan.errors import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Buffer, Iterable, Iterator, Sequence
 
     import wasmtime
 
@@ -81,7 +84,12 @@ class CompiledInstance:
         self._doors: dict[str, Doorway] = {}
         self._described = ""  # the method whose columns are described
         self._block: BlockContext | None = None
-        self._drain_at = DRAIN_BYTES
+        self._set_drain()
+
+    def _set_drain(self) -> None:
+        """Say how far the heap may grow until changed rows are written down."""
+        self._drain_at = min(self._heap_top + DRAIN_BYTES, 0xFFFFFFFF)
+        struct.pack_into("<I", self._machine.memory, l.HEAP_STOP, self._drain_at)
 
     @property
     def logical_bytes(self) -> int:
@@ -171,6 +179,59 @@ class CompiledInstance:
             self._drain()
         return done
 
+    def run_columns(
+        self,
+        method: str,
+        callers: Buffer,
+        columns: Sequence[ColumnData],
+        block: BlockContext,
+        gas_limit: int,
+        budget: int | None = None,
+    ) -> Batch:
+        """Execute a batch of outermost calls that lie in columns; one caller of 20 bytes stands for all rows.
+
+        Each row may use `gas_limit`, and all together `budget`: a row gets no more than what is left of it, and where
+        nothing is left it does not run (code 5, gas 0). Raises BadArgumentError for columns that hold no arguments of the
+        method, with nothing run; ValueError for a contract that calls others, whose rows go through `run`.
+        """
+        if self._text.remote:
+            raise ValueError(f"{self.program.name} calls other contracts: its calls go one by one")
+        door = self.door(method)
+        rows = count_rows(door.signature, callers, columns)
+        check_columns(door.signature, columns)
+        found = plan(door.signature, rows, callers, columns)
+        memory = self._machine.memory
+        base = self._input(found.size)
+        place(found, base, memory)
+        self._enter_block(block)
+        struct.pack_into("<Q", memory, l.GAS_LIMIT, gas_of(gas_limit))
+        struct.pack_into("<Q", memory, l.BUDGET, gas_of(budget))
+        return self._run_batch(door, rows, found, base)
+
+    def _run_batch(self, door: Doorway, rows: int, found: Plan, base: int) -> Batch:
+        memory = self._machine.memory
+        events, results = [], []
+        ends: array[int] | None = array("I") if found.ends else None
+        done = 0
+        while done < rows:
+            start, done = done, self.enter_door(door, done, rows, MODE, base)
+            first, last, out, out_end = _EVENTS.unpack_from(memory, l.EVENTS_BASE)
+            events.append(bytes(memory[first:last]))
+            if ends is not None:
+                before = sum(map(len, results))
+                at = base + found.ends
+                piece = array("I", bytes(memory[at + 4 * start : at + 4 * done]))
+                ends.extend(piece if not before else [end + before for end in piece])
+                results.append(bytes(memory[out:out_end]))
+            if done < rows:
+                self._drain()
+        if door.signature.result is not None and ends is None:
+            size = rows * (fixed_size(door.signature.result) or 0)
+            results.append(bytes(memory[base + found.results : base + found.results + size]))
+        outcomes = array("I", bytes(memory[base + found.outcomes : base + found.outcomes + 4 * rows]))
+        gas = array("Q", bytes(memory[base + found.gas : base + found.gas + 8 * rows]))
+        return Batch(outcomes, gas, b"".join(results), ends, b"".join(events))
+
     @property
     def _heap_top(self) -> int:
         return int.from_bytes(self._machine.memory[l.HEAP_TOP : l.HEAP_TOP + 4], "little")
@@ -249,7 +310,7 @@ class CompiledInstance:
             self._carried.update(rows)
             rows = [Row(key, value) for key, value in self._carried.items()]
             self._carried = {}
-        self._drain_at = self._heap_top + DRAIN_BYTES
+        self._set_drain()
         if self._heap_top > REBUILD_BYTES:
             self._rebuild()
         return rows
@@ -286,14 +347,14 @@ class CompiledInstance:
     def _drain(self) -> None:
         """Write changed rows down before their delta is asked for, so that what they gave up can be used again."""
         self._carried.update(self._parse(self._changed()))
-        self._drain_at = self._heap_top + DRAIN_BYTES
+        self._set_drain()
 
     def _rebuild(self) -> None:
         """Put the state in a new memory, without the holes that its history left."""
         rows = self._dumped()
         self._open()
         self._restore_bytes(rows)
-        self._drain_at = self._heap_top + DRAIN_BYTES
+        self._set_drain()
 
     def _parse(self, data: bytes) -> Iterator[Row]:
         names = [entry.name for entry in self.program.tree.fields]
