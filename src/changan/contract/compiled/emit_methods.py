@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _INLINE_NODES_MAX = 400
 _INLINE_DEPTH_MAX = 4
-_INLINE_TOTAL_MAX = 3000  # nodes that may be written in place into one method
+_INLINE_METHOD_MAX = 3000  # nodes that may be written in place into one method,
+_INLINE_TOTAL_MAX = 20_000  # and into all of them, so that no source makes a module that takes long to compile
 
 
 class MethodBody(Statements):
@@ -60,7 +61,8 @@ class MethodBody(Statements):
         if (
             size <= _INLINE_NODES_MAX
             and self._depth < _INLINE_DEPTH_MAX
-            and self._inlined + size <= _INLINE_TOTAL_MAX
+            and self._inlined + size <= _INLINE_METHOD_MAX
+            and self.shared.inlined + size <= _INLINE_TOTAL_MAX
         ):
             self._in_place(method, values, target, size)
         else:
@@ -86,6 +88,7 @@ class MethodBody(Statements):
         saved = (self.names, self.loops, self.scope, self._result)
         self._scopes += 1
         self._inlined += size
+        self.shared.inlined += size
         self._depth += 1
         names = [name for name, _ in method.signature.parameters]
         self.names, self.loops, self.scope = dict(zip(names, values, strict=True)), [], self._scopes

@@ -372,9 +372,15 @@ def _choose(shared: Shared, purpose: str) -> str:
   (global.set $out (global.get $out_base))
   {cases} unreachable)
 """
+    # A list's length follows from its elements.
+    skip = f"""
+        local.get $key i32.eqz if (local.set $at (i32.add (local.get $at) (i32.const {WORD_BYTES}))) br $next end"""
     cases = "".join(
         f"""(i32.eq (local.get $field) (i32.const {field.place}))
-      if (local.set $at (call $restore_{field.place} (local.get $at) (local.get $gone))) br $next end
+      if{skip if isinstance(field.kind, ListType) else ""}
+        (local.set $at (call $restore_{field.place} (local.get $at) (local.get $gone)))
+        br $next
+      end
       """
         for field in shared.fields
     )
@@ -405,12 +411,13 @@ def _choose(shared: Shared, purpose: str) -> str:
     )
     return f"""
 (func (export "restore") (param $at i32) (param $end i32)
-  (local $field i32) (local $gone i32)
+  (local $field i32) (local $gone i32) (local $key i32)
   block $done
     loop $next
       (i32.ge_u (local.get $at) (local.get $end)) br_if $done
       (local.set $field (i32.load16_u (local.get $at)))
       (local.set $gone (i32.eq (i32.load offset=4 (local.get $at)) (i32.const {GONE})))
+      (local.set $key (i32.load16_u offset=2 (local.get $at)))
       (local.set $at (i32.add (local.get $at) (i32.const {RECORD_HEADER_BYTES})))
       {cases}unreachable
     end

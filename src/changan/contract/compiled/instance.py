@@ -38,6 +38,7 @@ _EVENTS = struct.Struct("<4I")
 _EVENT = struct.Struct("<III")
 _RECORD = struct.Struct("<HHI")
 _BLOCK = struct.Struct("<QQ")
+_WORD = struct.Struct("<I")
 _ANSWER_BYTES = 4 << 20
 _RESTORE_BYTES = 1 << 20
 DRAIN_BYTES = 512 << 20  # how far the heap may grow before changed rows are written down in between
@@ -123,6 +124,8 @@ class CompiledInstance:
             if host is not None:
                 host.settle(keep=outcome.code == Code.OK)
             outcomes.append(outcome)
+            if self._heap_top > self._drain_at:
+                self._drain()
         return outcomes
 
     def enter(self, method: str, call: Call, block: BlockContext, host: Host | None) -> Outcome:
@@ -171,13 +174,10 @@ class CompiledInstance:
     def enter_door(self, door: Doorway, start: int, stop: int, mode: int, columns: int = 0) -> int:
         """Run rows of columns; return how far it came. Raises NodeFaultError, with the running call taken back."""
         try:
-            done = door.run(columns or self._text.columns, start, stop, mode)
+            return door.run(columns or self._text.columns, start, stop, mode)
         except NodeFaultError:
             self._recover()
             raise
-        if self._heap_top > self._drain_at and mode & SETTLE:
-            self._drain()
-        return done
 
     def run_columns(
         self,
@@ -223,7 +223,7 @@ class CompiledInstance:
                 piece = array("I", bytes(memory[at + 4 * start : at + 4 * done]))
                 ends.extend(piece if not before else [end + before for end in piece])
                 results.append(bytes(memory[out:out_end]))
-            if done < rows:
+            if done < rows or self._heap_top > self._drain_at:
                 self._drain()
         if door.signature.result is not None and ends is None:
             size = rows * (fixed_size(door.signature.result) or 0)
@@ -234,7 +234,8 @@ class CompiledInstance:
 
     @property
     def _heap_top(self) -> int:
-        return int.from_bytes(self._machine.memory[l.HEAP_TOP : l.HEAP_TOP + 4], "little")
+        found: int = _WORD.unpack_from(self._machine.memory, l.HEAP_TOP)[0]
+        return found
 
     def _events(self, start: int, end: int) -> tuple[Event, ...]:
         """Return the events of the last call, with those of inner calls where they were made."""

@@ -26,6 +26,7 @@ class Shared:
         self.methods: dict[str, Method] = {method.signature.name: method for method in tree.methods}
         self.functions: list[str] = []
         self.digests: set[str] = set()
+        self.inlined = 0  # nodes of helpers written in place, in all methods together
         self._known: dict[tuple[str, ValueType], str] = {}
 
     def constant(self, kind: ValueType, value: Value) -> Flat:
