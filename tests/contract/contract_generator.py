@@ -103,7 +103,9 @@ class Generator:
             else:
                 _, keys, kind, default = field
                 key = keys[0] if len(keys) == 1 else f"tuple[{', '.join(keys)}]"
-                members.append(f"{name}: Map[{key}, {kind}]" + ("" if default is None else f" = Map(default={default})"))
+                members.append(
+                    f"{name}: Map[{key}, {kind}]" + ("" if default is None else f" = Map(default={default})")
+                )
         for _ in range(self.r.randint(1, 4)):
             members += self.method("helper")
         for _ in range(self.r.randint(2, 4)):
@@ -116,7 +118,7 @@ class Generator:
         kinds = [self.pick([*PLAIN, *RECORDS, "U64", "Address"]) for _ in range(self.r.randint(0, 4))]
         result = self.pick([None, *PLAIN, *RECORDS, *INTS])
         mutates = kind == "call" or (kind == "helper" and self.chance(0.6))
-        body = Body(self, dict([(f"p{i}", k) for i, k in enumerate(kinds)]), result, mutates)
+        body = Body(self, {f"p{i}": k for i, k in enumerate(kinds)}, result, mutates)
         lines, ends = body.block(3, 0)
         if not ends:
             if result is not None:
@@ -219,7 +221,11 @@ class Body:
         bounds = f"{kind}({self.r.randint(0, 3)})"
         if self.r.random() < 0.5:
             low = self.r.choice([0, 1, 2] if kind != "I64" else [-2, 0, 1])
-            bounds = f"{kind}({low}), {self.value(kind, 1)}" if self.r.random() < 0.3 else f"{kind}({low}), {kind}({low + 2})"
+            bounds = (
+                f"{kind}({low}), {self.value(kind, 1)}"
+                if self.r.random() < 0.3
+                else f"{kind}({low}), {kind}({low + 2})"
+            )
         self.scopes.append({name: kind})
         self.loops += 1
         lines, _ = self.inner(depth)
@@ -401,7 +407,11 @@ class Body:
         lists = [(n, f) for n, f in self.fields("list") if self.fits(kind, f[1])]
         if lists and (not maps or self.r.random() < 0.3):
             name, _ = self.r.choice(lists)
-            index = f"{self.value('U64', 0)} % len(self.{name})" if self.r.random() < 0.5 else f"U64({self.r.randint(0, 2)})"
+            index = (
+                f"{self.value('U64', 0)} % len(self.{name})"
+                if self.r.random() < 0.5
+                else f"U64({self.r.randint(0, 2)})"
+            )
             return f"self.{name}[{index}]"
         if not maps:
             return None
@@ -508,5 +518,9 @@ def argument(random, kind):
     if hasattr(kind, "length"):
         return bytes([random.choice([0, 1, 97, 255])]) * kind.length
     if hasattr(kind, "limit"):
-        return random.choice(["", "a", "abc", "存", "存证据" * 20, "x" * 17, "y" * 4000]).encode()[: kind.limit].decode(errors="ignore")
+        return (
+            random.choice(["", "a", "abc", "存", "存证据" * 20, "x" * 17, "y" * 4000])
+            .encode()[: kind.limit]
+            .decode(errors="ignore")
+        )
     return tuple(argument(random, part) for _, part in kind.fields)

@@ -9,7 +9,7 @@ import wasmtime
 from contract_running import ALICE, BLOCK, BOB, GAS, HOME, contract
 
 from changan.contract.codec import BadArgumentError
-from changan.contract.compiled import entry, instance
+from changan.contract.compiled import entry, stored
 from changan.contract.compiled.columns import ColumnData
 from changan.contract.compiled.entry import NodeFaultError
 from changan.contract.compiled.instance import CompiledInstance
@@ -56,12 +56,17 @@ EXTREMES = {
         "m: Map[U64, B]\nl: List[B]\n@call\ndef f(self, b: B, c: B) -> B:\n    self.m[1] = b\n    self.l.append(c)\n"
         "    d = self._g(self._g(b, c), self.m[1])\n    self.m[2] = d if self.m[1].a.f3 == d.b.f4 else self.l[0]\n"
         "    self.m[1].b = self.m[2].a\n    return self._g(d, self.l[0])\n"
-        "def _g(self, b: B, c: B) -> B:\n    return B(a=c.a, b=A(" + ", ".join(f"f{i}=b.a.f{15 - i}" for i in range(16)) + "))",
+        "def _g(self, b: B, c: B) -> B:\n    return B(a=c.a, b=A("
+        + ", ".join(f"f{i}=b.a.f{15 - i}" for i in range(16))
+        + "))",
         LARGE,
     ),
     "sixteen large parameters": contract(
-        "@call\ndef f(self, " + ", ".join(f"p{i}: B" for i in range(16)) + ") -> B:\n    return self._g("
-        + ", ".join(f"p{15 - i}" for i in range(16)) + ")\n"
+        "@call\ndef f(self, "
+        + ", ".join(f"p{i}: B" for i in range(16))
+        + ") -> B:\n    return self._g("
+        + ", ".join(f"p{15 - i}" for i in range(16))
+        + ")\n"
         "def _g(self, " + ", ".join(f"p{i}: B" for i in range(16)) + ") -> B:\n    return p3",
         LARGE,
     ),
@@ -80,15 +85,23 @@ EXTREMES = {
     ),
     "helpers that call twice": contract(
         "@call\ndef f(self, x: U64) -> U64:\n    return self._h0(x)\n"
-        + "".join(f"def _h{i}(self, x: U64) -> U64:\n    return self._h{i + 1}(x) + self._h{i + 1}(x)\n" for i in range(31))
+        + "".join(
+            f"def _h{i}(self, x: U64) -> U64:\n    return self._h{i + 1}(x) + self._h{i + 1}(x)\n" for i in range(31)
+        )
         + "def _h31(self, x: U64) -> U64:\n    return x\n"
     ),
     "doors that share a large helper": contract(
-        lines(250, "@call\ndef f{i}(self, a: U64) -> U64:\n    return self._h(a) + self._h(a + 1) + self._h(a + 2) + self._h(a + 3)\n")
-        + "def _h(self, a: U64) -> U64:\n    return " + " + ".join(["a"] * 55)
+        lines(
+            250,
+            "@call\ndef f{i}(self, a: U64) -> U64:\n    return self._h(a) + self._h(a + 1) + self._h(a + 2) + self._h(a + 3)\n",
+        )
+        + "def _h(self, a: U64) -> U64:\n    return "
+        + " + ".join(["a"] * 55)
     ),
     "one statement that is all of the source": contract(
-        "m: Map[U64, B]\n@view\ndef f(self, a: U64) -> Bool:\n    return (" + " or ".join(["self.m[a].a.f0 == self.m[1].b.f9"] * 1500) + ")",
+        "m: Map[U64, B]\n@view\ndef f(self, a: U64) -> Bool:\n    return ("
+        + " or ".join(["self.m[a].a.f0 == self.m[1].b.f9"] * 1500)
+        + ")",
         LARGE,
     ),
 }
@@ -188,7 +201,7 @@ def test_what_is_given_up_is_used_again():
 
 
 def test_changes_written_down_in_between_are_one_delta(monkeypatch):
-    monkeypatch.setattr(instance, "DRAIN_BYTES", 1 << 16)
+    monkeypatch.setattr(stored, "DRAIN_BYTES", 1 << 16)
     plain, compiled = both(CHURN)
     drained = []
     monkeypatch.setattr(compiled, "_drain", lambda drain=compiled._drain: drained.append(drain()))
@@ -215,7 +228,7 @@ def test_a_memory_full_of_holes_is_written_anew(monkeypatch):
             call(target, "write", k, "x" * 16 * (k + 1))
         call(target, "push", 100)
         call(target, "fill", 0, 100, False)
-    monkeypatch.setattr(instance, "REBUILD_BYTES", 0)
+    monkeypatch.setattr(stored, "REBUILD_BYTES", 0)
     before = compiled._machine
     assert plain.collect() == compiled.collect()
     assert compiled._machine is not before
@@ -271,12 +284,12 @@ def test_another_version_of_wasmtime_is_entered_by_its_own_interface(monkeypatch
 @pytest.mark.parametrize("works", [True, False])
 def test_a_trap_is_a_fault_of_the_node_and_leaves_the_state_as_it_was(monkeypatch, works):
     monkeypatch.setattr(entry, "unchecked_works", lambda: works)
-    text = instance.module_of(TOKEN)[0].text
+    text = stored.module_of(TOKEN)[0].text
     # a transfer traps in its last statement, when all is written
     start = text.index("(func $m_transfer ")
     place = text.index("call $ev_room", start)
     broken = text[:place] + "unreachable " + text[place:]
-    monkeypatch.setattr(instance, "module_of", lambda _: (instance.emit_module(TOKEN.tree), entry.compile_text(broken)))
+    monkeypatch.setattr(stored, "module_of", lambda _: (stored.emit_module(TOKEN.tree), entry.compile_text(broken)))
     target = CompiledInstance(TOKEN, HOME)
     call(target, "create", 1000)
     target.collect()
@@ -325,7 +338,12 @@ def test_the_memory_stays_where_it_is():
 def test_rows_before_a_bad_one_are_in():
     plain, compiled = both(CHURN)
     rows = [Row(f"m.{k:016x}", k.to_bytes(8, "big")) for k in range(3)]
-    for bad in (Row("m.00", b"x"), Row("none", b""), Row("t.0000000000000001", b"\0\0\0\1\xff"), Row("log.0000000000000005", bytes(8))):
+    for bad in (
+        Row("m.00", b"x"),
+        Row("none", b""),
+        Row("t.0000000000000001", b"\0\0\0\1\xff"),
+        Row("log.0000000000000005", bytes(8)),
+    ):
         for target in (plain, compiled):
             with pytest.raises(MalformedError):
                 target.restore([*rows, bad])
@@ -341,7 +359,9 @@ def test_a_row_taken_out_while_its_change_waits():
     for target in (plain, compiled):
         call(target, "fill", 0, 3, False)
         call(target, "write", 1, "text")
-        target.restore([Row(f"m.{1:016x}", None), Row(f"t.{1:016x}", None), Row(f"m.{2:016x}", (77).to_bytes(8, "big"))])
+        target.restore(
+            [Row(f"m.{1:016x}", None), Row(f"t.{1:016x}", None), Row(f"m.{2:016x}", (77).to_bytes(8, "big"))]
+        )
         assert call(target, "get", 1).code == Code.MISSING_KEY
         call(target, "write", 1, "again")
     assert dict(plain.rows()) == dict(compiled.rows())
@@ -387,7 +407,7 @@ def test_no_rows_are_a_batch_as_well():
 
 
 def test_a_batch_that_fills_its_room_goes_on(monkeypatch):
-    monkeypatch.setattr(instance, "DRAIN_BYTES", 1 << 17)
+    monkeypatch.setattr(stored, "DRAIN_BYTES", 1 << 17)
     plain, compiled = both(CHURN)
     keys = [k % 97 for k in range(1500)]
     notes = [chr(97 + k % 26) * (k * 37 % 4000) for k in range(1500)]

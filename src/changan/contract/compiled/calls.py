@@ -37,7 +37,9 @@ class Doorway:
         self._variable = [number for number, kind in enumerate(self.kinds) if fixed_size(kind) is None]
         self._descriptors = self._describe()
         simple = [marshal.simple_format(kind) for kind in self.kinds]
-        self._simple = struct.Struct("<Q20s4x" + "".join(found or "" for found in simple)) if None not in simple else None
+        self._simple = (
+            struct.Struct("<Q20s4x" + "".join(found or "" for found in simple)) if None not in simple else None
+        )
         self._head = struct.Struct("<Q20s4x")
         self.read = None if signature.result is None else _reader(signature.result)
 
@@ -56,7 +58,7 @@ class Doorway:
 
     def put(self, call: Call, room: Callable[[int], int]) -> None:
         """Put a call where the module reads it; `room` gives space for what has no fixed size."""
-        gas = call.gas_limit if call.gas_limit < _GAS_MAX else _GAS_MAX
+        gas = min(call.gas_limit, _GAS_MAX)
         if self._simple is not None:
             self._simple.pack_into(self._memory, l.GAS_LIMIT, gas, call.caller, *call.arguments)
             return
@@ -95,5 +97,5 @@ def _reader(kind: ValueType) -> Callable[[memoryview, int], Value]:
     form = marshal.simple_format(kind)
     if form is not None and isinstance(kind, IntType | BoolType | BytesType):
         unpack = struct.Struct("<" + form).unpack_from
-        return lambda memory, _: unpack(memory, l.ONE_RESULT)[0]  # type: ignore[no-any-return]  # of the format
+        return lambda memory, _: unpack(memory, l.ONE_RESULT)[0]
     return lambda memory, _: marshal.read(kind, memory, l.ONE_RESULT)[0]

@@ -20,7 +20,9 @@ from changan.contract.types import BoolType, EnumType, RecordType, TextType, is_
 from changan.errors import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Sequence
+    from collections.abc import Sequence
+
+    from typing_extensions import Buffer
 
     from changan.contract.types import Signature, ValueType
 
@@ -64,7 +66,9 @@ class Plan(NamedTuple):
 def count_rows(signature: Signature, callers: Buffer, columns: Sequence[ColumnData]) -> int:
     """Return how many rows a batch has. Raises BadArgumentError where the columns do not agree."""
     if len(columns) != len(signature.parameters):
-        raise BadArgumentError(f"{signature.name} has {len(signature.parameters)} parameters, these are {len(columns)} columns")
+        raise BadArgumentError(
+            f"{signature.name} has {len(signature.parameters)} parameters, these are {len(columns)} columns"
+        )
     counts: dict[str, int] = {}
     for (name, kind), column in zip(signature.parameters, columns, strict=True):
         size = fixed_size(kind)
@@ -175,7 +179,9 @@ def plan(signature: Signature, rows: int, callers: Buffer, columns: Sequence[Col
 
 def place(found: Plan, base: int, memory: memoryview) -> None:
     """Put a plan's columns and their descriptors in memory."""
-    struct.pack_into("<4I", memory, base, base + found.outcomes, base + found.gas, base + found.results, base + found.ends)
+    struct.pack_into(
+        "<4I", memory, base, base + found.outcomes, base + found.gas, base + found.results, base + found.ends
+    )
     for at, data in found.pieces:
         memory[base + at : base + at + len(data)] = data
     for number, (start, stride, ends) in enumerate(found.descriptors):

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from changan.contract.compiled import layout as l
 from changan.contract.compiled.layout import components, is_flat
-from changan.contract.compiled.writer import Flat, Memory, Writer, address, widened
+from changan.contract.compiled.writer import Flat, Memory, Writer, address
 from changan.contract.instance import Code
 from changan.contract.types import WORD_BYTES, TextType, holds_text, words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from changan.contract import tree as t
     from changan.contract.compiled.layout import FieldLayout
     from changan.contract.compiled.shared import Shared
     from changan.contract.compiled.writer import Placed
-    from changan.contract.types import ValueType
+    from changan.contract.types import Signature, ValueType
 
 Hint = tuple[int, tuple[str, ...]]
 """A look-up that can be made before the call runs: a field, and what pushes the key."""
 _UNDO_INLINE_MAX = 4
 
 
-class Body:
+class Body(ABC):
     """Writes the body of one method."""
 
     def __init__(self, shared: Shared, writer: Writer, *, door: bool) -> None:
@@ -32,6 +36,28 @@ class Body:
         self.hints: dict[Hint, int] = {}
         self._rows: dict[Hint, str] = {}
         self._door = door
+        self.loops: list[tuple[str, str]] = []  # where break and continue lead to
+        self.scope = 0  # the number of the helper that is written in place, in which names are meant
+
+    # What the classes above this one write
+
+    @abstractmethod
+    def flat(self, e: t.Expression) -> Flat:
+        """Write an expression whose value is flat."""
+
+    @abstractmethod
+    def helper(self, name: str, arguments: Sequence[t.Expression]) -> Placed | None:
+        """Write a call of a helper; return its result."""
+
+    @abstractmethod
+    def remote(
+        self, line: int, target: t.Expression, method: Signature, arguments: Sequence[t.Expression]
+    ) -> Placed | None:
+        """Write a call of another contract; return its result."""
+
+    @abstractmethod
+    def leave(self, value: tuple[ValueType, Placed] | None) -> None:
+        """Write the end of the method, with its result."""
 
     # The meter
 
@@ -88,7 +114,9 @@ class Body:
             return self.w.keep("i32", *self._key(key), f"call $find_{field.place}")
         if hint in self._rows:
             row = self._rows[hint]
-            self.w.put(row, "i32.eqz", "if", *self._key(key), f"call $find_{field.place}", row.replace("get", "set", 1), "end")
+            self.w.put(
+                row, "i32.eqz", "if", *self._key(key), f"call $find_{field.place}", row.replace("get", "set", 1), "end"
+            )
             return row
         number = len(self._rows)
         row = f"local.get {self.w.named(f'$row{number}', 'i32')}"
@@ -98,7 +126,11 @@ class Body:
     def _first_look(self, field: FieldLayout, key: Flat, row: str, hint: Hint) -> str:
         probe = [*self._key(key), f"call $find_{field.place}", row.replace("get", "set", 1)]
         self.w.put(row, "i32.eqz", "if")
-        if self._door and len(self.hints) < l.HINTS_MAX and any("local.get" in a or "i32.const" in a for a in key.atoms):
+        if (
+            self._door
+            and len(self.hints) < l.HINTS_MAX
+            and any("local.get" in a or "i32.const" in a for a in key.atoms)
+        ):
             number = self.hints.setdefault(hint, len(self.hints))
             self.w.put("global.get $hint", f"i32.load offset={4 * l.GROUP * number}", row.replace("get", "set", 1))
             self.w.put(row, "i32.load", f"i32.const {l.FREE}", "i32.and")
@@ -148,7 +180,9 @@ class Body:
             at = offset + WORD_BYTES * number
             self.w.put("global.get $undo", row, f"i32.const {at}", "i32.add", "i64.extend_i32_u")
             self.w.put(f"i64.store offset={l.UNDO_BYTES * number}")
-            self.w.put("global.get $undo", row, f"i64.load offset={at}", f"i64.store offset={l.UNDO_BYTES * number + 8}")
+            self.w.put(
+                "global.get $undo", row, f"i64.load offset={at}", f"i64.store offset={l.UNDO_BYTES * number + 8}"
+            )
         self.w.put("global.get $undo", f"i32.const {size}", "i32.add", "global.set $undo")
 
     def fill(self, kind: ValueType, value: Placed, row: str, offset: int) -> None:
@@ -195,6 +229,3 @@ def key_parameters(field: FieldLayout) -> list[str]:
     """Return the parameters that take a field's key."""
     assert field.key is not None
     return [f"(param $k{number} {kind})" for number, kind in enumerate(components(field.key))]
-
-
-__all__ = ["Body", "Hint", "differs", "key_parameters", "key_store", "widened"]

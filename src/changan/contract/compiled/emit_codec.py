@@ -155,9 +155,7 @@ class Decoder:
             case IntType():
                 at, self._at = self._at, self._at + kind.width
                 swap = ["call $swap"] if self._big else []
-                found = [
-                    ("i64", [cursor, f"i64.load offset={at + WORD_BYTES * i}", *swap]) for i in range(words(kind))
-                ]
+                found = [("i64", [cursor, f"i64.load offset={at + WORD_BYTES * i}", *swap]) for i in range(words(kind))]
                 return found[::-1] if self._big else found
             case BoolType() | EnumType():
                 self._at += 1

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from changan.contract.compiled import layout as l
 from changan.contract.compiled.emit_codec import Decoder, Encoder
-from changan.contract.compiled.emit_methods import parameter
 from changan.contract.compiled.emit_rows import hash_code
 from changan.contract.compiled.layout import components, fixed_size, is_flat
 from changan.contract.compiled.writer import Flat, Memory, Writer, address
 from changan.contract.gas import CALL
 from changan.contract.instance import Code
-from changan.contract.types import ADDRESS, WORD_BYTES, TextType, words
+from changan.contract.types import WORD_BYTES, TextType, words
 
 if TYPE_CHECKING:
-    from changan.contract.compiled.emit_body import Hint
+    from collections.abc import Callable
+
     from changan.contract.compiled.emit_methods import MethodBody
     from changan.contract.compiled.shared import Shared
     from changan.contract.compiled.writer import Placed
@@ -61,7 +62,12 @@ class Door:
         w.put("local.get $from", "i32.const 1", "i32.add", "local.set $from")
         w.put("global.get $dirty global.get $dirty_base i32.sub", f"i32.const {STOP_DIRTY_BYTES}", "i32.ge_u")
         for name in ("out", "ev"):
-            w.put(f"global.get ${name} global.get ${name}_base i32.sub", f"i32.const {STOP_OUT_BYTES}", "i32.ge_u", "i32.or")
+            w.put(
+                f"global.get ${name} global.get ${name}_base i32.sub",
+                f"i32.const {STOP_OUT_BYTES}",
+                "i32.ge_u",
+                "i32.or",
+            )
         w.put("global.get $heap", f"i32.const 0 i32.load offset={l.HEAP_STOP}", "i32.gt_u", "i32.or")
         w.put("br_if $done", "br $rows", "end", "end", f"i32.const {l.NO_HINTS}", "global.set $hint", "call $publish")
         w.put("local.get $from")
@@ -94,7 +100,11 @@ class Door:
 
     def _load_caller(self, row: str) -> None:
         self._column(0, row)
-        for at, load, store in ((0, "i64.load", "i64.store"), (8, "i64.load", "i64.store"), (16, "i32.load", "i32.store")):
+        for at, load, store in (
+            (0, "i64.load", "i64.store"),
+            (8, "i64.load", "i64.store"),
+            (16, "i32.load", "i32.store"),
+        ):
             self._w.put(f"i32.const {l.CALLER}", f"local.get $at {load} offset={at}", f"{store} offset={at}")
 
     def _load(self, number: int, name: str, kind: ValueType, row: str) -> None:
@@ -103,7 +113,17 @@ class Door:
         mark = w.mark()
         if isinstance(kind, TextType):
             start, end = self._text_span(number, row)
-            w.put(end, start, "i32.sub", "i64.extend_i32_u", "i64.const 32", "i64.shl", start, "i64.extend_i32_u", "i64.or")
+            w.put(
+                end,
+                start,
+                "i32.sub",
+                "i64.extend_i32_u",
+                "i64.const 32",
+                "i64.shl",
+                start,
+                "i64.extend_i32_u",
+                "i64.or",
+            )
             w.put(f"local.set $p_{name}_0")
         else:
             if fixed_size(kind) is None:
@@ -139,7 +159,14 @@ class Door:
         for number, (name, kind) in enumerate(signature.parameters, 1):
             self._load(number, name, kind, "local.get $from")
         w.put("block $exit", f"global.get $gas i64.const {CALL} i64.sub global.set $gas")
-        w.put("global.get $gas i64.const 0 i64.lt_s", "if", f"i32.const {Code.OUT_OF_GAS}", "global.set $fail", "br $exit", "end")
+        w.put(
+            "global.get $gas i64.const 0 i64.lt_s",
+            "if",
+            f"i32.const {Code.OUT_OF_GAS}",
+            "global.set $fail",
+            "br $exit",
+            "end",
+        )
         for name, kind in signature.parameters:
             value = self._parameter(name, kind)
             w.put(*(value.atoms if isinstance(value, Flat) else address(value)))
@@ -163,7 +190,9 @@ class Door:
     def _outcome(self) -> None:
         w = self._w
         used = ["local.get $limit", "global.get $gas", "i64.sub"]
-        w.put("local.get $cols i32.load", "local.get $from i32.const 2 i32.shl i32.add", "global.get $fail", "i32.store")
+        w.put(
+            "local.get $cols i32.load", "local.get $from i32.const 2 i32.shl i32.add", "global.get $fail", "i32.store"
+        )
         w.put("local.get $cols i32.load offset=4", "local.get $from i32.const 3 i32.shl i32.add", *used, "i64.store")
         w.put("local.get $mode", f"i32.const {BATCH}", "i32.and", "if", "i32.const 0")
         w.put(f"i32.const 0 i64.load offset={l.BUDGET}", *used, "i64.sub", f"i64.store offset={l.BUDGET}", "end")
@@ -175,7 +204,12 @@ class Door:
             w.put("local.get $cols i32.load offset=12", "local.get $from i32.const 2 i32.shl i32.add")
             w.put("global.get $out global.get $out_base i32.sub", "i32.store")
         else:
-            w.put("global.get $fail", "if", "local.get $cols i32.load offset=8", f"local.get $from i32.const {size} i32.mul")
+            w.put(
+                "global.get $fail",
+                "if",
+                "local.get $cols i32.load offset=8",
+                f"local.get $from i32.const {size} i32.mul",
+            )
             w.put("i32.add", "i32.const 0", f"i32.const {size}", "memory.fill", "end")
 
     def _result(self) -> None:
@@ -201,7 +235,11 @@ class Door:
                 w.put(self._shared.room(w, [(result, value)]))
             w.put("call $out_room", "global.get $out", "local.set $at")
         else:
-            w.put("local.get $cols i32.load offset=8", f"local.get $from i32.const {size} i32.mul i32.add", "local.set $at")
+            w.put(
+                "local.get $cols i32.load offset=8",
+                f"local.get $from i32.const {size} i32.mul i32.add",
+                "local.set $at",
+            )
         encoder = Encoder(w, "$at", big=False)
         if isinstance(result, TextType):
             encoder.bare_text(value)
@@ -219,27 +257,38 @@ class Door:
         w.put("local.get $mode", f"i32.const {BATCH}", "i32.and", "if")
         w.put("local.get $from", "local.get $group", "i32.eq", "if")
         w.put("local.get $from", f"i32.const {l.GROUP}", "i32.add", "local.tee $group")
-        w.put("local.get $to", "local.get $group", "local.get $to", "i32.lt_u", "select", "local.get $from", "i32.sub", "local.set $mask")
+        w.put(
+            "local.get $to",
+            "local.get $group",
+            "local.get $to",
+            "i32.lt_u",
+            "select",
+            "local.get $from",
+            "i32.sub",
+            "local.set $mask",
+        )
         count = w.temp("i32")
         w.put("local.get $mask", f"local.set {count}")
         self._loop(count, self._hash_keys)
         for number, (field, _) in enumerate(self._hints):
             self._index_of(field)
-            self._loop(count, lambda number=number: self._touch_index(number))  # type: ignore[misc]  # bound above
+            self._loop(count, partial(self._touch_index, number))
         for number, (field, _) in enumerate(self._hints):
             self._index_of(field)
-            self._loop(count, lambda number=number: self._find_row(number))  # type: ignore[misc]  # as above
+            self._loop(count, partial(self._find_row, number))
         for number, (field, _) in enumerate(self._hints):
             stride = self._shared.fields[field].stride
-            self._loop(count, lambda number=number, stride=stride: self._touch_row(number, stride))  # type: ignore[misc]
+            self._loop(count, partial(self._touch_row, number, stride))
         w.put("i32.const 0", "local.get $sink", f"i32.store offset={l.NO_HINTS - 8}")
         w.put("end")
-        w.put(f"i32.const {self._found}", "local.get $from local.get $group i32.const 64 i32.sub i32.sub i32.const 2 i32.shl i32.add")
+        w.put(
+            f"i32.const {self._found}",
+            "local.get $from local.get $group i32.const 64 i32.sub i32.sub i32.const 2 i32.shl i32.add",
+        )
         w.put("global.set $hint", "end")
 
-    def _loop(self, count: str, body: object) -> None:
+    def _loop(self, count: str, body: Callable[[], None]) -> None:
         w = self._w
-        assert callable(body)
         top = w.label("pass")
         w.put("i32.const 0", "local.set $i", f"loop {top}")
         body()
@@ -277,7 +326,15 @@ class Door:
         w.put(*self._slot(self._found, number), "i32.const 0")
         mark = w.mark()
         for step in (3, 2, 1, 0):
-            entry = ["local.get $base", at, f"i32.const {step}", "i32.add", "local.get $mask", "i32.and", "i32.const 3 i32.shl i32.add"]
+            entry = [
+                "local.get $base",
+                at,
+                f"i32.const {step}",
+                "i32.add",
+                "local.get $mask",
+                "i32.and",
+                "i32.const 3 i32.shl i32.add",
+            ]
             found = w.keep("i32")  # what the entries after it gave
             w.put(*entry, "i64.load", "local.tee $entry", "i32.wrap_i64", found)
             w.put("local.get $entry i64.const 32 i64.shr_u i32.wrap_i64", tag, "i32.eq", "select")
@@ -289,11 +346,3 @@ class Door:
         row = w.keep("i32", *self._slot(self._found, number), "i32.load")
         for line in range(0, min(stride, 128), 64):
             w.put(row, f"i32.load offset={line}", "local.get $sink i32.xor local.set $sink")
-
-
-def caller_column() -> ValueType:
-    """Return the type of column 0."""
-    return ADDRESS
-
-
-__all__ = ["BATCH", "DESCRIPTOR_HEAD_BYTES", "SETTLE", "Door", "Hint", "caller_column", "parameter"]

@@ -303,4 +303,3 @@ def _context(name: str) -> Flat:
             stable=True,
         )
     return Flat((f"i32.const {l.HEIGHT if name == 'height' else l.TIME} i64.load",), stable=True)
-

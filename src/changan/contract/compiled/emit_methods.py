@@ -11,7 +11,7 @@ from changan.contract.compiled.emit_statements import Statements
 from changan.contract.compiled.layout import components, is_flat
 from changan.contract.compiled.shared import Shared, result_components, zeros
 from changan.contract.compiled.writer import Flat, Memory, Writer, address
-from changan.contract.types import ADDRESS, TEXT_BYTES_MAX, RecordType, TextType, holds_text, words
+from changan.contract.types import ADDRESS, TEXT_BYTES_MAX, RecordType, TextType, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,6 @@ class MethodBody(Statements):
 
     def __init__(self, shared: Shared, writer: Writer, *, door: bool) -> None:
         super().__init__(shared, writer, door=door)
-        self.loops: list[tuple[str, str]] = []
-        self.scope = 0
         self._scopes = 0
         self._depth = 0
         self._inlined = 0
@@ -119,7 +117,9 @@ class MethodBody(Statements):
         self.w.put(f"i32.const {method.number}", "global.get $out_base", "global.get $arena", "global.get $gas")
         self.w.put("call $host", "global.set $gas", "global.set $fail")
         self.w.put("global.get $fail", "i32.const 255", "i32.and", "if")
-        self.w.put("global.get $fail", f"i32.const {line << 16}", "i32.or", "global.set $fail", f"br {self.exit}", "end")
+        self.w.put(
+            "global.get $fail", f"i32.const {line << 16}", "i32.or", "global.set $fail", f"br {self.exit}", "end"
+        )
         if method.result is not None and found is not None:
             self.w.put("global.get $arena", f"local.set {cursor}")
             self.w.assign(method.result, found, self.shared.decode(self.w, method.result, cursor))
@@ -174,6 +174,3 @@ def node_count(node: object) -> int:
     if not is_dataclass(node) or not isinstance(node, t.Node | t.Method):
         return 0
     return 1 + sum(node_count(getattr(node, item.name)) for item in fields(node))
-
-
-__all__ = ["MethodBody", "emit_method", "holds_text", "most_bytes", "parameter"]

@@ -20,10 +20,6 @@ _BITS = {"&": "and", "|": "or", "^": "xor"}
 class Numbers(Body):
     """Writes operators on integers, and comparisons."""
 
-    def flat(self, e: t.Expression) -> Flat:
-        """Write an expression whose value is flat."""
-        raise NotImplementedError
-
     def _arithmetic(self, e: t.Arithmetic) -> Flat:
         target = self.w.temps(e.type)
         assert isinstance(target, Flat)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from changan.contract import tree as t
-from changan.contract.compiled import layout as l
 from changan.contract.compiled.emit_codec import Encoder
 from changan.contract.compiled.emit_expressions import Expressions
 from changan.contract.compiled.layout import components, is_flat
-from changan.contract.compiled.writer import Flat, Memory, address
+from changan.contract.compiled.writer import Flat, Memory
 from changan.contract.gas import EVENT_BYTES_MAX, LOOP_TURN, TEXT_BYTE, cost, runs
 from changan.contract.instance import Code
-from changan.contract.types import U128, WORD_BYTES, ListType, MapType, holds_text, words
+from changan.contract.types import U128, WORD_BYTES, holds_text, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from changan.contract.compiled.layout import FieldLayout
     from changan.contract.compiled.writer import Placed
+    from changan.contract.types import ValueType
 
 EVENT_HEADER_BYTES = 12  # row, kind, bytes that follow
 
@@ -85,7 +85,7 @@ class Statements(Expressions):
 
     # Names and ways
 
-    def local(self, name: str, kind: t.ValueType) -> Placed:
+    def local(self, name: str, kind: ValueType) -> Placed:
         """Return where a name's value is kept."""
         if name not in self.names:
             if is_flat(kind):
@@ -257,7 +257,7 @@ class Statements(Expressions):
         self.fail_if(Code.OUT_OF_BOUNDS, s.line)
         self._event(s.event, values)
 
-    def _event(self, event: int, values: list[tuple[t.ValueType, Placed]]) -> None:
+    def _event(self, event: int, values: list[tuple[ValueType, Placed]]) -> None:
         size = self.shared.room(self.w, values, EVENT_HEADER_BYTES)
         cursor = self.w.temp("i32")
         at = f"local.get {cursor}"
@@ -271,11 +271,3 @@ class Statements(Expressions):
         encoder = Encoder(self.w, cursor, big=False)
         for kind, value in values:
             self.shared.encode(self.w, kind, value, cursor, encoder)
-
-
-def is_map(kind: object) -> bool:
-    """Whether a field is a map."""
-    return isinstance(kind, MapType) and not isinstance(kind, ListType)
-
-
-__all__ = ["Statements", "address"]

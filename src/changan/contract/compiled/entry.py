@@ -45,7 +45,7 @@ def engine() -> wasmtime.Engine:
 
 def compile_text(text: str) -> wasmtime.Module:
     """Return the module of a WebAssembly text."""
-    return wasmtime.Module(engine(), wasmtime.wat2wasm(text))
+    return wasmtime.Module(engine(), bytes(wasmtime.wat2wasm(text)))
 
 
 class Machine:

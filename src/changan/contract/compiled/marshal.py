@@ -13,7 +13,7 @@ from changan.contract.compiled.layout import parts
 from changan.contract.types import BoolType, BytesType, EnumType, IntType, TextType, ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer
+    from typing_extensions import Buffer
 
     from changan.contract.instance import Value
 

@@ -9,6 +9,8 @@ from changan.contract.compiled import layout as l
 from changan.contract.compiled.emit_codec import PUT_TEXTS
 from changan.contract.compiled.emit_doors import DESCRIPTOR_HEAD_BYTES, Door
 from changan.contract.compiled.emit_methods import emit_method
+from changan.contract.compiled.emit_records import record_functions
+from changan.contract.compiled.emit_restore import restore_functions
 from changan.contract.compiled.emit_rows import row_functions
 from changan.contract.compiled.runtime_digests import digest_text
 from changan.contract.compiled.runtime_index import index_text
@@ -44,7 +46,7 @@ def emit_module(tree: Tree) -> ModuleText:
         bodies.append(body.w.text())
         if method.signature.kind != "helper":
             bodies.append(Door(shared, method.signature, body).text())
-    rows = row_functions(shared)
+    rows = row_functions(shared) + record_functions(shared) + restore_functions(shared)
     digests = "".join(digest_text(name, shared.static) for name in sorted(shared.digests))
     remote = any(interface.methods for interface in tree.interfaces)
     imports = '(import "host" "call" (func $host (param i32 i32 i32 i64) (result i32 i64)))\n' if remote else ""

@@ -77,7 +77,9 @@ _LOCALS = " ".join(f"(local ${name} i32)" for name in "abcdefghitu")
 
 
 def _load_state() -> str:
-    return "".join(f"(local.set ${name} (i32.load offset={{state+{4 * i}}} (i32.const 0)))\n" for i, name in enumerate("abcdefgh"))
+    return "".join(
+        f"(local.set ${name} (i32.load offset={{state+{4 * i}}} (i32.const 0)))\n" for i, name in enumerate("abcdefgh")
+    )
 
 
 def _words(count: int) -> str:
@@ -261,5 +263,7 @@ def _placed(text: str, places: dict[str, int]) -> str:
     for name, place in places.items():
         text = text.replace("{" + name + "}", str(place))
         for delta in range(0, 68, 4):
-            text = text.replace(f"{{{name}+{delta}}}", str(place + delta)).replace(f"{{{name}-{delta}}}", str(place - delta))
+            text = text.replace(f"{{{name}+{delta}}}", str(place + delta)).replace(
+                f"{{{name}-{delta}}}", str(place - delta)
+            )
     return text
