@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from changan.contract import names
+from changan.contract.compiled.instance import CompiledInstance
 from changan.contract.instance import BlockContext, Call
 from changan.contract.plain import QUOTA_BYTES, PlainInstance
 from changan.contract.program import compile_source
@@ -25,6 +26,19 @@ BLOCK = BlockContext(7, 1_700_000_000)
 GAS = 1_000_000
 
 
+class Engine:
+    """The back end that tests run against: plain, unless the suite's fixture says otherwise."""
+
+    name = "plain"
+
+    def open(self, program: Program, address: bytes, quota: int = QUOTA_BYTES) -> Any:
+        """Return a new instance."""
+        return (PlainInstance if self.name == "plain" else CompiledInstance)(program, address, quota)
+
+
+engine = Engine()
+
+
 def contract(members: str, above: str = "") -> str:
     """Return a file with one contract `C` whose class holds these members (written without indentation)."""
     inner = "\n".join(f"    {line}" if line else "" for line in members.strip("\n").splitlines())
@@ -36,7 +50,16 @@ class Runner:
 
     def __init__(self, source: str | Program, address: bytes = HOME, quota: int = QUOTA_BYTES) -> None:
         self.program = compile_source(source) if isinstance(source, str) else source
-        self.instance = PlainInstance(self.program, address, quota)
+        self._address, self._quota = address, quota
+        self._instances: dict[str, Any] = {}
+
+    @property
+    def instance(self) -> Any:
+        """The instance of the back end that is being tried; each has its own state."""
+        name = engine.name
+        if name not in self._instances:
+            self._instances[name] = engine.open(self.program, self._address, self._quota)
+        return self._instances[name]
 
     def __call__(self, method: str, *arguments: Value, gas: int = GAS, caller: bytes = ALICE) -> Outcome:
         """Run one call; the arguments must be values of the method's parameters."""

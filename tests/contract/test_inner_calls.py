@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from contract_running import ALICE, BLOCK, GAS, contract
+from contract_running import ALICE, BLOCK, GAS, contract, engine
 
 from changan.contract.instance import Call, Code, InnerFailure, Outcome
-from changan.contract.plain import PlainInstance
 from changan.contract.program import compile_source
 from changan.ledger.contracts import OWNER, Calls, record_key
 from changan.ledger.state import Rows, Write
@@ -202,7 +201,7 @@ class World:
 
     def __init__(self, count=3):
         self.addresses = [bytes([i + 1]) * 20 for i in range(count)]
-        self.instances = {address: PlainInstance(PROGRAM, address) for address in self.addresses}
+        self.instances = {address: engine.open(PROGRAM, address) for address in self.addresses}
         self.host = None
 
     def hosted(self, place):
@@ -381,7 +380,7 @@ def test_a_view_asks_for_views_only():
 
 
 def test_without_a_host_there_are_no_others():
-    instance = PlainInstance(PROGRAM, b"a" * 20)
+    instance = engine.open(PROGRAM, b"a" * 20)
     [outcome] = instance.run("ask", [Call(ALICE, (b"b" * 20, 1), GAS)], BLOCK)
     assert outcome[:2] == (Code.INNER_CALL, InnerFailure.UNKNOWN_CONTRACT)
 
@@ -440,7 +439,7 @@ def test_five_contracts_with_the_longest_chains_of_helpers_fit_the_stack():
     members += "    return Peer(a).descend(b, c, d, e, Address()) + 1\n"
     program = compile_source(contract(members, ABOVE))
     addresses = [bytes([i + 1]) * 20 for i in range(5)]
-    instances = {address: PlainInstance(program, address) for address in addresses}
+    instances = {address: engine.open(program, address) for address in addresses}
     host = Host(instances, [addresses[0]])
     call = Call(ALICE, (*addresses[1:], NONE), GAS)
     [outcome] = instances[addresses[0]].run("descend", [call], BLOCK, host)

@@ -1,0 +1,338 @@
+"""The state of a compiled instance: its memory, the rows that changed, all rows, single ones, and rows put back."""
+
+from __future__ import annotations
+
+import heapq
+import struct
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from changan.contract.codec import pack, unpack
+from changan.contract.compiled import layout as l
+from changan.contract.compiled.emit_records import GONE, RECORD_HEADER_BYTES
+from changan.contract.compiled.entry import Machine, compile_text
+from changan.contract.compiled.module import ModuleText, emit_module
+from changan.contract.instance import Row
+from changan.contract.types import U64, ListType, MapType
+from changan.errors import MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import wasmtime
+
+    from changan.contract.program import Program
+
+BUFFERS = struct.Struct("<4I")  # where events begin and end, and what goes out
+_RECORD = struct.Struct("<HHI")
+_WORD = struct.Struct("<I")
+_ANSWER_BYTES = 4 << 20
+_RESTORE_BYTES = 1 << 20
+DRAIN_BYTES = 512 << 20  # how far the heap may grow before changed rows are written down in between
+REBUILD_BYTES = 3 << 30  # where the heap has grown so far that the state is written anew
+
+
+@lru_cache(maxsize=64)
+def module_of(program: Program) -> tuple[ModuleText, wasmtime.Module]:
+    """Return a program's module, compiled."""
+    text = emit_module(program.tree)
+    return text, compile_text(text.text)
+
+
+class StoredRows(ABC):
+    """The rows of one contract in WebAssembly's memory."""
+
+    def __init__(self, program: Program, address: bytes, quota: int, seed: bytes) -> None:
+        self.program = program
+        self.address = address
+        self._quota = quota
+        self._seed = seed
+        self._text, self._module = module_of(program)
+        self._carried: dict[str, bytes | None] = {}  # rows that were written down before the delta was asked for
+        self._open()
+
+    @abstractmethod
+    def _remote(self, number: int, arguments: int, result: int, gas: int) -> tuple[int, int]:
+        """Call another contract for the module."""
+
+    def _open(self) -> None:
+        self._machine = Machine(self._module, self._remote if self._text.remote else None)
+        memory = self._machine.memory
+        memory[l.SEEDS : l.SEEDS + l.SEED_BYTES] = _spread(self._seed)
+        struct.pack_into("<q", memory, l.QUOTA, self._quota)
+        entry = self._machine.entry
+        entry("setup")()
+        self._settle, self._recover = entry("settle"), entry("recover")
+        self._collect_start, self._collect = entry("collect_start"), entry("collect")
+        self._dump_start, self._dump = entry("dump_start"), entry("dump")
+        self._restore, self._look, self._input = entry("restore"), entry("look"), entry("input")
+        self._element = entry("element")
+        self._set_drain()
+
+    def _set_drain(self) -> None:
+        """Say how far the heap may grow until changed rows are written down."""
+        self._drain_at = min(self._heap_top + DRAIN_BYTES, 0xFFFFFFFF)
+        struct.pack_into("<I", self._machine.memory, l.HEAP_STOP, self._drain_at)
+
+    @property
+    def _heap_top(self) -> int:
+        found: int = _WORD.unpack_from(self._machine.memory, l.HEAP_TOP)[0]
+        return found
+
+    @property
+    def logical_bytes(self) -> int:
+        """Size of the state that counts against the quota, in bytes."""
+        found: int = struct.unpack_from("<q", self._machine.memory, l.LOGICAL)[0]
+        return found
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        total = 0
+        for field in self._text.fields:
+            if isinstance(field.kind, MapType):
+                total += self._word(field.header + l.LIVE)
+            elif isinstance(field.kind, ListType):
+                total += self._word(field.header + l.LENGTH)
+            else:
+                total += not self._machine.memory[field.header] & l.DEAD
+        return total
+
+    def _word(self, at: int) -> int:
+        return int.from_bytes(self._machine.memory[at : at + 8], "little")
+
+    # Changed rows
+
+    def collect(self) -> list[Row]:
+        """Return the rows changed since the last collect, in order of their first committed write, and forget them."""
+        rows = list(self._parse(self._changed()))
+        if self._carried:
+            self._carried.update(rows)
+            rows = [Row(key, value) for key, value in self._carried.items()]
+            self._carried = {}
+        self._set_drain()
+        if self._heap_top > REBUILD_BYTES:
+            self._rebuild()
+        return rows
+
+    def collect_delta(self) -> bytes:
+        """Return what `collect` does, as bytes, without an object a row.
+
+        Each record is the field's number u16, the key's length u16 and the value's length u32 (all ones where the row is
+        gone), little-endian, then key and value as `codec.pack` has them; a list's length has an empty key.
+        """
+        if self._carried:
+            return b"".join(self._record(row) for row in self.collect())
+        return self._changed()
+
+    def _changed(self) -> bytes:
+        self._collect_start()
+        return self._answers(lambda: self._collect(_ANSWER_BYTES))
+
+    def _answers(self, ask: Callable[[], int]) -> bytes:
+        """Ask until nothing more follows; return everything that came."""
+        memory = self._machine.memory
+        more = ask()
+        _, _, start, end = BUFFERS.unpack_from(memory, l.EVENTS_BASE)
+        if not more:
+            return bytes(memory[start:end])
+        found = [bytes(memory[start:end])]
+        while more:
+            more = ask()
+            _, _, start, end = BUFFERS.unpack_from(memory, l.EVENTS_BASE)
+            found.append(bytes(memory[start:end]))
+        return b"".join(found)
+
+    def _drain(self) -> None:
+        """Write changed rows down before their delta is asked for, so that what they gave up can be used again."""
+        self._carried.update(self._parse(self._changed()))
+        self._set_drain()
+
+    def _rebuild(self) -> None:
+        """Put the state in a new memory, without the holes that its history left."""
+        rows = self._dumped()
+        self._open()
+        self._restore_bytes(rows)
+        self._set_drain()
+
+    def _parse(self, data: bytes) -> Iterator[Row]:
+        names = [entry.name for entry in self.program.tree.fields]
+        at = 0
+        while at < len(data):
+            field, key_size, size = _RECORD.unpack_from(data, at)
+            at += RECORD_HEADER_BYTES
+            name = names[field]
+            if key_size:
+                name = f"{name}.{data[at : at + key_size].hex()}"
+                at += key_size
+            if size == GONE:
+                yield Row(name, None)
+            else:
+                yield Row(name, data[at : at + size])
+                at += size
+
+    # All rows
+
+    def rows(self) -> Iterator[Row]:
+        """Return all rows as they are now; the iterator stays valid and unchanged while later calls run."""
+        return self._parse(self._dumped())
+
+    def _dumped(self) -> bytes:
+        return b"".join(self._dumped_field(field) for field in range(len(self._text.fields)))
+
+    def _dumped_field(self, field: int) -> bytes:
+        self._dump_start()
+        return self._answers(lambda: self._dump(field, _ANSWER_BYTES))
+
+    def restore(self, rows: Iterable[Row]) -> None:
+        """Put rows in (or, with value None, take them out) without gas and without marking them as changed.
+
+        Raises MalformedError for a row that is none of this contract's.
+        """
+        waiting: list[bytes] = []
+        lengths: dict[int, int] = {}
+        size = 0
+        try:
+            for row in rows:
+                data = self._checked_record(row, lengths)
+                waiting.append(data)
+                size += len(data)
+                if size > _RESTORE_BYTES:
+                    self._restore_bytes(b"".join(waiting))
+                    waiting, size = [], 0
+        finally:  # what came before a bad row is in, as with every instance
+            self._restore_bytes(b"".join(waiting))
+
+    def _restore_bytes(self, data: bytes) -> None:
+        if data:
+            at = self._input(len(data))
+            self._machine.memory[at : at + len(data)] = data
+            self._restore(at, at + len(data))
+
+    def _checked_record(self, row: Row, lengths: dict[int, int]) -> bytes:
+        """Return a row as the module takes it; nothing where it follows from others."""
+        name, _, hex_key = row.key.partition(".")
+        field = self.program.field_places.get(name)
+        if field is None:
+            raise MalformedError(f"the contract has no field {name!r}")
+        kind = self.program.tree.fields[field].type
+        try:
+            key = bytes.fromhex(hex_key)
+        except ValueError:
+            key = b""
+        keyed = isinstance(kind, MapType | ListType)
+        if row.key != (f"{name}.{key.hex()}" if key and keyed else name):
+            raise MalformedError(f"{row.key!r} is no key of a row")
+        if isinstance(kind, MapType):
+            unpack(kind.key, key)
+            value_type = kind.value
+        elif isinstance(kind, ListType):
+            if not key or row.value is None:  # the length follows from the elements
+                return b""
+            value_type = kind.value
+            self._check_index(field, key, lengths)
+        else:
+            if row.value is None:
+                return b""
+            value_type = kind
+        if row.value is None:
+            return _RECORD.pack(field, len(key), GONE) + key
+        unpack(value_type, row.value)
+        if isinstance(kind, ListType):
+            lengths[field] = max(lengths[field], int.from_bytes(key, "big") + 1)
+        return _RECORD.pack(field, len(key), len(row.value)) + key + row.value
+
+    def _check_index(self, field: int, key: bytes, lengths: dict[int, int]) -> None:
+        index = unpack(U64, key)
+        assert isinstance(index, int)
+        length = lengths.setdefault(field, self._word(self._text.fields[field].header + l.LENGTH))
+        if index > length:
+            name = self.program.tree.fields[field].name
+            raise MalformedError(f"element {index} of {name} comes before those below it")
+
+    def _record(self, row: Row) -> bytes:
+        name, _, hex_key = row.key.partition(".")
+        key = bytes.fromhex(hex_key)
+        field = self.program.field_places[name]
+        if row.value is None:
+            return _RECORD.pack(field, len(key), GONE) + key
+        return _RECORD.pack(field, len(key), len(row.value)) + key + row.value
+
+    # Single rows
+
+    def get(self, key: str) -> bytes | None:
+        """Return the value of the row with this key, or None."""
+        name, dot, hex_key = key.partition(".")
+        field = self.program.field_places.get(name)
+        if field is None:
+            return None
+        kind = self.program.tree.fields[field].type
+        try:
+            data = bytes.fromhex(hex_key)
+            if hex_key != data.hex():
+                return None
+            if isinstance(kind, MapType):
+                unpack(kind.key, data)
+                return self._map_value(field, data)
+            if isinstance(kind, ListType):
+                return self._list_value(field, data, dot)
+        except (ValueError, MalformedError):
+            return None
+        return None if dot else self._first(self._dumped_field(field))
+
+    def _map_value(self, field: int, key: bytes) -> bytes | None:
+        data = _RECORD.pack(field, len(key), 0) + key
+        at = self._input(len(data))
+        self._machine.memory[at : at + len(data)] = data
+        self._look(at)
+        _, _, start, end = BUFFERS.unpack_from(self._machine.memory, l.EVENTS_BASE)
+        return self._first(bytes(self._machine.memory[start:end]))
+
+    def _list_value(self, field: int, key: bytes, dot: str) -> bytes | None:
+        length = self._word(self._text.fields[field].header + l.LENGTH)
+        if not dot:
+            return pack(U64, length) if length else None
+        index = unpack(U64, key)
+        assert isinstance(index, int)
+        return self._elements(field, index, index + 1)[0].value if index < length else None
+
+    def _elements(self, field: int, start: int, stop: int) -> list[Row]:
+        """Return a list's elements from one to before another."""
+        return [self._row_at(field, index) for index in range(start, stop)]
+
+    def _row_at(self, field: int, index: int) -> Row:
+        self._element(field, index)
+        _, _, start, end = BUFFERS.unpack_from(self._machine.memory, l.EVENTS_BASE)
+        return next(self._parse(bytes(self._machine.memory[start:end])))
+
+    def _first(self, data: bytes) -> bytes | None:
+        row = next(self._parse(data), None)
+        return None if row is None else row.value
+
+    def page(self, field: str, after: str, limit: int) -> tuple[list[Row], bool]:
+        """Return up to `limit` rows of a field whose hex key is above `after`, in order of it, and whether more follow.
+
+        For a map this looks at every key, because a map keeps no order.
+        """
+        place = self.program.field_places[field]
+        kind = self.program.tree.fields[place].type
+        if isinstance(kind, MapType):
+            skip = len(field) + 1
+            rows = self._parse(self._dumped_field(place))
+            found = heapq.nsmallest(limit + 1, (row for row in rows if row.key[skip:] > after))
+            return found[:limit], len(found) > limit
+        if isinstance(kind, ListType):
+            length = self._word(self._text.fields[place].header + l.LENGTH)
+            start = int(after, 16) + 1 if after else 0
+            end = min(start + limit, length)
+            return self._elements(place, start, end), end < length
+        rows_ = list(self._parse(self._dumped_field(place)))
+        return ([] if after else rows_), False
+
+
+def _spread(seed: bytes) -> bytes:
+    """Return the hash's four words of secret: odd, so that none of them loses bits."""
+    padded = seed.ljust(l.SEED_BYTES, b"\x9e")[: l.SEED_BYTES]
+    words = [int.from_bytes(padded[at : at + 8], "little") | 1 for at in range(0, l.SEED_BYTES, 8)]
+    return b"".join(word.to_bytes(8, "little") for word in words)

@@ -1,0 +1,428 @@
+"""What the compiled back end promises beyond the law: that it compiles, that it cannot be filled, and what happens when it faults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import wasmtime
+from contract_running import ALICE, BLOCK, BOB, GAS, HOME, contract
+
+from changan.contract.codec import BadArgumentError
+from changan.contract.compiled import entry, stored
+from changan.contract.compiled.columns import ColumnData
+from changan.contract.compiled.entry import NodeFaultError
+from changan.contract.compiled.instance import CompiledInstance
+from changan.contract.instance import Call, Code, Row
+from changan.contract.plain import PlainInstance
+from changan.contract.program import compile_source
+from changan.errors import MalformedError
+
+EXAMPLES = Path(__file__).parents[2] / "src" / "changan" / "examples"
+TOKEN = compile_source((EXAMPLES / "token.py").read_text())
+
+
+def call(target, method, *arguments, gas=GAS, caller=ALICE):
+    [outcome] = target.run(method, [Call(caller, arguments, gas)], BLOCK)
+    return outcome
+
+
+def both(source, quota=1 << 30):
+    program = compile_source(source)
+    return PlainInstance(program, HOME, quota), CompiledInstance(program, HOME, quota)
+
+
+# What is accepted compiles
+
+
+def lines(count, text):
+    return "\n".join(text.format(i=i) for i in range(count))
+
+
+LARGE = "class A(Record):\n" + lines(16, "    f{i}: Digest") + "\nclass B(Record):\n    a: A\n    b: A\n"
+TEXTS = "Note = Annotated[Text, MaxLen(4096)]\nclass T(Record):\n" + lines(32, "    t{i}: Note") + "\n"
+PILE = (
+    TEXTS
+    + "class Q(Record):\n    a: T\n    b: T\n    c: T\n    d: T\n"
+    + "class Said(Event):\n    q: Q\n    r: Q\n"
+    + "class Peer(Interface):\n    @call\n    def give(self, q: Q) -> Q:\n        raise NotImplementedError\n"
+)
+EXTREMES = {
+    "nothing": contract("pass"),
+    "many fields": contract(lines(64, "m{i}: Map[tuple[Address, U64], U64]\n".strip())),
+    "many methods": contract(lines(255, "@call\ndef f{i}(self, a: U64) -> U64:\n    return a + {i}")),
+    "many names": contract("@view\ndef f(self) -> U64:\n" + lines(1900, "    v{i} = U64({i})") + "\n    return v7"),
+    "large records": contract(
+        "m: Map[U64, B]\nl: List[B]\n@call\ndef f(self, b: B, c: B) -> B:\n    self.m[1] = b\n    self.l.append(c)\n"
+        "    d = self._g(self._g(b, c), self.m[1])\n    self.m[2] = d if self.m[1].a.f3 == d.b.f4 else self.l[0]\n"
+        "    self.m[1].b = self.m[2].a\n    return self._g(d, self.l[0])\n"
+        "def _g(self, b: B, c: B) -> B:\n    return B(a=c.a, b=A("
+        + ", ".join(f"f{i}=b.a.f{15 - i}" for i in range(16))
+        + "))",
+        LARGE,
+    ),
+    "sixteen large parameters": contract(
+        "@call\ndef f(self, "
+        + ", ".join(f"p{i}: B" for i in range(16))
+        + ") -> B:\n    return self._g("
+        + ", ".join(f"p{15 - i}" for i in range(16))
+        + ")\n"
+        "def _g(self, " + ", ".join(f"p{i}: B" for i in range(16)) + ") -> B:\n    return p3",
+        LARGE,
+    ),
+    "texts in records in records": contract(
+        "m: Map[U64, Q]\n@call\ndef f(self, q: Q, who: Address) -> Q:\n    self.m[1] = q\n    self.m[1].b = q.a\n"
+        "    emit(Said(q=self.m[1], r=q))\n    self.m[2] = Peer(who).give(self.m[1])\n    del self.m[1]\n    return self.m[2]",
+        PILE,
+    ),
+    "a deep expression": contract("@view\ndef f(self, a: U64) -> U64:\n    return " + "a + (" * 25 + "a" + ")" * 25),
+    "a long expression": contract("@view\ndef f(self, a: U64) -> U64:\n    return " + " + ".join(["a"] * 40)),
+    "keys of eight parts": contract(
+        "k: Map[tuple[" + ", ".join(["B64"] * 8) + "], Bool]\n@call\ndef f(self, a: B64, b: B64) -> Bool:\n"
+        "    self.k[a, b, a, b, a, b, a, b] = True\n    del self.k[a, b, a, b, a, b, a, b]\n"
+        "    return (b, b, b, a, b, b, b, b) in self.k",
+        "B64 = Annotated[Bytes, Len(64, 64)]\n",
+    ),
+    "helpers that call twice": contract(
+        "@call\ndef f(self, x: U64) -> U64:\n    return self._h0(x)\n"
+        + "".join(
+            f"def _h{i}(self, x: U64) -> U64:\n    return self._h{i + 1}(x) + self._h{i + 1}(x)\n" for i in range(31)
+        )
+        + "def _h31(self, x: U64) -> U64:\n    return x\n"
+    ),
+    "doors that share a large helper": contract(
+        lines(
+            250,
+            "@call\ndef f{i}(self, a: U64) -> U64:\n    return self._h(a) + self._h(a + 1) + self._h(a + 2) + self._h(a + 3)\n",
+        )
+        + "def _h(self, a: U64) -> U64:\n    return "
+        + " + ".join(["a"] * 55)
+    ),
+    "one statement that is all of the source": contract(
+        "m: Map[U64, B]\n@view\ndef f(self, a: U64) -> Bool:\n    return ("
+        + " or ".join(["self.m[a].a.f0 == self.m[1].b.f9"] * 1500)
+        + ")",
+        LARGE,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_what_the_checker_accepts_compiles(name):
+    CompiledInstance(compile_source(EXTREMES[name]), HOME)
+
+
+# Large states
+
+
+CHURN = contract(
+    """\
+m: Map[U64, U64]
+t: Map[U64, Note]
+log: List[U64]
+@call
+def fill(self, start: U64, count: U64, why: Bool) -> None:
+    for i in range(start, start + count):
+        self.m[i] = i
+    require(not why, "not kept")
+@call
+def clear(self, start: U64, count: U64, why: Bool) -> None:
+    for i in range(start, start + count):
+        del self.m[i]
+    require(not why, "not kept")
+@call
+def write(self, k: U64, note: Note) -> None:
+    self.t[k] = note
+@call
+def forget(self, k: U64) -> None:
+    del self.t[k]
+@call
+def push(self, n: U64) -> None:
+    for i in range(n):
+        self.log.append(i)
+@view
+def get(self, k: U64) -> U64:
+    return self.m[k]
+@view
+def note(self, k: U64) -> Note:
+    return self.t[k]
+@view
+def at(self, i: U64) -> U64:
+    return self.log[i]
+""",
+    "Note = Annotated[Text, MaxLen(4096)]",
+)
+
+
+def test_an_index_grows_and_shrinks_also_under_rollback():
+    plain, compiled = both(CHURN)
+    for target in (plain, compiled):
+        for start in range(0, 60_000, 3000):
+            assert call(target, "fill", start, 3000, True).code == Code.DECLINED
+            assert call(target, "fill", start, 3000, False).code == Code.OK
+        for start in range(0, 60_000, 3000):
+            assert call(target, "clear", start, 1500, True).code == Code.DECLINED
+            assert call(target, "clear", start, 1500, False).code == Code.OK
+        assert call(target, "get", 1499).code == Code.MISSING_KEY
+        assert call(target, "get", 1500).result == 1500
+    assert plain.collect() == compiled.collect()
+    assert dict(plain.rows()) == dict(compiled.rows())
+    for start in range(0, 60_000, 3000):
+        call(compiled, "fill", start, 1500, False)
+        call(plain, "fill", start, 1500, False)
+    assert plain.collect() == compiled.collect()
+    assert (plain.logical_bytes, plain.row_count) == (compiled.logical_bytes, compiled.row_count)
+
+
+def test_a_list_grows_over_many_chunks():
+    plain, compiled = both(CHURN)
+    for target in (plain, compiled):
+        for _ in range(5):
+            assert call(target, "push", 4000).code == Code.OK
+        assert call(target, "push", 50_000).code == Code.OUT_OF_GAS
+        assert [call(target, "at", i).result for i in (0, 63, 64, 4000, 19_999)] == [0, 63, 64, 0, 3999]
+        assert call(target, "at", 20_000).code == Code.OUT_OF_BOUNDS
+    assert plain.collect() == compiled.collect()
+
+
+def test_what_is_given_up_is_used_again():
+    _, compiled = both(CHURN)
+    sizes = []
+    for turn in range(30):
+        for k in range(20):
+            call(compiled, "write", k, chr(97 + turn % 26) * (100 + 731 * (turn % 5)))
+            call(compiled, "fill", 0, 300, False)
+            call(compiled, "clear", 0, 300, False)
+        compiled.collect()
+        sizes.append(compiled._heap_top)
+    assert sizes[-1] == sizes[5]
+    for k in range(20):
+        assert call(compiled, "note", k).result == chr(97 + 29 % 26) * (100 + 731 * 4)
+
+
+def test_changes_written_down_in_between_are_one_delta(monkeypatch):
+    monkeypatch.setattr(stored, "DRAIN_BYTES", 1 << 16)
+    plain, compiled = both(CHURN)
+    drained = []
+    monkeypatch.setattr(compiled, "_drain", lambda drain=compiled._drain: drained.append(drain()))
+    for target in (plain, compiled):
+        for k in (3, 1, 2, 1, 9, 3):
+            call(target, "write", k, "x" * 4000)
+            call(target, "fill", 10_000 * k, 2000, False)
+            call(target, "clear", 10_000 * k, 2000, False)
+        call(target, "forget", 9)
+        call(target, "push", 3)
+    assert len(drained) > 2
+    assert plain.collect() == compiled.collect()
+    for target in (plain, compiled):
+        for start in range(500_000, 520_000, 5000):
+            call(target, "fill", start, 5000, False)
+    assert compiled._carried
+    assert list(compiled._parse(compiled.collect_delta())) == plain.collect()
+
+
+def test_a_memory_full_of_holes_is_written_anew(monkeypatch):
+    plain, compiled = both(CHURN)
+    for target in (plain, compiled):
+        for k in range(50):
+            call(target, "write", k, "x" * 16 * (k + 1))
+        call(target, "push", 100)
+        call(target, "fill", 0, 100, False)
+    monkeypatch.setattr(stored, "REBUILD_BYTES", 0)
+    before = compiled._machine
+    assert plain.collect() == compiled.collect()
+    assert compiled._machine is not before
+    monkeypatch.undo()
+    for target in (plain, compiled):
+        call(target, "write", 3, "other")
+        call(target, "push", 2)
+    assert plain.collect() == compiled.collect()
+    assert dict(plain.rows()) == dict(compiled.rows())
+    assert (plain.logical_bytes, plain.row_count) == (compiled.logical_bytes, compiled.row_count)
+
+
+def test_the_seed_shows_nowhere():
+    found = []
+    for seed in (bytes(32), b"s" * 32, bytes(range(32))):
+        target = CompiledInstance(TOKEN, HOME, seed=seed)
+        outcomes = [call(target, "create", 1000)]
+        outcomes += [call(target, "transfer", bytes([k]) * 20, k) for k in range(1, 40)]
+        found.append((outcomes, target.collect(), sorted(target.rows()), target.logical_bytes))
+    assert found[0] == found[1] == found[2]
+
+
+# Entry
+
+
+def test_the_entry_is_the_fast_one_here():
+    assert entry.unchecked_works()
+
+
+def test_without_the_fast_entry_it_works_as_well(monkeypatch):
+    plain, fast = both(CHURN)
+    monkeypatch.setattr(entry, "unchecked_works", lambda: False)
+    slow = CompiledInstance(plain.program, HOME)
+    for target in (plain, fast, slow):
+        call(target, "fill", 0, 100, False)
+        call(target, "write", 3, "存证")
+    assert plain.collect() == fast.collect() == slow.collect()
+    assert call(slow, "note", 3) == call(fast, "note", 3) == call(plain, "note", 3)
+
+
+@pytest.mark.parametrize("version", ["49.0.0", "51.0.0"])
+def test_another_version_of_wasmtime_is_entered_by_its_own_interface(monkeypatch, version):
+    monkeypatch.setattr(entry, "version", lambda _: version)
+    entry.unchecked_works.cache_clear()
+    try:
+        assert not entry.unchecked_works()
+    finally:
+        monkeypatch.undo()
+        entry.unchecked_works.cache_clear()
+    assert entry.unchecked_works()
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_trap_is_a_fault_of_the_node_and_leaves_the_state_as_it_was(monkeypatch, works):
+    monkeypatch.setattr(entry, "unchecked_works", lambda: works)
+    text = stored.module_of(TOKEN)[0].text
+    # a transfer traps in its last statement, when all is written
+    start = text.index("(func $m_transfer ")
+    place = text.index("call $ev_room", start)
+    broken = text[:place] + "unreachable " + text[place:]
+    monkeypatch.setattr(stored, "module_of", lambda _: (stored.emit_module(TOKEN.tree), entry.compile_text(broken)))
+    target = CompiledInstance(TOKEN, HOME)
+    call(target, "create", 1000)
+    target.collect()
+    before, size = dict(target.rows()), target.logical_bytes
+    with pytest.raises(NodeFaultError, match="unreachable"):
+        call(target, "transfer", BOB, 5)
+    assert (dict(target.rows()), target.logical_bytes, target.collect()) == (before, size, [])
+    assert call(target, "approve", BOB, 5).code == Code.OK
+    assert call(target, "balance_of", ALICE).result == 1000
+
+
+def test_an_error_of_the_host_comes_through():
+    members = "n: U64\n@call\ndef f(self, to: Address) -> None:\n    self.n = 5\n    Peer(to).go()\n    self.n = 6"
+    above = "class Peer(Interface):\n    @call\n    def go(self) -> None:\n        raise NotImplementedError\n"
+    _, target = both(contract(members, above))
+
+    class Host:
+        def call(self, *_, **__):
+            raise ZeroDivisionError
+
+        def settle(self, *, keep):
+            pass
+
+    with pytest.raises(ZeroDivisionError):
+        target.run("f", [Call(ALICE, (BOB,), GAS)], BLOCK, Host())
+    assert dict(target.rows()) == {}
+    assert target.collect() == []
+
+
+def test_the_memory_stays_where_it_is():
+    _, target = both(CHURN)
+    base = target._machine.base
+    for start in range(0, 30_000, 3000):
+        call(target, "fill", start, 3000, False)
+    for k in range(300):
+        call(target, "write", k, "x" * 4096)
+    assert target._machine._memory.data_len(target._machine._store) > 1 << 21
+    found = target._machine._memory.data_ptr(target._machine._store)
+    assert entry.ctypes.cast(found, entry.ctypes.c_void_p).value == base
+    assert isinstance(target._machine._memory, wasmtime.Memory)
+
+
+# Rows and columns that are none
+
+
+def test_rows_before_a_bad_one_are_in():
+    plain, compiled = both(CHURN)
+    rows = [Row(f"m.{k:016x}", k.to_bytes(8, "big")) for k in range(3)]
+    for bad in (
+        Row("m.00", b"x"),
+        Row("none", b""),
+        Row("t.0000000000000001", b"\0\0\0\1\xff"),
+        Row("log.0000000000000005", bytes(8)),
+    ):
+        for target in (plain, compiled):
+            with pytest.raises(MalformedError):
+                target.restore([*rows, bad])
+        assert dict(plain.rows()) == dict(compiled.rows())
+    for target in (plain, compiled):
+        target.restore([Row("m.0000000000000001", None), Row("m.0000000000000009", None), Row("log", bytes(8))])
+    assert dict(plain.rows()) == dict(compiled.rows())
+    assert plain.logical_bytes == compiled.logical_bytes
+
+
+def test_a_row_taken_out_while_its_change_waits():
+    plain, compiled = both(CHURN)
+    for target in (plain, compiled):
+        call(target, "fill", 0, 3, False)
+        call(target, "write", 1, "text")
+        target.restore(
+            [Row(f"m.{1:016x}", None), Row(f"t.{1:016x}", None), Row(f"m.{2:016x}", (77).to_bytes(8, "big"))]
+        )
+        assert call(target, "get", 1).code == Code.MISSING_KEY
+        call(target, "write", 1, "again")
+    assert dict(plain.rows()) == dict(compiled.rows())
+    assert plain.collect() == compiled.collect()
+    assert (plain.logical_bytes, plain.row_count) == (compiled.logical_bytes, compiled.row_count)
+
+
+def ends(*values):
+    return b"".join(value.to_bytes(4, "little") for value in values)
+
+
+BAD_COLUMNS = [
+    ("get", [], "1 parameters"),
+    ("get", [ColumnData(bytes(12))], "cut short"),
+    ("write", [ColumnData(bytes(16)), ColumnData(b"ab", ends(1, 2, 2))], "others have 2"),
+    ("write", [ColumnData(bytes(16)), ColumnData(b"ab")], "end of every value"),
+    ("write", [ColumnData(bytes(16)), ColumnData(b"abc", ends(2, 1))], "note: "),
+    ("write", [ColumnData(bytes(16)), ColumnData(b"abc", ends(1, 2))], "note: "),
+    ("write", [ColumnData(bytes(16)), ColumnData(b"abc", ends(1, 4))], "note: "),
+    ("write", [ColumnData(bytes(16)), ColumnData("存".encode(), ends(1, 3))], "note: "),
+    ("write", [ColumnData(bytes(16)), ColumnData(b"a\xff", ends(1, 2))], "note: "),
+    ("write", [ColumnData(bytes(8)), ColumnData(b"x" * 4097, ends(4097))], "note: "),
+    ("fill", [ColumnData(bytes(8)), ColumnData(bytes(8)), ColumnData(b"\2")], "why: "),
+]
+
+
+@pytest.mark.parametrize(("method", "columns", "told"), BAD_COLUMNS)
+def test_columns_that_hold_no_arguments_are_refused_before_anything_runs(method, columns, told):
+    _, target = both(CHURN)
+    with pytest.raises(BadArgumentError, match=told):
+        target.run_columns(method, ALICE, columns, BLOCK, GAS)
+    with pytest.raises(BadArgumentError, match="caller"):
+        target.run_columns("get", ALICE[:-1], [ColumnData(bytes(8))], BLOCK, GAS)
+    with pytest.raises(BadArgumentError, match="2 callers for 3 rows"):
+        target.run_columns("get", ALICE + BOB, [ColumnData(bytes(24))], BLOCK, GAS)
+    assert dict(target.rows()) == {}
+
+
+def test_no_rows_are_a_batch_as_well():
+    _, target = both(CHURN)
+    batch = target.run_columns("get", ALICE, [ColumnData(b"")], BLOCK, GAS)
+    assert (list(batch.outcomes), batch.events) == ([], b"")
+
+
+def test_a_batch_that_fills_its_room_goes_on(monkeypatch):
+    monkeypatch.setattr(stored, "DRAIN_BYTES", 1 << 17)
+    plain, compiled = both(CHURN)
+    keys = [k % 97 for k in range(1500)]
+    notes = [chr(97 + k % 26) * (k * 37 % 4000) for k in range(1500)]
+    data = "".join(notes).encode()
+    at, places = 0, []
+    for note in notes:
+        at += len(note)
+        places.append(at)
+    column = ColumnData(b"".join(k.to_bytes(8, "little") for k in keys))
+    batch = compiled.run_columns("write", ALICE, [column, ColumnData(data, ends(*places))], BLOCK, GAS)
+    outcomes = plain.run("write", [Call(ALICE, pair, GAS) for pair in zip(keys, notes, strict=True)], BLOCK)
+    assert (list(batch.outcomes), list(batch.gas)) == ([0] * 1500, [outcome.gas for outcome in outcomes])
+    batch = compiled.run_columns("note", ALICE, [column], BLOCK, GAS)
+    outcomes = plain.run("note", [Call(ALICE, (k,), GAS) for k in keys], BLOCK)
+    starts = [0, *batch.result_ends[:-1]]
+    found = [batch.results[start:end].decode() for start, end in zip(starts, batch.result_ends, strict=True)]
+    assert found == [outcome.result for outcome in outcomes]
+    assert plain.collect() == compiled.collect()
