@@ -15,7 +15,6 @@ from world import COUNTER, World
 CONTRACT_KEYS = {"name", "version", "runtime_type", "status", "creator", "address"}
 CREATOR_KEYS = {"org_id", "member_type", "member_info", "member_id", "role", "uid"}
 RUNTIMES = {"WASMER": 2, "WXVM": 3, "GASM": 4, "EVM": 5, "DOCKER_GO": 6, "DOCKER_JAVA": 7, "GO": 6}
-POLLS_MAX = 3
 
 
 @contextlib.contextmanager
@@ -54,8 +53,8 @@ def one_question_a_transaction(world: World) -> str:
         with polls_counted(world.real) as asked:
             world.transfer()
         counts.append(len(asked))
-    assert max(counts) <= POLLS_MAX, counts
-    return f"at most {max(counts)} question in each of {len(counts)} calls"
+    assert set(counts) == {1}, counts
+    return f"one question in each of {len(counts)} calls"
 
 
 def an_unknown_transaction_is_no_success(world: World) -> str:

@@ -203,7 +203,7 @@ ROWS = [
         "get_chain_config_by_block_height",
         ChainConfig,
         lambda world, config: config == world.config_now(),
-        lambda world: world.cc.get_chain_config_by_block_height(world.height),
+        lambda world: world.cc.get_chain_config_by_block_height(world.tip()),
     ),
     works("get_permission_list", Sequence, lambda _, found: default_policies(found)),
     works("get_chain_config_permission_list", Sequence, lambda _, found: default_policies(found)),
@@ -305,7 +305,11 @@ ROWS = [
         lambda world, full: right_block(world, full) and right_rw_sets(world, full.txRWSets),
         lambda world: world.cc.get_block_with_txrwsets_by_hash(world.block_hash),
     ),
-    works("get_last_config_block", BlockInfo, lambda _, info: info.block.header.block_type & 1),
+    works(
+        "get_last_config_block",
+        BlockInfo,
+        lambda world, info: info.block.txs[0].result.contract_result.result == world.config_now().SerializeToString(),
+    ),
     of_tx_id("get_block_height_by_tx_id", int, lambda world, height: height == world.height),
     works(
         "get_block_height_by_hash",
