@@ -343,7 +343,7 @@ def test_target_of_a_call_comes_before_its_arguments():
     [outcome] = run.instance.run("f", [Call(ALICE, (), GAS)], BLOCK, Host())
     assert outcome.result == 9
     assert seen == [(bytes(20), "look", (2, 3), True)]
-    rows, _ = run.instance.page(run.program.tree.fields[0].name, "", 9)
+    rows, _ = run.instance.view(run.program.tree.fields[0].name).page("", 9)
     assert [int.from_bytes(row.value, "big") for row in rows] == [1, 2, 3]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Never
 
 from changan.contract.codec import pack, unpack
@@ -28,6 +27,7 @@ from changan.contract.types import (
     words,
     zero,
 )
+from changan.contract.view import FieldView
 from changan.crypto.digest import sha256, sm3
 from changan.errors import MalformedError
 
@@ -498,7 +498,9 @@ class PlainInstance:
     def view(self, field: str) -> FieldView:
         """Return one field as it is now; it stays so while later calls run."""
         place = self.program.field_places[field]
-        return FieldView(self._frozen([place]), place)
+        frozen = self._frozen([place])
+        is_list = isinstance(self.program.tree.fields[place].type, ListType)
+        return FieldView(field, lambda: _rows_of(frozen, place), is_list=is_list)
 
     def rows(self) -> Iterator[Row]:
         """Return all rows as they are now; the iterator stays valid and unchanged while later calls run."""
@@ -513,56 +515,23 @@ class PlainInstance:
         return frozen
 
 
-class FieldView:
-    """One field of a contract at a moment. Its pages may be made in another thread than the one that runs calls."""
-
-    def __init__(self, machine: Machine, field: int) -> None:
-        self._machine = machine
-        self._field = field
-        self._kind = machine.program.tree.fields[field].type
-        self._sorted: list[tuple[bytes, object]] | None = None
-
-    @property
-    def row_count(self) -> int:
-        """How many rows there are."""
-        return max(1, len(self._machine.maps[self._field]) + len(self._machine.lists[self._field]))
-
-    def page(self, after: str, limit: int) -> tuple[list[Row], bool]:
-        """Return up to `limit` rows whose hex key is above `after`, in order of it, and whether more follow."""
-        machine, field = self._machine, self._field
-        if isinstance(self._kind, MapType):
-            keys = self._keys(self._kind)
-            start = bisect_right(keys, bytes.fromhex(after), key=lambda item: item[0]) if after else 0
-            found = keys[start : start + limit]
-            return [machine.row(field, key) for _, key in found], start + limit < len(keys)
-        if isinstance(self._kind, ListType):
-            start = int(after, 16) + 1 if after else 0
-            end = min(start + limit, len(machine.lists[field]))
-            return [machine.row(field, index) for index in range(start, end)], end < len(machine.lists[field])
-        row = machine.row(field, None)
-        return ([] if row.value is None or after else [row]), False
-
-    def _keys(self, kind: MapType) -> list[tuple[bytes, object]]:
-        """Return packed keys in order: a map keeps none, so they are sorted once."""
-        if self._sorted is None:
-            rows = self._machine.maps[self._field]
-            packed = [(pack(kind.key, key), key) for key in rows]  # type: ignore[arg-type]  # keys of a map are values
-            self._sorted = sorted(packed, key=lambda item: item[0])
-        return self._sorted
-
-
 def _all_rows(machine: Machine) -> Iterator[Row]:
-    for field, entry in enumerate(machine.program.tree.fields):
-        if isinstance(entry.type, MapType):
-            for key in machine.maps[field]:
-                yield machine.row(field, key)
-        elif isinstance(entry.type, ListType):
-            if machine.lists[field]:
-                yield machine.row(field, LENGTH)
-            for index in range(len(machine.lists[field])):
-                yield machine.row(field, index)
-        elif field in machine.present:
-            yield machine.row(field, None)
+    for field in range(len(machine.program.tree.fields)):
+        yield from _rows_of(machine, field)
+
+
+def _rows_of(machine: Machine, field: int) -> Iterator[Row]:
+    kind = machine.program.tree.fields[field].type
+    if isinstance(kind, MapType):
+        for key in machine.maps[field]:
+            yield machine.row(field, key)
+    elif isinstance(kind, ListType):
+        if machine.lists[field]:
+            yield machine.row(field, LENGTH)
+        for index in range(len(machine.lists[field])):
+            yield machine.row(field, index)
+    elif field in machine.present:
+        yield machine.row(field, None)
 
 
 def _value_type(kind: object) -> ValueType:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from changan.contract.instance import Row
-    from changan.contract.plain import FieldView, PlainInstance
+    from changan.contract.plain import PlainInstance
     from changan.contract.types import FieldType
+    from changan.contract.view import FieldView
     from changan.ledger.world import World
     from changan.node.rest import Rest
 
@@ -26,7 +27,7 @@ PAGE_MAX = 1000
 PINNED_S = 60.0
 """How long the pages after a first one can be asked for at its height."""
 PINS_MAX = 16
-PINNED_ROWS_MAX = 4_000_000
+PINNED_ROWS_MAX = 1_000_000
 _HEX = re.compile(r"([0-9a-f]{2}){0,1024}")
 _WHOLE = re.compile(r"\d{1,18}")
 

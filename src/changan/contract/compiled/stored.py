@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import struct
 from abc import ABC, abstractmethod
 from functools import lru_cache
@@ -15,6 +14,7 @@ from changan.contract.compiled.entry import Machine, compile_text
 from changan.contract.compiled.module import ModuleText, emit_module
 from changan.contract.instance import Row
 from changan.contract.types import U64, ListType, MapType
+from changan.contract.view import FieldView
 from changan.errors import MalformedError
 
 if TYPE_CHECKING:
@@ -310,25 +310,12 @@ class StoredRows(ABC):
         row = next(self._parse(data), None)
         return None if row is None else row.value
 
-    def page(self, field: str, after: str, limit: int) -> tuple[list[Row], bool]:
-        """Return up to `limit` rows of a field whose hex key is above `after`, in order of it, and whether more follow.
-
-        For a map this looks at every key, because a map keeps no order.
-        """
+    def view(self, field: str) -> FieldView:
+        """Return one field as it is now; it stays so while later calls run."""
         place = self.program.field_places[field]
-        kind = self.program.tree.fields[place].type
-        if isinstance(kind, MapType):
-            skip = len(field) + 1
-            rows = self._parse(self._dumped_field(place))
-            found = heapq.nsmallest(limit + 1, (row for row in rows if row.key[skip:] > after))
-            return found[:limit], len(found) > limit
-        if isinstance(kind, ListType):
-            length = self._word(self._text.fields[place].header + l.LENGTH)
-            start = int(after, 16) + 1 if after else 0
-            end = min(start + limit, length)
-            return self._elements(place, start, end), end < length
-        rows_ = list(self._parse(self._dumped_field(place)))
-        return ([] if after else rows_), False
+        data = self._dumped_field(place)
+        is_list = isinstance(self.program.tree.fields[place].type, ListType)
+        return FieldView(field, lambda: self._parse(data), is_list=is_list)
 
 
 def _spread(seed: bytes) -> bytes:
