@@ -15,6 +15,8 @@ from changan.errors import ChanganError, MalformedError
 from changan.ledger.chain_config import chain_digest, default_config
 from changan.ledger.members import CertificateRecords, Members
 from changan.ledger.receipt import make_receipt, verify_receipt
+from changan.ledger.row_receipt import FORMAT as ROW_FORMAT
+from changan.ledger.row_receipt import verify_row_receipt
 from changan.ledger.transition import apply_genesis
 from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.audit import Auditor
@@ -25,6 +27,8 @@ from changan.node.transfer import chain_id_of, export_chain, import_chain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from changan.ledger.wire.messages import BlockHeader
 
 _CHAIN = click.option("--chain", default="chain1", show_default=True, help="The chain.")
 
@@ -115,15 +119,20 @@ def import_(home: Path, file: Path) -> None:
 )
 @where
 def receipt(tx_id: str, output: Path | None, **options: Any) -> None:
-    """Fetch the receipt of transaction TX_ID (or `last`): what proves it offline."""
+    """Fetch the receipt of transaction TX_ID (or `last`, or a bundle's row as TX_ID.ROW): what proves it offline."""
+    call, dot, row = tx_id.rpartition(".")
     with reach(**options) as node:
-        stored, position = node.find(tx_id)
-    text = json.dumps(make_receipt(stored, position), indent=1) + "\n"
+        if dot and row.isdigit():
+            document, shown = node.row_receipt(call, int(row)), tx_id
+        else:
+            stored, position = node.find(tx_id)
+            document, shown = make_receipt(stored, position), stored.block.txs[position].payload.tx_id
+    text = json.dumps(document, indent=1) + "\n"
     if output is None:
         click.echo(text, nl=False)
     else:
         output.write_text(text, encoding="utf-8")
-        click.echo(f"{output}  tx {stored.block.txs[position].payload.tx_id}")
+        click.echo(f"{output}  tx {shown}")
 
 
 @click.command(name="verify-receipt")
@@ -141,23 +150,46 @@ def verify_receipt_(file: Path, trust: Path | None) -> None:
         document = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(document, dict):
             raise MalformedError(f"{file} is no receipt")
-        proven = verify_receipt(document, members)
+        lines = _row_lines(document, members) if document.get("format") == ROW_FORMAT else _lines(document, members)
     except (ChanganError, ValueError, RecursionError) as error:
         click.echo(f"{say('NOT OK', '未通过')}: {error}", err=True)
         raise SystemExit(1) from error
+    click.echo(say("ok", "通过"))
+    for name, value in lines:
+        click.echo(f"  {name}: {value}")
+
+
+def _lines(document: dict[str, Any], members: Members | None) -> list[tuple[str, str]]:
+    proven = verify_receipt(document, members)
     tx, header = proven.transaction, proven.header
     result = tx.result.contract_result
-    lines = [
+    return [
         (say("transaction", "交易"), tx.payload.tx_id),
         (say("call", "调用"), f"{tx.payload.contract_name}.{tx.payload.method}"),
         (say("outcome", "结果"), f"{tx.result.code} {result.message}".strip()),
         (say("rows written", "写入行数"), str(len(proven.rw_set.tx_writes))),
-        (say("block", "区块"), f"{header.block_height} {header.block_hash.hex()}"),
-        (say("sealed by", "出块者"), proven.proposer or say("not checked: give --trust", "未检查：请给出 --trust")),
+        *_block_lines(header, proven.proposer),
     ]
-    click.echo(say("ok", "通过"))
-    for name, value in lines:
-        click.echo(f"  {name}: {value}")
+
+
+def _row_lines(document: dict[str, Any], members: Members | None) -> list[tuple[str, str]]:
+    proven = verify_row_receipt(document, members)
+    row, bundle = proven.row, proven.bundle
+    return [
+        (say("transaction", "交易"), f"{proven.tx_id}.{row.number}"),
+        (say("call", "调用"), f"{bundle.contract}.{bundle.method}  {say('by', '调用者')} {bundle.caller.hex()}"),
+        (say("arguments", "参数"), row.arguments.hex()),
+        (say("outcome", "结果"), f"{row.outcome & 255}  gas {row.gas}"),
+        (say("result", "返回值"), row.result.hex()),
+        *_block_lines(proven.header, proven.proposer),
+    ]
+
+
+def _block_lines(header: BlockHeader, proposer: str | None) -> list[tuple[str, str]]:
+    return [
+        (say("block", "区块"), f"{header.block_height} {header.block_hash.hex()}"),
+        (say("sealed by", "出块者"), proposer or say("not checked: give --trust", "未检查：请给出 --trust")),
+    ]
 
 
 def _members(trust: Path) -> Members:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import click
 from changan.cli.language import say
 from changan.cli.node import DEFAULT_HOME
 from changan.client.connect import Connection, connect
-from changan.ledger.system import SystemContract
+from changan.ledger.system import OWN, SystemContract
 from changan.ledger.wire.messages import BlockWithRWSet, ChainInfo, TransactionInfo
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ class Reached:
         """Return a block. Raises CallError."""
         arguments = {"blockHeight": height}
         return BlockWithRWSet.FromString(self.connection.query(_QUERY, "GET_FULL_BLOCK_BY_HEIGHT", arguments).result)
+
+    def row_receipt(self, tx_id: str, number: int) -> dict[str, Any]:
+        """Return the receipt of one row of a bundle. Raises CallError."""
+        arguments = {"tx_id": tx_id, "row": number}
+        receipt: dict[str, Any] = json.loads(self.connection.query(OWN, "ROW_RECEIPT", arguments).result)
+        return receipt
 
     def find(self, tx_id: str) -> tuple[BlockWithRWSet, int]:
         """Return a transaction's block and place; `last` is the last one of the chain. Raises CallError."""

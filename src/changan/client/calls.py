@@ -13,8 +13,9 @@ import grpc
 
 from changan.client.requests import Signer, install_parameters, make_payload, new_tx_id, sign_request
 from changan.errors import ChanganError
+from changan.ledger.bundle import PARAMETER
 from changan.ledger.system import OWN, SystemContract
-from changan.ledger.wire.messages import TransactionInfo, TxRequest, TxResponse, TxStatusCode
+from changan.ledger.wire.messages import BundleRows, TransactionInfo, TxRequest, TxResponse, TxStatusCode
 
 if TYPE_CHECKING:
     from changan.ledger.wire.messages import ContractEvent, Payload
@@ -150,6 +151,17 @@ class Calls:
         arguments = {"contract": contract, "field": field, "key": key, "limit": limit}
         found = json.loads((yield from self.query(OWN, "HISTORY", arguments)).result)
         return [Written(entry["height"], entry["tx_id"], entry["value"]) for entry in found]
+
+    def describe(self, contract: str) -> Steps[dict[str, Any]]:
+        """Ask for a contract's methods, fields, types and events."""
+        found: dict[str, Any] = json.loads((yield from self.query(OWN, "DESCRIBE", {"contract": contract})).result)
+        return found
+
+    def bundle(self, contract: str, method: str, data: bytes) -> Steps[tuple[Answer, BundleRows]]:
+        """Send one bundle, and ask what came of its rows."""
+        answer = yield from self._invoke(make_payload(self.chain_id, contract, method, {PARAMETER: data}), ())
+        rows = yield from self.query(OWN, "BUNDLE", {"tx_id": answer.tx_id})
+        return answer, BundleRows.FromString(rows.result)
 
     def _invoke(self, payload: Payload, endorsers: Sequence[Signer]) -> Steps[Answer]:
         request = sign_request(payload, self.signer, endorsers)

@@ -25,12 +25,25 @@ from changan.client.calls import (
 )
 from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS, credentials, read_doors
 from changan.client.requests import Signer
+from changan.client.tables import ROWS_A_BUNDLE, Method, RowOutcome, Sent, TableError
 from changan.ledger.wire.messages import TxRequest, TxResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Answer", "CallError", "Connection", "Entry", "Page", "UnreachableError", "Written", "connect"]
+__all__ = [
+    "Answer",
+    "CallError",
+    "Connection",
+    "Entry",
+    "Page",
+    "RowOutcome",
+    "Sent",
+    "TableError",
+    "UnreachableError",
+    "Written",
+    "connect",
+]
 TIMEOUT_S = 60.0
 
 _T = TypeVar("_T")
@@ -104,6 +117,23 @@ class Connection:
     def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> list[Written]:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""
         return self._drive(self._calls.history(contract, field, key, limit))
+
+    def invoke_many(
+        self, contract: str, method: str, table: object, *, rows: int = ROWS_A_BUNDLE, budget: int = 0
+    ) -> list[Sent]:
+        """Call one method for every row of a table, `rows` calls under one signature, and wait until all rest on disk.
+
+        `table` is a pyarrow Table, a polars or pandas DataFrame, or a dict of columns; its columns are the method's
+        parameters. Each row has its own outcome; one that fails fails alone. `budget` bounds the gas of a bundle's rows
+        together; 0 leaves only the bound of each call. Raises TableError before anything is sent, CallError where a
+        bundle is refused whole (those before it stand), UnreachableError.
+        """
+        described = Method(self._drive(self._calls.describe(contract)), method)
+        sent = []
+        for _, data in list(described.bundles(table, rows, budget)):
+            answer, side = self._drive(self._calls.bundle(contract, method, data))
+            sent.append(Sent(answer, described.outcomes(side)))
+        return sent
 
     def _drive(self, steps: Steps[_T]) -> _T:
         reply: Reply = None

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from changan.contract import codec, gas
 from changan.contract.check import analyse
-from changan.contract.types import U64, ListType, MapType, is_value
+from changan.contract.types import U64, EnumType, ListType, MapType, RecordType, is_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from changan.contract.instance import Event, Value
     from changan.contract.tree import Tree
-    from changan.contract.types import FieldType, Signature
+    from changan.contract.types import FieldType, Signature, ValueType
 
 LANGUAGE_VERSION = 1
+_Named = TypeVar("_Named", EnumType, RecordType)
 
 
 class Program:
@@ -96,6 +97,20 @@ class Program:
         element = kind.value if isinstance(kind, MapType | ListType) else kind
         return codec.to_json(element, codec.unpack(element, value))
 
+    def _named(self, wanted: type[_Named]) -> list[_Named]:
+        """Return the enums or records that methods and events use, in order of their names."""
+        waiting: list[ValueType] = [kind for signature in self._methods.values() for _, kind in signature.parameters]
+        waiting += [signature.result for signature in self._methods.values() if signature.result is not None]
+        waiting += [kind for event in self.tree.events for _, kind in event.fields]
+        found: dict[str, _Named] = {}
+        while waiting:
+            kind = waiting.pop()
+            if isinstance(kind, RecordType):
+                waiting += [part for _, part in kind.fields]
+            if isinstance(kind, wanted):
+                found[kind.name] = kind
+        return [found[name] for name in sorted(found)]
+
     def describe(self) -> dict[str, object]:
         """Return what a form or a client needs to know of the contract, as JSON."""
         return {
@@ -115,6 +130,11 @@ class Program:
                 for signature in self._methods.values()
                 if signature.kind != "helper"
             ],
+            "enums": {kind.name: list(kind.members) for kind in self._named(EnumType)},
+            "records": {
+                kind.name: [{"name": name, "type": part.name} for name, part in kind.fields]
+                for kind in self._named(RecordType)
+            },
             "events": [
                 {"name": event.name, "fields": [{"name": name, "type": kind.name} for name, kind in event.fields]}
                 for event in self.tree.events

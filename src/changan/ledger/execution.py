@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.codec import BadArgumentError
 from changan.contract.instance import Call, Code
+from changan.ledger.bundle import MESSAGE, PARAMETER, Bundle, BundleError, decode_bundle
+from changan.ledger.bundle_run import RanBundle, run_bundle
 from changan.ledger.contracts import Calls, contract_events, find_record
 from changan.ledger.native.call import NativeCall, NativeError
 from changan.ledger.native.contract_manage import GAS_MAX
@@ -19,6 +21,8 @@ from changan.ledger.wire.messages import ContractResult, ContractStatus, Runtime
 if TYPE_CHECKING:
     from changan.contract.instance import BlockContext
     from changan.contract.plain import PlainInstance
+    from changan.contract.program import Program
+    from changan.contract.types import Signature
     from changan.ledger.members import Identity
     from changan.ledger.wire.messages import Contract, Member, Payload
     from changan.ledger.world import World
@@ -31,11 +35,15 @@ _MIB = 1024 * 1024
 
 
 class Executed(NamedTuple):
-    """How one transaction ended, and the rows it wrote (none unless it ended well)."""
+    """How one transaction ended, and the rows it wrote (none unless it ended well).
+
+    A bundle's rows of state stand apart: its read-write set holds one write, the root over them.
+    """
 
     code: int
     result: ContractResult
     writes: list[Write]
+    bundle: RanBundle | None = None
 
 
 class Execution:
@@ -94,6 +102,8 @@ class Execution:
         instance = self._world.instances[record.name]
         program = instance.program
         method = program.method(payload.method)
+        if parameters.keys() == {PARAMETER}:
+            return self._bundle(payload, record, instance, parameters[PARAMETER], sender, keep=keep)
         if method is None or method.kind not in {"call", "view"}:
             text = (
                 f"contract invoke failed, find method [{payload.method}] failed, err = the contract has no such method, "
@@ -105,6 +115,19 @@ class Execution:
         except BadArgumentError as error:
             return _failed(TxStatusCode.CONTRACT_FAIL, f"bad argument: {error}")
         return self._call(payload, record, instance, Call(sender.address, arguments, GAS_MAX), keep=keep)
+
+    def _bundle(
+        self, payload: Payload, record: Contract, instance: PlainInstance, data: bytes, sender: Identity, *, keep: bool
+    ) -> Executed:
+        try:
+            signature, bundle = open_bundle(instance.program, payload.method, data)
+            if not keep:
+                raise BundleError("a bundle is invoked, not asked")
+        except BundleError as error:
+            return _failed(TxStatusCode.INVALID_PARAMETER, f"bundle refused: {error}")
+        ran = run_bundle(instance, record.name, signature, bundle, sender.address, self._block, self._world.digest)
+        result = ContractResult(result=ran.result.SerializeToString(), message=MESSAGE, gas_used=ran.result.gas)
+        return Executed(TxStatusCode.SUCCESS, result, [Write(record.name, PARAMETER, ran.delta_root)], ran)
 
     def _call(self, payload: Payload, record: Contract, instance: PlainInstance, call: Call, *, keep: bool) -> Executed:
         host = Calls(self._world.instances, self._world.rows, self._block)
@@ -136,6 +159,16 @@ def _settle(sender: Identity) -> Executed:
     if sender.role not in {"CONSENSUS", "COMMON"}:
         return _failed(TxStatusCode.NO_PERMISSION, "only a node asks for the state root")
     return Executed(TxStatusCode.SUCCESS, ContractResult(message="OK"), [])
+
+
+def open_bundle(program: Program, method: str, data: bytes) -> tuple[Signature, Bundle]:
+    """Return the bundle in a parameter, and the method it is for. Raises BundleError."""
+    signature = program.method(method)
+    if signature is None or signature.kind != "call":
+        raise BundleError(f"the contract has no @call {method[:128]!r}")
+    if program.tree.interfaces:
+        raise BundleError("the contract calls other contracts: its calls go one by one")
+    return signature, decode_bundle(data, signature)
 
 
 def _refusal(record: Contract | None) -> Executed | None:

@@ -54,9 +54,9 @@ def make_receipt(stored: BlockWithRWSet, position: int) -> dict[str, Any]:
         "header": _text(stored.block.header.SerializeToString()),
         "transaction": _text(transactions[position].SerializeToString()),
         "rw_set": _text(stored.txRWSets[position].SerializeToString()),
-        "tx_path": _texts(chainmaker_path(hashes, position, digest)),
-        "rw_set_path": _texts(chainmaker_path([tx.result.rw_set_hash for tx in transactions], position, digest)),
-        "outcome_path": _texts(tree_path(outcomes, position, digest)),
+        "tx_path": texts(chainmaker_path(hashes, position, digest)),
+        "rw_set_path": texts(chainmaker_path([tx.result.rw_set_hash for tx in transactions], position, digest)),
+        "outcome_path": texts(tree_path(outcomes, position, digest)),
     }
 
 
@@ -78,21 +78,22 @@ def verify_receipt(receipt: Mapping[str, Any], members: Members | None = None) -
     if header.block_hash != block_hash(header, digest):
         raise UnverifiedError("the block's hash is not that of its header")
     leaf = transaction_hash(transaction, digest)
-    if not chainmaker_verify(leaf, place, _path(receipt, "tx_path"), header.tx_root, digest):
+    if not chainmaker_verify(leaf, place, path_in(receipt, "tx_path"), header.tx_root, digest):
         raise UnverifiedError("the transaction is not the one under the block's tx_root")
     if rw_set_hash(rw_set, digest) != transaction.result.rw_set_hash:
         raise UnverifiedError("the read-write set is not the transaction's")
-    path = _path(receipt, "rw_set_path")
+    path = path_in(receipt, "rw_set_path")
     if not chainmaker_verify(transaction.result.rw_set_hash, place, path, header.rw_set_root, digest):
         raise UnverifiedError("the read-write set is not the one under the block's rw_set_root")
     outcome = outcome_leaf(transaction, digest)
     root = ConsensusArgs.FromString(header.consensus_args).outcome_root
-    if not tree_verify(outcome, place, _path(receipt, "outcome_path"), root, digest):
+    if not tree_verify(outcome, place, path_in(receipt, "outcome_path"), root, digest):
         raise UnverifiedError("the outcome is not the one under the block's outcome root")
-    return Proven(header, transaction, rw_set, None if members is None else _proposer(header, members))
+    return Proven(header, transaction, rw_set, None if members is None else proposer_of(header, members))
 
 
-def _proposer(header: BlockHeader, members: Members) -> str:
+def proposer_of(header: BlockHeader, members: Members) -> str:
+    """Return who sealed a block. Raises UnverifiedError."""
     if not header.HasField("proposer"):
         raise UnverifiedError("block 0 has no proposer: compare its hash with the one you know")
     sealer = members.identify(header.proposer, header.block_timestamp)
@@ -105,38 +106,41 @@ def _proposer(header: BlockHeader, members: Members) -> str:
 def _parts(receipt: Mapping[str, Any]) -> tuple[BlockHeader, Transaction, TxRWSet]:
     try:
         return (
-            BlockHeader.FromString(_bytes(receipt, "header")),
-            Transaction.FromString(_bytes(receipt, "transaction")),
-            TxRWSet.FromString(_bytes(receipt, "rw_set")),
+            BlockHeader.FromString(decoded(receipt, "header")),
+            Transaction.FromString(decoded(receipt, "transaction")),
+            TxRWSet.FromString(decoded(receipt, "rw_set")),
         )
     except DecodeError as error:
         raise MalformedError("a part of the receipt does not decode") from error
 
 
-def _bytes(receipt: Mapping[str, Any], name: str) -> bytes:
+def decoded(receipt: Mapping[str, Any], name: str) -> bytes:
+    """Return a part of a receipt. Raises MalformedError."""
     value = receipt.get(name)
     if not isinstance(value, str):
         raise MalformedError(f"the receipt has no {name}")
-    return _decoded(value, name)
+    return _from_base64(value, name)
 
 
-def _decoded(value: str, name: str) -> bytes:
+def _from_base64(value: str, name: str) -> bytes:
     try:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
         raise MalformedError(f"{name} is not base64") from error
 
 
-def _path(receipt: Mapping[str, Any], name: str) -> list[bytes]:
+def path_in(receipt: Mapping[str, Any], name: str) -> list[bytes]:
+    """Return a path in a receipt. Raises MalformedError."""
     value = receipt.get(name)
     if not isinstance(value, list) or len(value) > PATH_MAX or not all(isinstance(item, str) for item in value):
         raise MalformedError(f"the receipt has no {name}")
-    return [_decoded(item, name) for item in value]
+    return [_from_base64(item, name) for item in value]
 
 
 def _text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _texts(items: Sequence[bytes]) -> list[str]:
+def texts(items: Sequence[bytes]) -> list[str]:
+    """Return bytes as a receipt has them."""
     return [_text(item) for item in items]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from changan.ledger.admission import Admitted
     from changan.ledger.commitment import StateRoot
-    from changan.ledger.wire.messages import ChainConfig, Member, TxRequest
+    from changan.ledger.wire.messages import BundleRows, ChainConfig, Member, TxRequest
 
 CONSENSUS_ARGS_VERSION = 1
 _MICROSECONDS = 1_000_000
@@ -60,6 +60,15 @@ class AppliedBlock(NamedTuple):
     rw_sets: list[TxRWSet]
     writes: list[Write]
     state_root: StateRoot | None
+    bundle_rows: list[BundleRows]
+
+
+class Changes(NamedTuple):
+    """What a block changed: as its delta lists it, where a bundle is one write, and row by row as the state tree takes it."""
+
+    listed: list[Write]
+    state: list[Write]
+    bundle_rows: list[BundleRows]
 
 
 def apply_genesis(config: ChainConfig) -> tuple[World, AppliedBlock]:
@@ -74,7 +83,7 @@ def apply_genesis(config: ChainConfig) -> tuple[World, AppliedBlock]:
         Decided(0, GENESIS_TIME * _MICROSECONDS, None, (), ()),
         [transaction],
         [rw_set],
-        writes,
+        Changes(writes, writes, []),
         BlockType.CONFIG_BLOCK,
     )
     return world, applied
@@ -89,6 +98,8 @@ def apply_block(world: World, decided: Decided) -> AppliedBlock:
     transactions: list[Transaction] = []
     rw_sets: list[TxRWSet] = []
     writes: list[Write] = []
+    state: list[Write] = []
+    bundle_rows: list[BundleRows] = []
     for request, verdict in zip(decided.requests, verdicts, strict=True):
         executed = execution.invoke(request.payload, verdict.sender, request.sender.signer)
         ordered = _ordered(executed.writes)
@@ -96,11 +107,18 @@ def apply_block(world: World, decided: Decided) -> AppliedBlock:
         transactions.append(_transaction(request, executed, rw_set, world))
         rw_sets.append(rw_set)
         writes += ordered
+        if executed.bundle is None:
+            state += ordered
+        else:
+            executed.bundle.rows.position = len(transactions) - 1
+            bundle_rows.append(executed.bundle.rows)
+            state += executed.bundle.writes
     kind = _block_type(writes)
-    writes += _remember(world, decided, context.time)
+    remembered = _remember(world, decided, context.time)
+    changes = Changes(writes + remembered, state + remembered, bundle_rows)
     if any(request.payload.contract_name in ALONE for request in decided.requests):
         world.begin_epoch()
-    return _seal(world, decided, transactions, rw_sets, writes, kind)
+    return _seal(world, decided, transactions, rw_sets, changes, kind)
 
 
 def must_be_alone(request: TxRequest) -> bool:
@@ -197,16 +215,16 @@ def _seal(
     decided: Decided,
     transactions: list[Transaction],
     rw_sets: list[TxRWSet],
-    writes: list[Write],
+    changes: Changes,
     kind: int,
 ) -> AppliedBlock:
     digest = world.digest
-    due = world.commitment.close_block(decided.height, writes, settle=settles(transactions))
+    due = world.commitment.close_block(decided.height, changes.state, settle=settles(transactions))
     arguments = ConsensusArgs(
         version=CONSENSUS_ARGS_VERSION,
         block_time_us=decided.time_us,
         outcome_root=outcome_root(transactions, digest),
-        delta_root=delta_root(writes, digest),
+        delta_root=delta_root(changes.listed, digest),
     )
     if due is not None:
         arguments.state_root, arguments.state_height = due.root, due.height
@@ -231,4 +249,5 @@ def _seal(
     world.height, world.block_hash, world.block_time_us = decided.height, header.block_hash, decided.time_us
     if kind == BlockType.CONFIG_BLOCK:
         world.config_height = decided.height
-    return AppliedBlock(Block(header=header, dag=dag, txs=transactions), rw_sets, writes, due)
+    block = Block(header=header, dag=dag, txs=transactions)
+    return AppliedBlock(block, rw_sets, changes.listed, due, changes.bundle_rows)

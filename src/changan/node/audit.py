@@ -17,15 +17,17 @@ from changan.ledger.wire.messages import (
     BlockWithRWSet,
     ChainConfig,
     ConsensusArgs,
+    Contract,
     MemberType,
     Transaction,
 )
+from changan.node.audit_bundle import BundleAudit, Installed, State
 from changan.node.audit_tree import AuditTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from changan.ledger.wire.messages import Block, EndorsementEntry, Member
+    from changan.ledger.wire.messages import Block, BundleRows, EndorsementEntry, Member
     from changan.node.store.blocklog import BlockLog
 
 _GROUP = 16
@@ -77,6 +79,7 @@ class Auditor:
         self._forgotten: int | None = None
         self._seen: set[bytes] = set()
         self._certificates: dict[tuple[str, int, bytes], x509.Certificate] = {}
+        self._bundles = BundleAudit(_prefixed_root, _h)
         self.transactions = self.signatures = self.state_roots = 0
 
     def blocks(self) -> Iterator[int]:
@@ -196,25 +199,40 @@ class Auditor:
         need(
             _prefixed_root([_outcome(tx) for tx in stored.block.txs]) == arguments.outcome_root, "outcome_root is wrong"
         )
-        writes = [
-            (write.contract_name, write.key.decode(), write.value or None)
-            for rw_set in stored.txRWSets
-            for write in rw_set.tx_writes
-        ]
+        listed: State = []
+        changed: State = []
+        sides = {side.position: side for side in stored.bundle_rows}
+        for position, (tx, rw_set) in enumerate(zip(stored.block.txs, stored.txRWSets, strict=True)):
+            writes = [(write.contract_name, write.key.decode(), write.value or None) for write in rw_set.tx_writes]
+            listed += writes
+            changed += self._bundle(need, tx, sides.pop(position, None), writes) if _is_bundle(tx) else writes
+        need(not sides, "carries rows of a bundle that it does not hold")
         if header.block_height:
-            writes += self._id_rows(stored.block)
-        need(_prefixed_root(_groups(writes)) == arguments.delta_root, "delta_root is wrong")
-        for contract, name, value in writes:
+            ids = self._id_rows(stored.block)
+            listed, changed = listed + ids, changed + ids
+        need(_prefixed_root(_groups(listed)) == arguments.delta_root, "delta_root is wrong")
+        for contract, name, value in changed:
             self._waiting[contract, name] = value
             if value is None:
                 self._rows.pop((contract, name), None)
             else:
                 self._rows[contract, name] = value
         settled = any(tx.payload.contract_name == "CHANGAN" and not tx.result.code for tx in stored.block.txs)
-        due = self._due_root(header.block_height, len(writes), settled=settled)
+        due = self._due_root(header.block_height, len(changed), settled=settled)
         given = (arguments.state_height, arguments.state_root) if arguments.state_root else None
         need(given == due, "state_root is wrong, or not where it is due")
         self.state_roots += due is not None
+
+    def _bundle(self, need: _Need, tx: Transaction, side: BundleRows | None, writes: State) -> State:
+        """Return the rows of state that a bundle changed, once they were found to be those under its roots."""
+        record = self._rows.get(("CONTRACT_MANAGE", f"Contract:{tx.payload.contract_name}"))
+        name = "" if record is None else Contract.FromString(record).name
+        code = self._rows.get(("CONTRACT_MANAGE", f"ContractByteCode:{name}"))
+        if side is None or code is None or len(writes) != 1 or writes[0][1] != "__bundle__":
+            raise need.error(f"{tx.payload.tx_id}: a bundle without its rows")
+        problem, state = self._bundles.check(tx, side, Installed(name, code), writes[0][2] or b"")
+        need(problem is None, f"{tx.payload.tx_id}: {problem}")
+        return state
 
     def _id_rows(self, block: Block) -> list[tuple[str, str, bytes | None]]:
         """Derive the rows of remembered transaction ids, which no read-write set lists."""
@@ -271,6 +289,11 @@ class _Need:
 
     def error(self, text: str) -> AuditError:
         return AuditError(f"block {self._height}: {text}")
+
+
+def _is_bundle(tx: Transaction) -> bool:
+    keys = [parameter.key for parameter in tx.payload.parameters]
+    return not tx.result.code and tx.result.contract_result.message == "BUNDLE" and keys == ["__bundle__"]
 
 
 def _without_gas(tx: Transaction) -> bytes:

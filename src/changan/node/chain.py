@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.instance import BlockContext
 from changan.ledger.admission import RefusedError, authenticate, check_form
-from changan.ledger.execution import Execution
+from changan.ledger.bundle import PARAMETER, BundleError
+from changan.ledger.contracts import find_record
+from changan.ledger.execution import Execution, open_bundle
 from changan.ledger.system import OWN, SystemContract
 from changan.ledger.transition import apply_block
 from changan.ledger.wire.messages import (
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from changan.ledger.admission import Admitted
     from changan.ledger.transition import Decided
-    from changan.ledger.wire.messages import TxRequest
+    from changan.ledger.wire.messages import Payload, TxRequest
     from changan.ledger.world import World
     from changan.node.reader import Reader
     from changan.node.storage import ChainStorage
@@ -137,11 +139,27 @@ class Chain:
         if payload.contract_name == SystemContract.CHAIN_QUERY:
             text = f"CHAIN_QUERY-{payload.method} reads the chain's past: send it as a query, tx: {payload.tx_id}"
             raise RefusedError(TxStatusCode.CONTRACT_FAIL, text)
+        self._check_bundle(payload)
         if not self.pool.has_room(size):
             text = f"Add tx failed, TxPool is full, chainId:{self.chain_id}"
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, text)
         self.pool.add(Waiting(request, size, verdict))
         self.arrived.set()
+
+    def _check_bundle(self, payload: Payload) -> None:
+        """Refuse at the door a bundle that would be refused in a block. Raises RefusedError."""
+        data = next((p.value for p in payload.parameters if p.key == PARAMETER), None)
+        record = None if data is None else find_record(self.world.rows, payload.contract_name)
+        instance = None if record is None else self.world.instances.get(record.name)
+        if data is None or instance is None:
+            return
+        try:
+            if len(payload.parameters) != 1:
+                raise BundleError(f"beside {PARAMETER} there is no other parameter")
+            open_bundle(instance.program, payload.method, data)
+        except BundleError as error:
+            text = f"bundle refused: {error}, txId:{payload.tx_id}"
+            raise RefusedError(TxStatusCode.INVALID_PARAMETER, text) from error
 
     def authenticate(self, request: TxRequest) -> Admitted:
         """Check who sent a request and that the policies allow it. Raises RefusedError."""

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from changan import __version__
 from changan.ledger.admission import RefusedError
+from changan.ledger.bundle import MESSAGE, PARAMETER
 from changan.ledger.receipt import make_receipt
+from changan.ledger.wire.messages import BundleResult, TxRequest
 from changan.node.limits import LimitedApp, RateLimits
 from changan.node.metrics import METRICS
 from changan.node.reads import PAGE_MAX, ReadError
 from changan.node.rest import StoppedError
+from changan.node.rpc import REQUEST_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from changan.node.chain import Chain
 
 EVENTS_IDLE_S = 15.0
+_ROW_DIGITS = 6
 ChainId = Annotated[str, Query(description="the chain; left out: the first one", max_length=128)]
 Name = Annotated[str, Path(max_length=128)]
 
@@ -57,6 +62,9 @@ class _Routes:
         get("/v1/blocks/{height}", summary="A block by its height")(self.block)
         get("/v1/transactions/{tx_id}", summary="A transaction by its id")(self.transaction)
         get("/v1/receipts/{tx_id}", summary="What proves a transaction offline")(self.receipt)
+        app.post("/v1/bundles", summary="Send a bundle: a signed TxRequest in protobuf; answers when it rests")(
+            self.send_bundle
+        )
         get("/v1/contracts", summary="The Python contracts of a chain")(self.contracts)
         get("/v1/contracts/{name}", summary="A contract's methods, fields and events")(self.contract)
         get("/v1/contracts/{name}/fields/{field}", summary="A page of a map, or a field's value")(self.field)
@@ -104,6 +112,9 @@ class _Routes:
         }
 
     async def receipt(self, tx_id: Annotated[str, Path(max_length=256)], chain: ChainId = "") -> dict[str, Any]:
+        call, dot, row = tx_id.rpartition(".")
+        if dot and row.isdigit() and len(row) <= _ROW_DIGITS:  # a row of a bundle: its id and the row's number
+            return self._chain(chain).reads.row_receipt(call, int(row))
         return make_receipt(*self._located(tx_id, chain))
 
     def _located(self, tx_id: str, chain: str) -> tuple[BlockWithRWSet, int]:
@@ -111,6 +122,39 @@ class _Routes:
         if found is None:
             raise HTTPException(404, f"no transaction {tx_id!r} rests on this chain (yet)")
         return found.block, found.position
+
+    async def send_bundle(self, request: Request) -> JSONResponse:
+        data = b""
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > REQUEST_BYTES_MAX:
+                raise HTTPException(413, f"a request has at most {REQUEST_BYTES_MAX} bytes: send fewer rows at once")
+        try:
+            sent = TxRequest.FromString(data)
+        except DecodeError as error:
+            raise HTTPException(422, "the body is a serialized TxRequest, signed by its sender") from error
+        if [parameter.key for parameter in sent.payload.parameters] != [PARAMETER]:
+            raise HTTPException(422, f"the request carries one parameter, {PARAMETER}; see docs/bundles")
+        chain = self._chains.get(sent.payload.chain_id)
+        if chain is None:
+            raise HTTPException(404, f"this node has no chain {sent.payload.chain_id[:64]!r}")
+        try:
+            response = await chain.submit_and_wait(sent, len(data))
+        except RefusedError as error:
+            raise HTTPException(422, error.message) from error
+        called = response.contract_result
+        if response.code or called.message != MESSAGE:
+            raise HTTPException(422, called.message or response.message)
+        result = BundleResult.FromString(called.result)
+        return JSONResponse(
+            {
+                "tx_id": response.tx_id,
+                "height": response.tx_block_height,
+                "rows": result.rows,
+                "succeeded": result.succeeded,
+                "gas": result.gas,
+            }
+        )
 
     async def contracts(self, chain: ChainId = "") -> list[dict[str, Any]]:
         return [

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from changan.contract.codec import from_text, pack, to_json, unpack
 from changan.contract.types import U64, ListType, MapType
 from changan.errors import ChanganError, MalformedError
+from changan.ledger.bundle import PARAMETER, BundleError, decode_bundle
+from changan.ledger.row_receipt import make_row_receipt
+from changan.ledger.wire.messages import BundleResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from changan.contract.plain import PlainInstance
     from changan.contract.types import FieldType
     from changan.contract.view import FieldView
+    from changan.ledger.wire.messages import BundleRows
     from changan.ledger.world import World
     from changan.node.rest import Rest
 
@@ -62,6 +66,12 @@ class Reads:
         limit = _number("limit", given.pop("limit", "100"))
         found: object
         match method:
+            case "DESCRIBE":
+                found = self._instance(contract).program.describe()
+            case "BUNDLE":
+                return self.bundle_rows(given.pop("tx_id", "")).SerializeToString()
+            case "ROW_RECEIPT":
+                found = self.row_receipt(given.pop("tx_id", ""), _number("row", given.pop("row", "")))
             case "ROWS":
                 text = given.pop("height", "")
                 height = _number("height", text) if text else None
@@ -69,7 +79,7 @@ class Reads:
             case "HISTORY":
                 found = self.history(contract, field, given.pop("key", ""), limit)
             case _:
-                raise ReadError(f"CHANGAN answers ROWS and HISTORY, not {method[:64]!r}")
+                raise ReadError(f"CHANGAN answers DESCRIBE, ROWS, HISTORY, BUNDLE and ROW_RECEIPT, not {method[:64]!r}")
         if given:
             raise ReadError(f"{method} has no parameter {min(given)[:64]!r}")
         return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
@@ -139,6 +149,41 @@ class Reads:
             tx_id = stored.block.txs[position].payload.tx_id
             found.append({"height": height, "index": position, "tx_id": tx_id, "value": shown})
         return found
+
+    def bundle_rows(self, tx_id: str) -> BundleRows:
+        """Return what came of the rows of a bundle. Raises ReadError."""
+        found = self._rest.reader.transaction(tx_id)
+        side = (
+            None if found is None else next((b for b in found.block.bundle_rows if b.position == found.position), None)
+        )
+        if side is None:
+            raise ReadError(f"no bundle {tx_id[:64]!r} rests on this chain (yet)")
+        return side
+
+    def row_receipt(self, tx_id: str, number: int) -> dict[str, Any]:
+        """Return the receipt of one row of a bundle. Raises ReadError."""
+        found = self._rest.reader.transaction(tx_id)
+        self.bundle_rows(tx_id)
+        assert found is not None
+        payload = found.transaction.payload
+        data = next(p.value for p in payload.parameters if p.key == PARAMETER)
+        result = BundleResult.FromString(found.transaction.result.contract_result.result)
+        signature = self._instance(result.contract).program.method(payload.method)
+        try:
+            if signature is None:
+                raise BundleError(f"the contract has no method {payload.method} any more")
+            bundle = decode_bundle(data, signature)
+        except BundleError as error:
+            raise ReadError(f"the contract was upgraded since: {error}") from error
+        if number >= bundle.rows:
+            raise ReadError(f"the bundle has {bundle.rows} rows, numbered from 0")
+        return make_row_receipt(found.block, found.position, signature, bundle, number)
+
+    def _instance(self, contract: str) -> PlainInstance:
+        instance = self._world.instances.get(contract)
+        if instance is None:
+            raise ReadError(f"there is no contract {contract[:128]!r}")
+        return instance
 
     def _field(self, contract: str, field: str) -> tuple[PlainInstance, FieldType]:
         instance = self._world.instances.get(contract)

@@ -14,7 +14,7 @@ from changan.ledger.admission import RefusedError
 from changan.ledger.wire.messages import BlockWithRWSet, TxStatusCode
 from changan.node.metrics import METRICS
 from changan.node.reader import Reader
-from changan.node.storage import encode_block
+from changan.node.storage import stored_block
 from changan.node.store.full import DiskFullError
 
 if TYPE_CHECKING:
@@ -52,19 +52,19 @@ class Rest:
     async def bring(self, applied: AppliedBlock) -> BlockWithRWSet:
         """Write an executed block; while the disk refuses, keep its sealed bytes and try again. Raises StoppedError."""
         height = applied.block.header.block_height
-        record = encode_block(applied)
+        stored = stored_block(applied)
+        record = stored.SerializeToString()
         started = time.perf_counter()
         await self._when_there_is_room(height, lambda: asyncio.to_thread(self._storage.append, record, height))
-        stored = BlockWithRWSet(block=applied.block, txRWSets=applied.rw_sets)
-        await self._when_there_is_room(height, lambda: self._index(applied))
+        await self._when_there_is_room(height, lambda: self._index(stored))
         self.reader.keep(height, stored)
         METRICS.commit.labels(self._chain_id).observe(time.perf_counter() - started)
         METRICS.transactions.labels(self._chain_id).inc(len(applied.block.txs))
         METRICS.height.labels(self._chain_id).set(height)
         return stored
 
-    async def _index(self, applied: AppliedBlock) -> None:
-        self._storage.index_applied(applied)
+    async def _index(self, stored: BlockWithRWSet) -> None:
+        self._storage.index_block(stored)
 
     async def _when_there_is_room(self, height: int, write: Callable[[], Awaitable[None]]) -> None:
         while True:

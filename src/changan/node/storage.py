@@ -60,8 +60,9 @@ class ChainStorage:
         """
         if self.log.durable_height < 0:
             world, applied = apply_genesis(genesis)
-            self.append(encode_block(applied), 0)
-            self.index_blocks(iter([(0, encode_block(applied))]))
+            stored = stored_block(applied)
+            self.append(stored.SerializeToString(), 0)
+            self.index_block(stored)
             return world
         world = self._from_checkpoint() or self._from_genesis()
         for height in range(world.height + 1, self.log.durable_height + 1):
@@ -93,10 +94,9 @@ class ChainStorage:
         """Bring the indexes up to date with records of the log."""
         self.index.put_blocks([_entry(height, BlockWithRWSet.FromString(record)) for height, record in blocks])
 
-    def index_applied(self, applied: AppliedBlock) -> None:
+    def index_block(self, stored: BlockWithRWSet) -> None:
         """Bring the indexes up to date with a block that has just come to rest."""
-        stored = BlockWithRWSet(block=applied.block, txRWSets=applied.rw_sets)
-        self.index.put_blocks([_entry(applied.block.header.block_height, stored)])
+        self.index.put_blocks([_entry(stored.block.header.block_height, stored)])
 
     def _catch_up_index(self) -> None:
         start = self.index.height + 1
@@ -120,10 +120,9 @@ class ChainStorage:
         self.log.close()
 
 
-def encode_block(applied: AppliedBlock) -> bytes:
-    """Return the record that the log holds of an executed block."""
-    events = [event for tx in applied.block.txs for event in tx.result.contract_result.contract_event]
-    return BlockWithRWSet(block=applied.block, txRWSets=applied.rw_sets, contract_events=events).SerializeToString()
+def stored_block(applied: AppliedBlock) -> BlockWithRWSet:
+    """Return an executed block as the log holds it."""
+    return BlockWithRWSet(block=applied.block, txRWSets=applied.rw_sets, bundle_rows=applied.bundle_rows)
 
 
 def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:

@@ -179,29 +179,28 @@ class ConsensusArgs(Message):
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...
 
-class Bundle(Message):
-    version: int
-    rows: int
-    columns: RepeatedCompositeFieldContainer[Column]
-    def __init__(self, *, version: int | None = ..., rows: int | None = ..., columns: Iterable[Column] | None = ...) -> None: ...
-    @classmethod
-    def FromString(cls, s: bytes) -> Self: ...
-
-class Column(Message):
-    name: str
-    data: bytes
-    ends: RepeatedScalarFieldContainer[int]
-    def __init__(self, *, name: str | None = ..., data: bytes | None = ..., ends: Iterable[int] | None = ...) -> None: ...
-    @classmethod
-    def FromString(cls, s: bytes) -> Self: ...
-
 class BundleResult(Message):
     rows: int
     succeeded: int
     gas: int
     outcome_root: bytes
     event_root: bytes
-    def __init__(self, *, rows: int | None = ..., succeeded: int | None = ..., gas: int | None = ..., outcome_root: bytes | None = ..., event_root: bytes | None = ...) -> None: ...
+    caller: bytes
+    contract: str
+    method: str
+    def __init__(self, *, rows: int | None = ..., succeeded: int | None = ..., gas: int | None = ..., outcome_root: bytes | None = ..., event_root: bytes | None = ..., caller: bytes | None = ..., contract: str | None = ..., method: str | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class BundleRows(Message):
+    position: int
+    outcomes: bytes
+    gas: bytes
+    results: bytes
+    result_ends: bytes
+    events: bytes
+    delta: bytes
+    def __init__(self, *, position: int | None = ..., outcomes: bytes | None = ..., gas: bytes | None = ..., results: bytes | None = ..., result_ends: bytes | None = ..., events: bytes | None = ..., delta: bytes | None = ...) -> None: ...
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...
 
@@ -773,7 +772,8 @@ class BlockWithRWSet(Message):
     block: Block
     txRWSets: RepeatedCompositeFieldContainer[TxRWSet]
     contract_events: RepeatedCompositeFieldContainer[ContractEvent]
-    def __init__(self, *, block: Block | None = ..., txRWSets: Iterable[TxRWSet] | None = ..., contract_events: Iterable[ContractEvent] | None = ...) -> None: ...
+    bundle_rows: RepeatedCompositeFieldContainer[BundleRows]
+    def __init__(self, *, block: Block | None = ..., txRWSets: Iterable[TxRWSet] | None = ..., contract_events: Iterable[ContractEvent] | None = ..., bundle_rows: Iterable[BundleRows] | None = ...) -> None: ...
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...
 
