@@ -117,7 +117,7 @@ def _emit_noted(shared: Shared) -> str:
           (local.tee $at (i32.add (local.get $at) (i32.const 8)))
           local.get $ahead i32.lt_u br_if $touch
         end
-        (i32.store offset={l.NO_HINTS - 8} (i32.const 0) (local.get $sink))
+        (i32.store offset={l.SINK} (i32.const 0) (local.get $sink))
       end
       (i32.ge_u (i32.sub (global.get $out) (global.get $out_base)) (local.get $limit))
       if call $publish i32.const 1 return end
