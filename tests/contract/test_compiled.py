@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import wasmtime
+from click.testing import CliRunner
 from contract_running import ALICE, BLOCK, BOB, GAS, HOME, contract
 
+from changan.cli.main import main
 from changan.contract.codec import BadArgumentError
-from changan.contract.compiled import entry, stored
+from changan.contract.compiled import entry, open_instance, stored
 from changan.contract.compiled.columns import ColumnData
 from changan.contract.compiled.entry import NodeFaultError
 from changan.contract.compiled.instance import CompiledInstance
@@ -426,3 +428,45 @@ def test_a_batch_that_fills_its_room_goes_on(monkeypatch):
     found = [batch.results[start:end].decode() for start, end in zip(starts, batch.result_ends, strict=True)]
     assert found == [outcome.result for outcome in outcomes]
     assert plain.collect() == compiled.collect()
+
+
+# What people see
+
+
+def test_build_shows_what_was_made(tmp_path):
+    made = CliRunner().invoke(
+        main, ["contract", "build", "--show", str(EXAMPLES / "token.py"), "-o", str(tmp_path / "x")]
+    )
+    assert made.exit_code == 0
+    assert made.output.startswith("(module")
+    assert '(export "run_transfer")' in made.output
+    assert "(import" not in made.output
+    entry.compile_text(made.output)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_only_import_is_the_call_of_another_contract():
+    above = "class Peer(Interface):\n    @call\n    def go(self) -> None:\n        raise NotImplementedError\n"
+    text = stored.emit_module(
+        compile_source(contract("@call\ndef f(self, to: Address) -> None:\n    Peer(to).go()", above)).tree
+    ).text
+    assert text.count("(import") == 1
+
+
+def test_the_seam_that_a_node_opens_instances_through():
+    target = open_instance(TOKEN, HOME, b"s" * 32)
+    assert (target.program, target.address) == (TOKEN, HOME)
+    assert call(target, "create", 5).code == Code.OK
+
+
+def test_a_dump_puts_everything_back():
+    _, one = both(CHURN)
+    call(one, "fill", 0, 500, False)
+    call(one, "push", 100)
+    for k in range(30):
+        call(one, "write", k, "存证" * k)
+    call(one, "forget", 3)
+    other = CompiledInstance(one.program, HOME, seed=b"o" * 32)
+    other.restore_dump(one.dump())
+    assert dict(other.rows()) == dict(one.rows())
+    assert (other.logical_bytes, other.row_count, other.collect()) == (one.logical_bytes, one.row_count, [])

@@ -49,7 +49,9 @@ HINTS_MAX = 6
 GROUP = 64  # rows whose look-ups are done together
 NO_HINTS = 6208  # zeros, read where hints were not looked up: they stand for the row that is nowhere
 ONE_RESULT = NO_HINTS + 4 * GROUP * HINTS_MAX  # where a single call's result goes, if it has a fixed size
-GAS_LIMIT = ONE_RESULT + RECORD_BYTES_MAX  # from here on what a single call takes: gas, caller, and what has a fixed size
+GAS_LIMIT = (
+    ONE_RESULT + RECORD_BYTES_MAX
+)  # from here on what a single call takes: gas, caller, and what has a fixed size
 ONE_CALLER, ONE_ARGUMENTS = GAS_LIMIT + 8, GAS_LIMIT + 32
 STATIC = ONE_ARGUMENTS + PARAMETERS_MAX * RECORD_BYTES_MAX
 
