@@ -8,7 +8,10 @@ from changan.contract.compiled.instance import CompiledInstance
 from changan.contract.plain import QUOTA_BYTES
 
 if TYPE_CHECKING:
+    from changan.contract.instance import Instance
     from changan.contract.program import Program
+
+    IMPLEMENTS: type[Instance] = CompiledInstance
 
 
 def open_instance(program: Program, address: bytes, seed: bytes, quota: int = QUOTA_BYTES) -> CompiledInstance:

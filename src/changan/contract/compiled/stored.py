@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import struct
+import weakref
 from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -57,7 +58,14 @@ class StoredRows(ABC):
         """Call another contract for the module."""
 
     def _open(self) -> None:
-        self._machine = Machine(self._module, self._remote if self._text.remote else None)
+        host = weakref.WeakMethod(self._remote)  # what wasmtime keeps must not keep this instance
+
+        def call_host(number: int, arguments: int, result: int, gas: int) -> tuple[int, int]:
+            found = host()
+            assert found is not None
+            return found(number, arguments, result, gas)
+
+        self._machine = Machine(self._module, call_host if self._text.remote else None)
         memory = self._machine.memory
         memory[l.SEEDS : l.SEEDS + l.SEED_BYTES] = _spread(self._seed)
         struct.pack_into("<q", memory, l.QUOTA, self._quota)
