@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from changan.contract.check import CheckError, analyse, check
+from changan.contract.compiled.instance import CompiledInstance
 from changan.contract.plain import PlainInstance
 from changan.contract.program import compile_source
 
@@ -722,6 +723,7 @@ def test_statement_is_accepted(statements):
     source = in_body(statements)
     assert check(source) == []
     PlainInstance(compile_source(source), HOME)
+    CompiledInstance(compile_source(source), HOME)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -796,6 +798,7 @@ def test_loops_are_nested_only_so_deep_that_python_compiles_them():
     assert max(accepted) >= 10
     for depth in accepted:
         PlainInstance(compile_source(nested(depth)), HOME)
+        CompiledInstance(compile_source(nested(depth)), HOME)
     assert any("loops are nested" in message.text for message in check(nested(max(accepted) + 1)))
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
 import wasmtime
+from click.testing import CliRunner
 from contract_running import ALICE, BLOCK, BOB, GAS, HOME, contract
 
+from changan.cli.main import main
 from changan.contract.codec import BadArgumentError
-from changan.contract.compiled import entry, stored
+from changan.contract.compiled import entry, open_instance, stored
 from changan.contract.compiled.columns import ColumnData
 from changan.contract.compiled.entry import NodeFaultError
 from changan.contract.compiled.instance import CompiledInstance
@@ -75,6 +79,12 @@ EXTREMES = {
         "    emit(Said(q=self.m[1], r=q))\n    self.m[2] = Peer(who).give(self.m[1])\n    del self.m[1]\n    return self.m[2]",
         PILE,
     ),
+    "names that could be taken for others": contract(
+        "run_f: U64\nm_f: Map[U64, B]\n@call\ndef f(self, a: U128, a_0: B, a_0_0: U64, a_at: B, at: B) -> B:\n"
+        "    v0 = a_0_0\n    v0_v0_0 = v0\n    i0 = self._m_f(v0_v0_0, a)\n    row0 = i0\n    limit = row0\n    return a_0 if limit == v0 else at\n"
+        "def _m_f(self, k0: U64, row: U128) -> U64:\n    exit = k0\n    for done in range(exit):\n        out1 = done\n    return exit",
+        LARGE,
+    ),
     "a deep expression": contract("@view\ndef f(self, a: U64) -> U64:\n    return " + "a + (" * 25 + "a" + ")" * 25),
     "a long expression": contract("@view\ndef f(self, a: U64) -> U64:\n    return " + " + ".join(["a"] * 40)),
     "keys of eight parts": contract(
@@ -110,6 +120,22 @@ EXTREMES = {
 @pytest.mark.parametrize("name", EXTREMES)
 def test_what_the_checker_accepts_compiles(name):
     CompiledInstance(compile_source(EXTREMES[name]), HOME)
+
+
+def test_the_largest_frames_in_the_longest_chain_fit_the_stack():
+    above = "W = Annotated[Bytes, Len(64, 64)]\n"
+    members = "m: Map[U64, W] = Map(default=b'" + "w" * 64 + "')\n@call\ndef f(self) -> U64:\n    return self._h0()\n"
+    for i in range(32):
+        names = [f"a{n}" for n in range(40)]
+        members += f"def _h{i}(self) -> U64:\n" + "".join(f"    {name} = self.m[{n}]\n" for n, name in enumerate(names))
+        members += f"    x = self._h{i + 1}()\n" if i < 31 else "    x = U64(1)\n"
+        members += (
+            f"    require({' and '.join(f'{a} == {b}' for a, b in zip(names[::2], names[1::2], strict=True))}, 'r')\n"
+        )
+        members += "    return x + 1\n"
+    plain, compiled = both(contract(members, above))
+    assert call(plain, "f") == call(compiled, "f")
+    assert call(compiled, "f").result == 33
 
 
 # Large states
@@ -319,6 +345,31 @@ def test_an_error_of_the_host_comes_through():
     assert target.collect() == []
 
 
+def test_an_instance_that_is_dropped_is_gone():
+    above = "class Peer(Interface):\n    @call\n    def go(self) -> None:\n        raise NotImplementedError\n"
+    program = compile_source(contract("@call\ndef f(self, to: Address) -> None:\n    Peer(to).go()", above))
+    target = CompiledInstance(program, HOME)
+    assert call(target, "f", BOB).code == Code.INNER_CALL
+    left = weakref.ref(target)
+    del target
+    gc.collect()
+    assert left() is None
+
+
+def test_memory_suffices_for_the_quota():
+    """What a row takes, its share of an index that has just doubled and of the one before, stays below twice what it counts."""
+    names = ["U64", "I64", "U128", "Bool", "Color", "Address", "Digest", "B1", "B9", "B64", "Small"]
+    above = "class Color(Enum):\n    RED = 0\n" + "".join(
+        f"B{n} = Annotated[Bytes, Len({n}, {n})]\n" for n in (1, 9, 64)
+    )
+    above += "class Small(Record):\n    a: Bool\n    b: Annotated[Text, MaxLen(9)]\n"
+    keys = [*names[:-1], "tuple[Bool, Bool]", "tuple[U64, Address, B1]", "tuple[B64, B64, B64]"]
+    for key in keys:
+        fields = "".join(f"m{n}: Map[{key}, {value}]\nl{n}: List[{value}]\n" for n, value in enumerate(names))
+        for field in stored.emit_module(compile_source(contract(fields, above)).tree).fields:
+            assert field.stride + 8 / 0.375 + 8 / 0.75 < 2 * field.row_bytes
+
+
 def test_the_memory_stays_where_it_is():
     _, target = both(CHURN)
     base = target._machine.base
@@ -426,3 +477,45 @@ def test_a_batch_that_fills_its_room_goes_on(monkeypatch):
     found = [batch.results[start:end].decode() for start, end in zip(starts, batch.result_ends, strict=True)]
     assert found == [outcome.result for outcome in outcomes]
     assert plain.collect() == compiled.collect()
+
+
+# What people see
+
+
+def test_build_shows_what_was_made(tmp_path):
+    made = CliRunner().invoke(
+        main, ["contract", "build", "--show", str(EXAMPLES / "token.py"), "-o", str(tmp_path / "x")]
+    )
+    assert made.exit_code == 0
+    assert made.output.startswith("(module")
+    assert '(export "run_transfer")' in made.output
+    assert "(import" not in made.output
+    entry.compile_text(made.output)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_only_import_is_the_call_of_another_contract():
+    above = "class Peer(Interface):\n    @call\n    def go(self) -> None:\n        raise NotImplementedError\n"
+    text = stored.emit_module(
+        compile_source(contract("@call\ndef f(self, to: Address) -> None:\n    Peer(to).go()", above)).tree
+    ).text
+    assert text.count("(import") == 1
+
+
+def test_the_seam_that_a_node_opens_instances_through():
+    target = open_instance(TOKEN, HOME, b"s" * 32)
+    assert (target.program, target.address) == (TOKEN, HOME)
+    assert call(target, "create", 5).code == Code.OK
+
+
+def test_a_dump_puts_everything_back():
+    _, one = both(CHURN)
+    call(one, "fill", 0, 500, False)
+    call(one, "push", 100)
+    for k in range(30):
+        call(one, "write", k, "存证" * k)
+    call(one, "forget", 3)
+    other = CompiledInstance(one.program, HOME, seed=b"o" * 32)
+    other.restore_dump(one.dump())
+    assert dict(other.rows()) == dict(one.rows())
+    assert (other.logical_bytes, other.row_count, other.collect()) == (one.logical_bytes, one.row_count, [])

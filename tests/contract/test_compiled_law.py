@@ -155,6 +155,9 @@ def results_of(signature, batch, rows):
     size = fixed_size(kind)
     ends = [(row + 1) * size for row in range(rows)] if batch.result_ends is None else list(batch.result_ends)
     starts = [0, *ends[:-1]]
+    assert not any(
+        any(batch.results[start:end]) for start, end, code in zip(starts, ends, batch.outcomes, strict=True) if code
+    )
     return [
         marshal.read_alone(kind, batch.results[start:end]) if code == 0 else None
         for start, end, code in zip(starts, ends, batch.outcomes, strict=True)

@@ -31,6 +31,7 @@ TEXTS = {
     "Build a package: the checked source with its description, to deploy or hand on.": (
         "打包：经检查的源码及其说明，用于部署或转交。"
     ),
+    "Print the WebAssembly that nodes make of it, as text, and build nothing.": "以文本打印节点由它生成的 WebAssembly，不打包。",
     "The package to write.  [default: FILE.changan]": "要写入的包文件。  [默认：FILE.changan]",
     "Install a contract FILE under NAME; ARGUMENTS (name=value) go to its @init method.": (
         "以 NAME 为名安装合约文件 FILE；ARGUMENTS（名称=值）传给其 @init 方法。"

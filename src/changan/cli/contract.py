@@ -12,6 +12,7 @@ import click
 from changan.cli.language import say
 from changan.cli.reach import reach, where
 from changan.contract.check import check as check_source
+from changan.contract.compiled.module import emit_module
 from changan.contract.package import build_package, recognise
 from changan.contract.program import compile_source
 
@@ -47,9 +48,14 @@ def check(files: tuple[Path, ...]) -> None:
     type=click.Path(path_type=Path),
     help="The package to write.  [default: FILE.changan]",
 )
-def build(file: Path, output: Path | None) -> None:
+@click.option("--show", is_flag=True, help="Print the WebAssembly that nodes make of it, as text, and build nothing.")
+def build(file: Path, output: Path | None, *, show: bool) -> None:
     """Build a package: the checked source with its description, to deploy or hand on."""
-    package = build_package(compile_source(_source(file), str(file)))
+    program = compile_source(_source(file), str(file))
+    if show:
+        click.echo(emit_module(program.tree).text)
+        return
+    package = build_package(program)
     target = output or file.with_suffix(".changan")
     target.write_bytes(package)
     click.echo(f"{target}  {len(package)} {say('bytes', '字节')}")

@@ -279,7 +279,7 @@ class Door:
         for number, (field, _) in enumerate(self._hints):
             stride = self._shared.fields[field].stride
             self._loop(count, partial(self._touch_row, number, stride))
-        w.put("i32.const 0", "local.get $sink", f"i32.store offset={l.NO_HINTS - 8}")
+        w.put("i32.const 0", "local.get $sink", f"i32.store offset={l.SINK}")
         w.put("end")
         w.put(
             f"i32.const {self._found}",

@@ -147,8 +147,8 @@ def emit_method(shared: Shared, method: t.Method) -> MethodBody:
 def parameter(writer: Writer, name: str, kind: ValueType) -> Placed:
     """Declare a method's parameter; return its value."""
     if not is_flat(kind):
-        writer.parameters.append(f"(param $p_{name} i32)")
-        return Memory(f"local.get $p_{name}")
+        writer.parameters.append(f"(param $p_{name}_at i32)")
+        return Memory(f"local.get $p_{name}_at")
     parts = components(kind)
     writer.parameters += [f"(param $p_{name}_{number} {part})" for number, part in enumerate(parts)]
     return Flat(tuple(f"local.get $p_{name}_{number}" for number in range(len(parts))), stable=True)

@@ -99,11 +99,26 @@ def _emit_noted(shared: Shared) -> str:
       if (call $emit_{field.place} (local.get $row)) {end} br $next end"""
     return f"""
 (func (export "collect") (param $limit i32) (result i32)
-  (local $row i32) (local $note i32)
+  (local $row i32) (local $note i32) (local $ahead i32) (local $at i32) (local $sink i32)
   (global.set $out (global.get $out_base))
+  global.get $cursor local.set $ahead
   block $done
     loop $next
       (i32.ge_u (global.get $cursor) (global.get $dirty)) br_if $done
+      (i32.eq (global.get $cursor) (local.get $ahead))
+      if
+        ;; touch the next rows together, so that many cache misses are under way at once
+        (local.set $ahead (i32.add (global.get $cursor) (i32.const {8 * l.GROUP})))
+        (i32.gt_u (local.get $ahead) (global.get $dirty))
+        if global.get $dirty local.set $ahead end
+        global.get $cursor local.set $at
+        loop $touch
+          (local.set $sink (i32.xor (local.get $sink) (i32.load (i32.load (local.get $at)))))
+          (local.tee $at (i32.add (local.get $at) (i32.const 8)))
+          local.get $ahead i32.lt_u br_if $touch
+        end
+        (i32.store offset={l.SINK} (i32.const 0) (local.get $sink))
+      end
       (i32.ge_u (i32.sub (global.get $out) (global.get $out_base)) (local.get $limit))
       if call $publish i32.const 1 return end
       (local.set $row (i32.load (global.get $cursor)))

@@ -52,6 +52,9 @@ class CompiledInstance(StoredRows):
     def __init__(
         self, program: Program, address: bytes, quota: int = QUOTA_BYTES, seed: bytes = bytes(range(32))
     ) -> None:
+        self._kinds = [
+            (kind.name, marshal.reader(tuple(part for _, part in kind.fields))) for kind in program.tree.events
+        ]
         self._host: Host | None = None
         self._error: BaseException | None = None
         self._inner: list[tuple[int, tuple[Event, ...]]] = []
@@ -197,13 +200,8 @@ class CompiledInstance(StoredRows):
                 break
             _, number, size = _EVENT.unpack_from(memory, at)
             at += _EVENT.size
-            kind = self.program.tree.events[number]
-            values = []
-            cursor = at
-            for _, part in kind.fields:
-                value, cursor = marshal.read(part, memory, cursor)
-                values.append(value)
-            found.append(Event(kind.name, tuple(values), self.address))
+            name, fields = self._kinds[number]
+            found.append(Event(name, fields(memory, at), self.address))
             at += size
         return tuple(found)
 

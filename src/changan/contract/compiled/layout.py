@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from changan.contract.declarations import PARAMETERS_MAX
 from changan.contract.plain import ROW_BYTES
 from changan.contract.types import (
+    RECORD_BYTES_MAX,
     WORD_BYTES,
     BoolType,
     BytesType,
@@ -42,13 +44,16 @@ TEXT_CLASS_BYTES = 16
 FIELD_HEADERS = 2048
 FIELD_HEADER_BYTES = 64
 ONE_OUTCOME, ONE_GAS, ONE_END = 6144, 6152, 6160  # where a single call's outcome goes
-NO_HINTS = 6208  # zeros, read where hints were not looked up: they stand for the row that is nowhere
+SINK = 6200  # written so that loads made ahead are not left out; never read
 HINTS_MAX = 6
 GROUP = 64  # rows whose look-ups are done together
-ONE_RESULT = 7168  # where a single call's result goes, if it has a fixed size
-GAS_LIMIT = 8192  # from here on what a single call takes: gas, caller, and what has a fixed size
-ONE_CALLER, ONE_ARGUMENTS = 8200, 8224
-STATIC = ONE_ARGUMENTS + 16 * 1024 + 256
+NO_HINTS = 6208  # zeros, read where hints were not looked up: they stand for the row that is nowhere
+ONE_RESULT = NO_HINTS + 4 * GROUP * HINTS_MAX  # where a single call's result goes, if it has a fixed size
+GAS_LIMIT = (
+    ONE_RESULT + RECORD_BYTES_MAX
+)  # from here on what a single call takes: gas, caller, and what has a fixed size
+ONE_CALLER, ONE_ARGUMENTS = GAS_LIMIT + 8, GAS_LIMIT + 32
+STATIC = ONE_ARGUMENTS + PARAMETERS_MAX * RECORD_BYTES_MAX
 
 # A map's header
 INDEX, SHIFT, ENTRIES, ENTRIES_MAX, FREE_ROW, ROW_TOP, ROW_END, FIRST_CHUNK, LAST_CHUNK, LIVE = (

@@ -13,6 +13,8 @@ from changan.contract.compiled.layout import parts
 from changan.contract.types import BoolType, BytesType, EnumType, IntType, TextType, ValueType
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Buffer
 
     from changan.contract.instance import Value
@@ -91,3 +93,19 @@ def simple_format(kind: ValueType) -> str | None:
         case BytesType():
             return f"{kind.length}s"
     return None
+
+
+def reader(kinds: tuple[ValueType, ...]) -> Callable[[Buffer, int], tuple[Value, ...]]:
+    """Return what reads several values, one after another, from a place on."""
+    simple = [simple_format(kind) for kind in kinds]
+    if None not in simple:
+        return struct.Struct("<" + "".join(form or "" for form in simple)).unpack_from
+
+    def read_all(data: Buffer, at: int) -> tuple[Value, ...]:
+        values = []
+        for kind in kinds:
+            value, at = read(kind, data, at)
+            values.append(value)
+        return tuple(values)
+
+    return read_all

@@ -168,6 +168,11 @@ UNDO = """
   (call $undo_words (local.get $row) (i32.const 1))
   (i32.store (local.get $row) (i32.or (i32.load (local.get $row)) (i32.const 1)))
   (call $note (local.get $row) (local.get $field)))
+(func (export "recover")
+  (call $rollback)
+  (call $arena_clear)
+  (global.set $fail (i32.const 0))
+  (global.set $hint (i32.const {NO_HINTS})))
 (func $settle (export "settle") (param $keep i32)
   local.get $keep
   if (call $commit) else (call $rollback) end)
@@ -181,7 +186,7 @@ UNDO = """
     (call $free_texts (global.get $old_base) (global.get $old))
     (global.set $old (global.get $old_base))
   end)
-(func $rollback (export "recover")
+(func $rollback
   (local $u i32) (local $tag i32)
   global.get $undo local.set $u
   block $done
@@ -369,8 +374,8 @@ DOORS = """
 def memory_text() -> str:
     """Return the text of all of this, with the addresses of the layout in it."""
     text = BLOCKS + ARRAYS + UNDO + TEXTS + DOORS
-    for name in (
-        "LOGICAL_BEFORE", "LOGICAL", "HEAP_TOP", "FREE_BLOCKS", "FREE_TEXTS", "EVENTS_BASE", "EVENTS_END", "OUT_BASE", "OUT_END",
-    ):  # fmt: skip
+    for name in ("LOGICAL_BEFORE", "LOGICAL", "HEAP_TOP", "FREE_BLOCKS", "FREE_TEXTS", "NO_HINTS"):
+        text = text.replace("{" + name + "}", str(getattr(l, name)))
+    for name in ("EVENTS_BASE", "EVENTS_END", "OUT_BASE", "OUT_END"):
         text = text.replace("{" + name + "}", str(getattr(l, name)))
     return text

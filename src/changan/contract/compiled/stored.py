@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import weakref
 from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -57,7 +58,14 @@ class StoredRows(ABC):
         """Call another contract for the module."""
 
     def _open(self) -> None:
-        self._machine = Machine(self._module, self._remote if self._text.remote else None)
+        host = weakref.WeakMethod(self._remote)  # what wasmtime keeps must not keep this instance
+
+        def call_host(number: int, arguments: int, result: int, gas: int) -> tuple[int, int]:
+            found = host()
+            assert found is not None
+            return found(number, arguments, result, gas)
+
+        self._machine = Machine(self._module, call_host if self._text.remote else None)
         memory = self._machine.memory
         memory[l.SEEDS : l.SEEDS + l.SEED_BYTES] = _spread(self._seed)
         struct.pack_into("<q", memory, l.QUOTA, self._quota)
@@ -151,9 +159,9 @@ class StoredRows(ABC):
 
     def _rebuild(self) -> None:
         """Put the state in a new memory, without the holes that its history left."""
-        rows = self._dumped()
+        pieces = self.dump()
         self._open()
-        self._restore_bytes(rows)
+        self.restore_dump(pieces)
         self._set_drain()
 
     def _parse(self, data: bytes) -> Iterator[Row]:
@@ -179,11 +187,28 @@ class StoredRows(ABC):
         return self._parse(self._dumped())
 
     def _dumped(self) -> bytes:
-        return b"".join(self._dumped_field(field) for field in range(len(self._text.fields)))
+        return b"".join(self.dump())
 
     def _dumped_field(self, field: int) -> bytes:
         self._dump_start()
         return self._answers(lambda: self._dump(field, _ANSWER_BYTES))
+
+    def dump(self) -> list[bytes]:
+        """Return all rows as records (see `collect_delta`), in pieces: what a checkpoint of this node holds."""
+        pieces: list[bytes] = []
+        for field in range(len(self._text.fields)):
+            self._dump_start()
+            more = 1
+            while more:
+                more = self._dump(field, _ANSWER_BYTES)
+                _, _, start, end = BUFFERS.unpack_from(self._machine.memory, l.EVENTS_BASE)
+                pieces.append(bytes(self._machine.memory[start:end]))
+        return pieces
+
+    def restore_dump(self, pieces: Iterable[bytes]) -> None:
+        """Put back what `dump` returned, as `restore` does but without looking: the bytes must be known to be our own."""
+        for piece in pieces:
+            self._restore_bytes(piece)
 
     def restore(self, rows: Iterable[Row]) -> None:
         """Put rows in (or, with value None, take them out) without gas and without marking them as changed.
