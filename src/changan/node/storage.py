@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from typing import TYPE_CHECKING
 
 import structlog
+from google.protobuf.message import DecodeError
 
-from changan.errors import ChanganError
+from changan.errors import ChanganError, UnverifiedError
 from changan.ledger.admission import Admitted, request_of
 from changan.ledger.snapshot import dump, load
 from changan.ledger.transition import Decided, apply_block, apply_genesis
@@ -73,7 +75,11 @@ class ChainStorage:
         checkpoint = newest_checkpoint(self._directory / "checkpoints")
         if checkpoint is None or checkpoint.height > self.log.durable_height:
             return None
-        world = load(checkpoint.section)
+        gc.disable()  # a state is millions of objects and no garbage; looking through them again and again takes half the time
+        try:
+            world = load(checkpoint.section)
+        finally:
+            gc.enable()
         stored = BlockWithRWSet.FromString(self.log.read(world.height)).block.header.block_hash
         return world if stored == world.block_hash else None
 
@@ -129,11 +135,17 @@ def encode_block(applied: AppliedBlock) -> bytes:
 def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:
     """Execute a block of the log again. Raises ReplayError when it does not come out as it is written."""
     header = stored.block.header
-    arguments = ConsensusArgs.FromString(header.consensus_args)
+    try:
+        arguments = ConsensusArgs.FromString(header.consensus_args)
+    except DecodeError as error:
+        raise ReplayError(f"block {header.block_height} binds something that does not decode") from error
     requests = [request_of(transaction) for transaction in stored.block.txs]
     time = header.block_timestamp
     # The log is ours and checksummed: identities are read again, signatures are left to `changan verify`.
-    verdicts = [Admitted(world.members.identify(r.sender.signer, time), world.epoch) for r in requests]
+    try:
+        verdicts = [Admitted(world.members.identify(r.sender.signer, time), world.epoch) for r in requests]
+    except UnverifiedError as error:
+        raise ReplayError(f"block {header.block_height} holds a sender who is no member: {error}") from error
     decided = Decided(
         header.block_height,
         arguments.block_time_us,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEPT = 2
-_MAGIC = b"CHGNCKP\x01"
+_MAGIC = b"CHGNCKP\x02"
 _CHUNK_BYTES = 1 << 20
 _CHUNK_BYTES_MAX = 1 << 31
 _HEAD = struct.Struct("<cII")  # kind, length, checksum
