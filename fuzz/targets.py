@@ -18,12 +18,10 @@ from changan.contract.package import MAGIC, build_package, recognise
 from changan.contract.plain import PlainInstance
 from changan.contract.program import compile_source
 from changan.crypto.digest import sha256
-from changan.crypto.merkle import chainmaker_root
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.admission import Admitted, RefusedError, authenticate, check_form
-from changan.ledger.commitment import outcome_root
 from changan.ledger.execution import Execution
-from changan.ledger.hashing import block_hash, dag_hash, ordered_dag, rw_set_hash, transaction_hash
+from changan.ledger.hashing import block_hash
 from changan.ledger.members import Members
 from changan.ledger.receipt import verify_receipt
 from changan.ledger.remembered import RememberedIds
@@ -39,9 +37,7 @@ from changan.ledger.wire.messages import (
     MemberType,
     PackedRequests,
     Payload,
-    Transaction,
     TxRequest,
-    TxRWSet,
     TxType,
 )
 from changan.node import audit
@@ -49,6 +45,7 @@ from changan.node.settings import SettingsError, _settings
 from changan.node.storage import ReplayError, replay_block
 from changan.node.store.blocklog import CorruptLogError
 from ledgers import RECORDS, STORED, identities, new_world, senders
+from mending import Lenient, Records, mend, mended_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -294,7 +291,7 @@ def receipt(data: bytes) -> None:
     except DecodeError:
         return
     for position in range(min(2, len(stored.block.txs), len(stored.txRWSets))):
-        _verify(used, _mended_receipt(stored, position))
+        _verify(used, mended_receipt(stored, position))
 
 
 def _verify(used: Fixture, document: dict[str, Any]) -> None:
@@ -302,60 +299,6 @@ def _verify(used: Fixture, document: dict[str, Any]) -> None:
         verify_receipt(document, used.world.members)
     except (MalformedError, UnverifiedError) as error:
         str(error).encode("utf-8", "replace")
-
-
-def _mended_receipt(stored: BlockWithRWSet, position: int) -> dict[str, Any]:
-    """Return a receipt of a block of one transaction, all of whose hashes hold."""
-    tx, rw_set = Transaction(), TxRWSet()
-    tx.CopyFrom(stored.block.txs[position])
-    rw_set.CopyFrom(stored.txRWSets[position])
-    mended = BlockWithRWSet(txRWSets=[rw_set])
-    mended.block.CopyFrom(stored.block)
-    del mended.block.txs[:]
-    mended.block.txs.append(tx)
-    _mend(mended)
-    parts = {"header": mended.block.header, "transaction": mended.block.txs[0], "rw_set": rw_set}
-    texts = {name: base64.b64encode(part.SerializeToString()).decode() for name, part in parts.items()}
-    return {"format": 1, "suite": 1, "index": 0, "tx_path": [], "rw_set_path": [], "outcome_path": [], **texts}
-
-
-def _mend(stored: BlockWithRWSet) -> None:
-    """Make the hashes of a block hold, so that an audit looks further."""
-    block, header = stored.block, stored.block.header
-    header.tx_count = len(block.txs)
-    for tx, rw_set in zip(block.txs, stored.txRWSets, strict=False):
-        rw_set.tx_id = tx.payload.tx_id
-        tx.result.rw_set_hash = rw_set_hash(rw_set, sha256)
-    block.dag.CopyFrom(ordered_dag(len(block.txs)))
-    header.dag_hash = dag_hash(block.dag, sha256)
-    header.tx_root = chainmaker_root([transaction_hash(tx, sha256) for tx in block.txs], sha256)
-    header.rw_set_root = chainmaker_root([tx.result.rw_set_hash for tx in block.txs], sha256)
-    try:
-        arguments = ConsensusArgs.FromString(header.consensus_args)
-    except DecodeError:
-        arguments = ConsensusArgs()
-    arguments.outcome_root = outcome_root(block.txs, sha256)
-    header.consensus_args = arguments.SerializeToString()
-    header.block_hash = block_hash(header, sha256)
-
-
-class _Records:
-    """A log of records in memory, as an audit reads it."""
-
-    def __init__(self, records: list[bytes]) -> None:
-        self._records = records
-        self.durable_height = len(records) - 1
-
-    def read(self, height: int) -> bytes:
-        return self._records[height]
-
-
-class _Lenient(audit.Auditor):
-    """An audit that takes every signature as good, so that inputs come further."""
-
-    def _signatures(self, need: audit._Need, block: Any) -> None:
-        for tx in block.txs:
-            self._certificate(need, tx.sender.signer, block.header.block_timestamp)
 
 
 def block(data: bytes) -> None:
@@ -368,7 +311,7 @@ def block(data: bytes) -> None:
     mended = BlockWithRWSet()
     mended.CopyFrom(stored)
     if mended.block.txs:
-        _mend(mended)
+        mend(mended)
     record = mended.SerializeToString()
     _audit(audit.Auditor, [data])
     _audit(audit.Auditor, [record])
@@ -377,13 +320,13 @@ def block(data: bytes) -> None:
     mended.block.header.chain_id = STORED[0].block.header.chain_id
     mended.block.header.block_height = 1
     mended.block.header.block_hash = block_hash(mended.block.header, sha256)
-    _audit(_Lenient, [RECORDS[0], mended.SerializeToString()])
+    _audit(Lenient, [RECORDS[0], mended.SerializeToString()])
     _replay(stored)
 
 
 def _audit(kind: type[audit.Auditor], records: list[bytes]) -> None:
     try:
-        for _ in kind(_Records(records)).blocks():  # type: ignore[arg-type]  # what it reads of a log
+        for _ in kind(Records(records)).blocks():  # type: ignore[arg-type]  # what it reads of a log
             pass
     except (audit.AuditError, CorruptLogError) as error:
         assert "block " in str(error)  # it names the height

@@ -39,8 +39,10 @@ class ChainStorage:
     def __init__(self, directory: Path, *, crash_point: Callable[[str], None] = lambda _: None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
+        self._crash_point = crash_point
         self.log = BlockLog(directory / "log", crash_point=crash_point)
         self.index = self._open_index()
+        self.replayed = 0  # transactions that the last `open_world` executed again
 
     def _open_index(self) -> Index:
         path = self._directory / "index"
@@ -67,7 +69,8 @@ class ChainStorage:
             return world
         world = self._from_checkpoint() or self._from_genesis()
         for height in range(world.height + 1, self.log.durable_height + 1):
-            replay_block(world, BlockWithRWSet.FromString(self.log.read(height)))
+            applied = replay_block(world, BlockWithRWSet.FromString(self.log.read(height)))
+            self.replayed += len(applied.block.txs)
         self._catch_up_index()
         return world
 
@@ -102,7 +105,9 @@ class ChainStorage:
     def index_applied(self, applied: AppliedBlock) -> None:
         """Bring the indexes up to date with a block that has just come to rest."""
         stored = BlockWithRWSet(block=applied.block, txRWSets=applied.rw_sets)
+        self._crash_point("index.before")
         self.index.put_blocks([_entry(applied.block.header.block_height, stored)])
+        self._crash_point("index.after")
 
     def _catch_up_index(self) -> None:
         start = self.index.height + 1
@@ -118,7 +123,7 @@ class ChainStorage:
     def checkpoint(self, world: World) -> Callable[[], None]:
         """Take a picture of the world now; the returned function writes it, in a thread if need be."""
         height, sections = world.height, dump(world)
-        return lambda: write_checkpoint(self._directory / "checkpoints", height, sections)
+        return lambda: write_checkpoint(self._directory / "checkpoints", height, sections, self._crash_point)
 
     def close(self) -> None:
         """Close all files."""
