@@ -41,7 +41,7 @@ class Sample(NamedTuple):
     anonymous_mib: float
 
 
-def load(node: Node, work: str, count: int, first: int = 0) -> list[Sample]:
+def load(node: Node, work: str, count: int, first: int = 0, rate: int = 0) -> list[Sample]:
     """Send calls from a process of its own, and sample as it goes."""
     worker = subprocess.Popen(
         [
@@ -52,6 +52,7 @@ def load(node: Node, work: str, count: int, first: int = 0) -> list[Sample]:
             work,
             str(count),
             str(first),
+            str(rate),
         ],
         stdout=subprocess.PIPE,
         text=True,
@@ -110,6 +111,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--transactions", type=int, default=1_000_000)
     parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument(
+        "--rate", type=int, default=2500, help="transfers a second, so that the window holds as many ids all the time"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     assert options.transactions <= 1_000_000, "the demo token has a supply of a million"
@@ -121,7 +125,7 @@ def main() -> None:
         (home / "changan.toml").write_text(settings_text(settings), encoding="utf-8")
         node = start_node(directory)
         try:
-            rows, well = run(node, directory, options.transactions, options.rows)
+            rows, well = run(node, directory, options)
         finally:
             for child in _STARTED:
                 if child.process.poll() is None:
@@ -131,7 +135,9 @@ def main() -> None:
     show(rows)
     if options.json is not None:
         write_json(
-            options.json, f"python bench/soak.py --transactions {options.transactions} --rows {options.rows}", rows
+            options.json,
+            f"python bench/soak.py --transactions {options.transactions} --rows {options.rows} --rate {options.rate}",
+            rows,
         )
     sys.exit(0 if well else 1)
 
@@ -139,9 +145,10 @@ def main() -> None:
 _STARTED: list[Node] = []
 
 
-def run(node: Node, directory: Path, transactions: int, new_rows: int) -> tuple[list[dict[str, Any]], bool]:
+def run(node: Node, directory: Path, options: argparse.Namespace) -> tuple[list[dict[str, Any]], bool]:
     """Return the rows of the table, and whether all that must hold held."""
-    constant = load(node, "transfer", transactions)
+    transactions, new_rows = options.transactions, options.rows
+    constant = load(node, "transfer", transactions, rate=options.rate)
     rows, flat = _constant_state(constant)
     before = statistics.median(sample.anonymous_mib for sample in constant[-10:])
     stored = load(node, "put", new_rows)

@@ -1,11 +1,13 @@
 """The load of soak.py: signed calls packed many to a message, a few messages in flight, and how far it came on standard output.
 
-`python bench/soak_worker.py ADDRESS HOME WORK COUNT FIRST`: WORK is transfer (constant state) or put (a new row a call).
+`python bench/soak_worker.py ADDRESS HOME WORK COUNT FIRST RATE`: WORK is transfer (constant state) or put (a new row a call);
+RATE is the most calls a second, 0 for as many as are answered.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,8 @@ SHOWN_EVERY = 2_000
 
 def main() -> None:
     """Send so many calls, each with its own id and signature; every one of them must succeed."""
-    address, home, work, count, first = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+    address, home, work = sys.argv[1:4]
+    count, first, rate = map(int, sys.argv[4:7])
     connection = connect(address, home=home)
     channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)])
     send = channel.unary_unary(
@@ -36,7 +39,10 @@ def main() -> None:
     )
     flying: deque[Any] = deque()  # futures of gRPC
     done = shown = 0
+    begun = time.monotonic()
     for start in range(first, first + count, PACK):
+        if rate:
+            time.sleep(max(0.0, begun + (start - first) / rate - time.monotonic()))
         calls = [_call(work, number) for number in range(start, min(start + PACK, first + count))]
         flying.append(send.future(_packed(connection.chain_id, connection.signer, calls), timeout=120))
         if len(flying) >= IN_FLIGHT:
