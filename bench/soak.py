@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--transactions", type=int, default=1_000_000)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument(
-        "--rate", type=int, default=2500, help="transfers a second, so that the window holds as many ids all the time"
+        "--rate", type=int, default=2500, help="transfers a second: the window then holds as many ids always"
     )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -134,11 +134,8 @@ def main() -> None:
                 node.process.kill()
     show(rows)
     if options.json is not None:
-        write_json(
-            options.json,
-            f"python bench/soak.py --transactions {options.transactions} --rows {options.rows} --rate {options.rate}",
-            rows,
-        )
+        arguments = f"--transactions {options.transactions} --rows {options.rows} --rate {options.rate}"
+        write_json(options.json, f"python bench/soak.py {arguments}", rows)
     sys.exit(0 if well else 1)
 
 

@@ -129,9 +129,12 @@ def test_what_a_start_replays_brings_the_next_checkpoint_nearer(tmp_path, monkey
         resting = rest.Rest(world, storage)
         await resting.bring(block(5))
         resting.maybe_checkpoint(1)
+        begun.append(resting._checkpointing)
         await resting.close()
 
+    begun: list[object] = []
     asyncio.run(one_more())
+    assert begun[0] is not None
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [f"{5:020d}.ckpt"]
 
 
