@@ -1,12 +1,14 @@
 # make run    start a chain on this machine (everything it needs is installed first)
 # make test   run the tests
 # make check  linters, types, layers, docs
+# make fuzz   fuzz every decoder with coverage, SECONDS each (60 where nothing is said)
+# make faults kill a node 300 times under load, and see that nothing acknowledged is lost or doubled
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR ?= changan-home
 
-.PHONY: run test check docs lock clean
+.PHONY: run test check docs fuzz faults lock clean
 
 run: $(VENV)/.run
 	$(BIN)/changan up --home $(HOME_DIR) $(ARGS)
@@ -19,6 +21,15 @@ check: $(VENV)/.dev docs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+SECONDS ?= 60
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "atheris>=3.0"
+	$(BIN)/python fuzz/run.py --seconds $(SECONDS) $(TARGETS)
+
+faults: $(VENV)/.dev
+	$(BIN)/python bench/faults.py $(ARGS)
 
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build

@@ -13,7 +13,7 @@ from changan.client.connect import connect
 from changan.client.requests import make_payload, sign_request
 from changan.ledger.wire.messages import PackedRequests, PackedResponses, TransactionInfo, TxRequest, TxResponse
 
-PACK = 25
+PACK = 100
 
 
 def main() -> None:

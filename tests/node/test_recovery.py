@@ -23,6 +23,8 @@ POINTS = [
     "log.sync.before",
     "log.sync.after",
     "log.note.after",
+    "index.before",
+    "index.after",
 ]
 
 
@@ -75,6 +77,65 @@ def test_a_crash_inside_the_commit_path_loses_and_doubles_nothing(fresh, tmp_pat
         assert node.stop() == 0
     verified = changan("verify", "--replay", "--home", str(home))
     assert verified.returncode == 0, verified.stderr
+
+
+@pytest.mark.parametrize("point", ["checkpoint.partial", "checkpoint.before_rename"])
+def test_a_crash_while_a_checkpoint_is_written_costs_only_the_checkpoint(fresh, tmp_path, point):
+    home = tmp_path / "home"
+    shutil.copytree(fresh, home)
+    before = sorted((home / "chains/chain1/checkpoints").iterdir())
+    node = NodeProcess(home, env={"CHANGAN_CRASH_POINT": f"{point}:1"})
+    with node.connect() as client:
+        client.invoke("token", "transfer", {"to": "77" * 20, "amount": 1})
+    assert node.stop() == -9  # the last checkpoint is written as it stops
+    left = sorted((home / "chains/chain1/checkpoints").iterdir())
+    assert [path for path in left if path.suffix == ".ckpt"] == before
+    assert len(left) == len(before) + 1
+    node = NodeProcess(home)
+    assert balance(node, "77" * 20) == 1
+    assert node.stop() == 0
+    assert not list((home / "chains/chain1/checkpoints").glob("*.new"))
+    assert changan("verify", "--replay", "--home", str(home)).returncode == 0
+
+
+def test_what_a_start_replays_brings_the_next_checkpoint_nearer(tmp_path, monkeypatch):
+    """Else a node that dies again and again before its next checkpoint would replay ever more."""
+    import asyncio
+
+    from changan.ledger.transition import Decided, apply_block
+    from changan.node import rest
+    from changan.node.storage import ChainStorage, stored_block
+    from consortium import Consortium, Ledger
+
+    monkeypatch.setattr(rest, "CHECKPOINT_TRANSACTIONS", 5)
+    ledger = Ledger(Consortium())
+    config = ledger.config
+    storage = ChainStorage(tmp_path)
+    world = storage.open_world(config)
+
+    def block(height: int):
+        ledger.time_us += 1_000_000
+        request = ledger.request("CERT_MANAGE", "CERT_ADD", tx_id=f"{height}")
+        return apply_block(world, Decided(height, ledger.time_us, None, [request], [None]))
+
+    for height in range(1, 5):
+        storage.append(stored_block(block(height)).SerializeToString(), height)
+    storage.close()
+    storage = ChainStorage(tmp_path)
+    world = storage.open_world(config)
+    assert storage.replayed == 4
+
+    async def one_more() -> None:
+        resting = rest.Rest(world, storage)
+        await resting.bring(block(5))
+        resting.maybe_checkpoint(1)
+        begun.append(resting._checkpointing)
+        await resting.close()
+
+    begun: list[object] = []
+    asyncio.run(one_more())
+    assert begun[0] is not None
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [f"{5:020d}.ckpt"]
 
 
 def test_kill_at_random_moments_under_load(tmp_path):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from changan.contract.types import (
@@ -19,7 +21,6 @@ from changan.contract.types import (
     RecordType,
     TextType,
     TupleType,
-    is_value,
 )
 from changan.errors import ChanganError, MalformedError
 
@@ -62,43 +63,81 @@ def pack(kind: ValueType, value: Value) -> bytes:
 
 def unpack(kind: ValueType, data: bytes) -> Value:
     """Return the value that `pack` turned into these bytes. Raises MalformedError for any other bytes."""
-    value, at = _unpack(kind, data, 0)
-    if at != len(data) or not is_value(kind, value):
+    try:
+        value, at = _reader(kind)(data, 0)
+    except (IndexError, UnicodeDecodeError):
+        value, at = None, -1
+    if at != len(data):
         raise MalformedError(f"these bytes are no {kind.name}")
     return value
 
 
-def _unpack(kind: ValueType, data: bytes, at: int) -> tuple[Value, int]:
+_Reader = Callable[[bytes, int], "tuple[Value, int]"]
+
+
+@cache
+def _reader(kind: ValueType) -> _Reader:
+    """Return what reads values of a type: bytes and a place to a value and the place behind it.
+
+    It is made once a type, because a start reads millions of values. It raises IndexError for bytes that are no such value;
+    a place beyond the end shows in the end.
+    """
     match kind:
         case IntType():
-            end = at + kind.width
-            return int.from_bytes(_slice(kind, data, at, end), "big", signed=kind.low < 0), end
+            return _integer_reader(kind)
         case BoolType():
-            flag = _slice(kind, data, at, at + 1)[0]
-            return (flag == 1 if flag < 2 else None), at + 1  # noqa: PLR2004  # a Bool is 0 or 1
+            return lambda data, at: (_FLAGS[data[at]], at + 1)
         case EnumType():
-            return _slice(kind, data, at, at + 1)[0], at + 1
+            members = tuple(range(len(kind.members)))
+            return lambda data, at: (members[data[at]], at + 1)
         case BytesType():
-            return _slice(kind, data, at, at + kind.length), at + kind.length
+            length = kind.length
+            return lambda data, at: (data[at : at + length], at + length)
         case TextType():
-            start = at + _TEXT_LENGTH_BYTES
-            end = start + int.from_bytes(_slice(kind, data, at, start), "big")
-            try:
-                return _slice(kind, data, start, end).decode(), end
-            except UnicodeDecodeError as error:
-                raise MalformedError(f"these bytes are no {kind.name}") from error
+            return _text_reader(kind)
         case RecordType() | TupleType():
-            values = []
-            for part in _parts(kind):
-                value, at = _unpack(part, data, at)
-                values.append(value)
-            return tuple(values), at
+            return _record_reader(kind)
 
 
-def _slice(kind: ValueType, data: bytes, start: int, end: int) -> bytes:
-    if end > len(data):
-        raise MalformedError(f"these bytes are too short for {kind.name}")
-    return data[start:end]
+_FLAGS = (False, True)
+
+
+def _integer_reader(kind: IntType) -> _Reader:
+    width, low, high, signed = kind.width, kind.low, kind.high, kind.low < 0
+
+    def read(data: bytes, at: int) -> tuple[Value, int]:
+        value = int.from_bytes(data[at : at + width], "big", signed=signed)
+        if not low <= value <= high:
+            raise IndexError
+        return value, at + width
+
+    return read
+
+
+def _text_reader(kind: TextType) -> _Reader:
+    limit = kind.limit
+
+    def read(data: bytes, at: int) -> tuple[Value, int]:
+        start = at + _TEXT_LENGTH_BYTES
+        length = int.from_bytes(data[at:start], "big")
+        if length > limit:
+            raise IndexError
+        return data[start : start + length].decode(), start + length
+
+    return read
+
+
+def _record_reader(kind: RecordType | TupleType) -> _Reader:
+    readers = tuple(_reader(part) for part in _parts(kind))
+
+    def read(data: bytes, at: int) -> tuple[Value, int]:
+        values = []
+        for reader in readers:
+            value, at = reader(data, at)
+            values.append(value)
+        return tuple(values), at
+
+    return read
 
 
 def _parts(kind: RecordType | TupleType) -> tuple[ValueType, ...]:

@@ -549,7 +549,11 @@ def _text_class(kind: ValueType, value: object) -> int:
         return -(-text_bytes(kind, value) // _TEXT_CLASS_BYTES) * _TEXT_CLASS_BYTES
     if isinstance(kind, RecordType):
         assert isinstance(value, tuple)
-        return sum(_text_class(part, item) for (_, part), item in zip(kind.fields, value, strict=True))
+        total = 0
+        for (_, part), item in zip(kind.fields, value, strict=True):
+            if isinstance(part, TextType | RecordType):
+                total += _text_class(part, item)
+        return total
     return 0
 
 

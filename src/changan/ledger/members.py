@@ -29,6 +29,8 @@ MEMBER_INFO_BYTES_MAX = 64 * 1024
 _TLS_USAGES = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
 _LIST_SIGNERS = (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)
 _CACHED_MAX = 65_536
+# A certificate is decoded part by part, as each is asked for; these say that a part does not decode.
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
 class UndecodableMemberError(UnverifiedError):
@@ -125,6 +127,12 @@ class Members:
             )
         pem = self._certificate_of(member)
         certificate = _load(pem)
+        try:
+            return self._checked(member, certificate, pem)
+        except _UNREADABLE as error:
+            raise UnverifiedError("the certificate does not decode") from error
+
+    def _checked(self, member: Member, certificate: x509.Certificate, pem: bytes) -> Identity:
         if _is_tls(certificate):
             raise UndecodableMemberError("tls certificate is misused for tx sign")
         org_id = _attribute(certificate, NameOID.ORGANIZATION_NAME)
@@ -194,7 +202,7 @@ def read_certificate(pem: bytes) -> x509.Certificate:
 def _load(pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, x509.InvalidVersion) as error:
         raise UndecodableMemberError("failed to decode sign cert, rest not nil") from error
 
 

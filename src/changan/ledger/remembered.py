@@ -37,9 +37,7 @@ class RememberedIds:
 
     def add(self, tx_id: str, timestamp: int) -> tuple[str, bytes]:
         """Remember an id. Return the state row (key, value) that this changed."""
-        return self._add(_key(tx_id), timestamp)
-
-    def _add(self, key: bytes, timestamp: int) -> tuple[str, bytes]:
+        key = _key(tx_id)
         assert key not in self._timestamp_of
         self._timestamp_of[key] = timestamp
         self._by_second.setdefault(timestamp, []).append(key)
@@ -70,10 +68,10 @@ class RememberedIds:
         return self._chain.get(int(second)) if second.lstrip("-").isdigit() else None
 
     def dump(self) -> Iterator[bytes]:
-        """Return what a checkpoint holds: the forgotten time, then every second with its ids in order."""
+        """Return what a checkpoint holds: the forgotten time, then every second with its running digest and its ids."""
         yield self.forgotten_until.to_bytes(8, "big", signed=True)
         for second in sorted(self._by_second):
-            yield second.to_bytes(8, "big", signed=True) + b"".join(self._by_second[second])
+            yield second.to_bytes(8, "big", signed=True) + self._chain[second] + b"".join(self._by_second[second])
 
     def load(self, items: Iterable[bytes]) -> None:
         """Take in what `dump` gave."""
@@ -81,8 +79,9 @@ class RememberedIds:
         self.forgotten_until = int.from_bytes(next(source), "big", signed=True)
         for item in source:
             second = int.from_bytes(item[:8], "big", signed=True)
-            for at in range(8, len(item), 32):
-                self._add(item[at : at + 32], second)
+            self._chain[second] = item[8:40]
+            keys = self._by_second[second] = [item[at : at + 32] for at in range(40, len(item), 32)]
+            self._timestamp_of.update(dict.fromkeys(keys, second))
 
 
 def _key(tx_id: str) -> bytes:

@@ -28,7 +28,9 @@ _log = structlog.get_logger()
 DISK_RETRY_S = 0.5
 CHECKPOINT_TRANSACTIONS = 10_000
 CHECKPOINT_ROWS_SHARE = 10
-"""A checkpoint is due when so many transactions came, and a tenth as many as there are rows: its cost stays a small share."""
+CHECKPOINT_TRANSACTIONS_MAX = 30_000
+"""A checkpoint is due when so many transactions came, and a tenth as many as there are rows: its cost stays a small share.
+It is due at the latest after this many, so that what a start replays takes seconds."""
 
 
 class StoppedError(ChanganError):
@@ -46,7 +48,8 @@ class Rest:
         self._chain_id = world.config.chain_id
         self._storage = storage
         self._changed = asyncio.Condition()
-        self._since_checkpoint = 0
+        # What was replayed counts too: else a node that dies again and again before its next checkpoint replays ever more.
+        self._since_checkpoint = storage.replayed
         self._checkpointing: asyncio.Task[None] | None = None
 
     async def bring(self, applied: AppliedBlock) -> BlockWithRWSet:
@@ -116,6 +119,7 @@ class Rest:
         """Begin a checkpoint in the background if so much work was done since the last one."""
         self._since_checkpoint += transactions
         due = max(CHECKPOINT_TRANSACTIONS, self._world.row_count // CHECKPOINT_ROWS_SHARE)
+        due = min(due, CHECKPOINT_TRANSACTIONS_MAX)
         busy = self._checkpointing is not None and not self._checkpointing.done()
         if busy or self._since_checkpoint < due:
             return

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from typing import TYPE_CHECKING
 
 import structlog
+from google.protobuf.message import DecodeError
 
-from changan.errors import ChanganError
+from changan.errors import ChanganError, UnverifiedError
 from changan.ledger.admission import Admitted, request_of
 from changan.ledger.snapshot import dump, load
 from changan.ledger.transition import Decided, apply_block, apply_genesis
@@ -37,8 +39,10 @@ class ChainStorage:
     def __init__(self, directory: Path, *, crash_point: Callable[[str], None] = lambda _: None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
+        self._crash_point = crash_point
         self.log = BlockLog(directory / "log", crash_point=crash_point)
         self.index = self._open_index()
+        self.replayed = 0  # transactions that the last `open_world` executed again
 
     def _open_index(self) -> Index:
         path = self._directory / "index"
@@ -66,7 +70,8 @@ class ChainStorage:
             return world
         world = self._from_checkpoint() or self._from_genesis()
         for height in range(world.height + 1, self.log.durable_height + 1):
-            replay_block(world, BlockWithRWSet.FromString(self.log.read(height)))
+            applied = replay_block(world, BlockWithRWSet.FromString(self.log.read(height)))
+            self.replayed += len(applied.block.txs)
         self._catch_up_index()
         return world
 
@@ -74,7 +79,11 @@ class ChainStorage:
         checkpoint = newest_checkpoint(self._directory / "checkpoints")
         if checkpoint is None or checkpoint.height > self.log.durable_height:
             return None
-        world = load(checkpoint.section)
+        gc.disable()  # a state is millions of objects and no garbage; looking through them again and again takes half the time
+        try:
+            world = load(checkpoint.section)
+        finally:
+            gc.enable()
         stored = BlockWithRWSet.FromString(self.log.read(world.height)).block.header.block_hash
         return world if stored == world.block_hash else None
 
@@ -96,7 +105,9 @@ class ChainStorage:
 
     def index_block(self, stored: BlockWithRWSet) -> None:
         """Bring the indexes up to date with a block that has just come to rest."""
+        self._crash_point("index.before")
         self.index.put_blocks([_entry(stored.block.header.block_height, stored)])
+        self._crash_point("index.after")
 
     def _catch_up_index(self) -> None:
         start = self.index.height + 1
@@ -112,7 +123,7 @@ class ChainStorage:
     def checkpoint(self, world: World) -> Callable[[], None]:
         """Take a picture of the world now; the returned function writes it, in a thread if need be."""
         height, sections = world.height, dump(world)
-        return lambda: write_checkpoint(self._directory / "checkpoints", height, sections)
+        return lambda: write_checkpoint(self._directory / "checkpoints", height, sections, self._crash_point)
 
     def close(self) -> None:
         """Close all files."""
@@ -128,11 +139,17 @@ def stored_block(applied: AppliedBlock) -> BlockWithRWSet:
 def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:
     """Execute a block of the log again. Raises ReplayError when it does not come out as it is written."""
     header = stored.block.header
-    arguments = ConsensusArgs.FromString(header.consensus_args)
+    try:
+        arguments = ConsensusArgs.FromString(header.consensus_args)
+    except DecodeError as error:
+        raise ReplayError(f"block {header.block_height} binds something that does not decode") from error
     requests = [request_of(transaction) for transaction in stored.block.txs]
     time = header.block_timestamp
     # The log is ours and checksummed: identities are read again, signatures are left to `changan verify`.
-    verdicts = [Admitted(world.members.identify(r.sender.signer, time), world.epoch) for r in requests]
+    try:
+        verdicts = [Admitted(world.members.identify(r.sender.signer, time), world.epoch) for r in requests]
+    except UnverifiedError as error:
+        raise ReplayError(f"block {header.block_height} holds a sender who is no member: {error}") from error
     decided = Decided(
         header.block_height,
         arguments.block_time_us,

@@ -63,8 +63,3 @@ class NativeCall:
 
 
 Method = Callable[[NativeCall], bytes]
-
-
-def names_in(text: str) -> list[str]:
-    """Split a comma-joined parameter."""
-    return [name for name in (part.strip() for part in text.split(",")) if name]

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from changan.errors import UnverifiedError
 from changan.ledger.members import CertificateRecords, read_certificate
-from changan.ledger.native.call import NativeCall, NativeError, names_in
+from changan.ledger.native.call import NativeCall, NativeError
 from changan.ledger.system import SystemContract
 from changan.ledger.wire.messages import AliasCertInfo, AliasInfo, AliasInfos, CertInfo, CertInfos, ContractEvent
 
@@ -24,7 +24,8 @@ _REVOKED = "revoked."
 _ALIAS_FORM = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _HASH_FORM = re.compile(r"[0-9a-f]{64}")
 NAMES_AT_ONCE_MAX = 1000
-REVOKED_AT_ONCE_MAX = 100_000
+REVOKED_AT_ONCE_MAX = 20_000
+"""Entries of one revocation list: so many take a third of a second, and a block must not take longer than one."""
 
 
 def read_records(rows: Rows) -> CertificateRecords:
@@ -57,13 +58,16 @@ def _add(call: NativeCall) -> bytes:
 def _hashes(call: NativeCall, doing: str) -> list[str]:
     if not call.parameters.get("cert_hashes"):
         raise NativeError(f"params is error, {doing} require param [cert_hashes] not found")
-    return _bounded(names_in(call.text("cert_hashes")))
+    return _names(call, "cert_hashes")
 
 
-def _bounded(names: list[str]) -> list[str]:
-    if len(names) > NAMES_AT_ONCE_MAX:
-        raise NativeError(f"params is error, {len(names)} names at once, at most {NAMES_AT_ONCE_MAX} are allowed")
-    return names
+def _names(call: NativeCall, parameter: str) -> list[str]:
+    """Return the names in a comma-joined parameter; too many are refused before they are looked at."""
+    text = call.text(parameter)
+    if text.count(",") >= NAMES_AT_ONCE_MAX:
+        count = text.count(",") + 1
+        raise NativeError(f"params is error, {count} names at once, at most {NAMES_AT_ONCE_MAX} are allowed")
+    return [name for name in (part.strip() for part in text.split(",")) if name]
 
 
 def _query(call: NativeCall) -> bytes:
@@ -84,23 +88,19 @@ def _delete(call: NativeCall) -> bytes:
 
 def _targets(call: NativeCall) -> list[str]:
     """Return the hashes that a freeze or unfreeze names, by certificate, hash or alias."""
-    found = [_hash_of(call, pem) for pem in _pems(call.text("certs"))]
-    for name in names_in(call.text("cert_hashes")):
+    found = [_hash_of(call, pem.encode()) for pem in _names(call, "certs")]
+    for name in _names(call, "cert_hashes"):
         if _HASH_FORM.fullmatch(name) is None:
             raise NativeError(f"params is error, {name!r} is not the hash of a certificate")
         found.append(name)
-    for alias in names_in(call.text("aliases")):
+    for alias in _names(call, "aliases"):
         info = _alias(call, alias)
         if info is None or not info.HasField("now_cert"):
             raise NativeError(f"alias[{alias}] not exist")
         found.append(info.now_cert.hash)
     if not found:
         raise NativeError("params is error, require param [certs] not found")
-    return _bounded(found)
-
-
-def _pems(text: str) -> list[bytes]:
-    return [part.encode() for part in (piece.strip() for piece in text.split(",")) if part]
+    return found
 
 
 def _hash_of(call: NativeCall, pem: bytes) -> str:
@@ -130,14 +130,15 @@ def _revoke(call: NativeCall) -> bytes:
     call.require("revoke cert", ["cert_crl"])
     try:
         crl = x509.load_pem_x509_crl(call.parameters["cert_crl"])
-        entries = list(crl)
-    except ValueError as error:
+        issuer = crl.issuer.rfc4514_string()  # decoded only now, as are the entries
+        count = len(crl)
+        entries = list(crl) if count <= REVOKED_AT_ONCE_MAX else []
+    except (ValueError, TypeError, x509.InvalidVersion) as error:
         raise NativeError("params is error, [cert_crl] is not a certificate revocation list in PEM") from error
-    if len(entries) > REVOKED_AT_ONCE_MAX:
-        raise NativeError(f"params is error, the list holds {len(entries)} entries, {REVOKED_AT_ONCE_MAX} are allowed")
+    if count > REVOKED_AT_ONCE_MAX:
+        raise NativeError(f"params is error, the list holds {count} entries, {REVOKED_AT_ONCE_MAX} are allowed")
     if not call.world.members.issued_list(crl):
         raise NativeError("validate crl failed, no trust root issued this list")
-    issuer = crl.issuer.rfc4514_string()
     keys: list[str] = []
     for entry in entries:
         value = f"{issuer}\n{entry.serial_number}".encode()
@@ -196,7 +197,7 @@ def _put_alias(call: NativeCall, info: AliasInfo, pem: bytes, digest: str) -> No
 
 def _alias_delete(call: NativeCall) -> bytes:
     call.require("delete alias", ["aliases"])
-    for name in _bounded(names_in(call.text("aliases"))):
+    for name in _names(call, "aliases"):
         if _alias(call, name) is None:
             raise NativeError(f"alias[{name}] not exist")
         call.overlay.put(_NAME, _ALIAS + name, None)
@@ -206,7 +207,7 @@ def _alias_delete(call: NativeCall) -> bytes:
 def _alias_query(call: NativeCall) -> bytes:
     call.require("query alias", ["aliases"])
     infos: list[AliasInfo] = []
-    for name in _bounded(names_in(call.text("aliases"))):
+    for name in _names(call, "aliases"):
         info = _alias(call, name)
         if info is None:
             raise NativeError(f"alias[{name}] not exist")

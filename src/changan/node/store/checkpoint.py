@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEPT = 2
-_MAGIC = b"CHGNCKP\x01"
+_MAGIC = b"CHGNCKP\x02"
 _CHUNK_BYTES = 1 << 20
 _CHUNK_BYTES_MAX = 1 << 31
 _HEAD = struct.Struct("<cII")  # kind, length, checksum
@@ -27,7 +27,12 @@ _LENGTH = struct.Struct("<I")
 _log = structlog.get_logger()
 
 
-def write_checkpoint(directory: Path, height: int, sections: Sequence[tuple[str, Iterable[bytes]]]) -> None:
+def write_checkpoint(
+    directory: Path,
+    height: int,
+    sections: Sequence[tuple[str, Iterable[bytes]]],
+    crash_point: Callable[[str], None] = lambda _: None,
+) -> None:
     """Write a checkpoint whole or not at all, and delete all but the newest two. Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{height:020d}.ckpt"
@@ -38,9 +43,11 @@ def write_checkpoint(directory: Path, height: int, sections: Sequence[tuple[str,
             for name, items in sections:
                 _write(file.write, _NAME, name.encode())
                 _write_items(file.write, items)
+                crash_point("checkpoint.partial")
             _write(file.write, _END, str(len(sections)).encode())
             file.flush()
             os.fsync(file.fileno())
+        crash_point("checkpoint.before_rename")
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
