@@ -14,7 +14,8 @@ from changan.crypto.digest import sm3
 from changan.errors import MalformedError
 
 DEFAULT_IDENTIFIER: Final = b"1234567812345678"
-IDENTIFIER_BYTES_MAX: Final = 8191  # its length is written in bits, in two bytes
+IDENTIFIER_BYTES_MAX: Final = 8190
+"""Its length is written in bits, in two bytes; one byte less than that allows is what OpenSSL takes."""
 
 _KEY_OID: Final = bytes.fromhex("06072a8648ce3d0201")  # id-ecPublicKey
 _CURVE_OID: Final = bytes.fromhex("06082a811ccf5501822d")  # 1.2.156.10197.1.301
