@@ -18,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from sm2_cases import cases, signer
 
 from changan.crypto.batch import kernels as kernels_module
 from changan.crypto.batch import plain
@@ -28,7 +29,6 @@ from changan.crypto.digest import SIGNED_DIGESTS, sha256, sm3
 from changan.crypto.keys import _HASHES, PublicKey, Scheme
 from changan.crypto.sm2 import z_value
 from changan.errors import MalformedError
-from sm2_cases import cases, signer
 
 COUNT = int(os.environ.get("CHANGAN_SIGNATURES", "3000"))
 CURVES = {Scheme.SM2: SM2_CURVE, Scheme.P256: P256_CURVE}

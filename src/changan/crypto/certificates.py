@@ -29,7 +29,21 @@ NATIONAL_HASH = "SM3"
 
 _SM2_WITH_SM3 = x509.ObjectIdentifier("1.2.156.10197.1.501")
 _KEY_AFTER_VERSION = 5  # serial number, signature algorithm, issuer, validity, subject, key
+# Three of its errors are no ValueError.
+_UNREADABLE = (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 _LIST_SIGNERS = (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)
+
+
+def read_pem(pem: bytes) -> x509.Certificate:
+    """Return the certificate in a PEM text, read to its last field. Raises MalformedError."""
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        # These are only decoded when they are asked for, and would fail then, wherever that is.
+        _ = certificate.subject, certificate.issuer, certificate.extensions, certificate.serial_number
+        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except _UNREADABLE as error:
+        raise MalformedError(f"not a PEM certificate: {error}") from error
+    return certificate
 
 
 def public_key(certificate: x509.Certificate) -> PublicKey:

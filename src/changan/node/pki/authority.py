@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from changan.crypto import certificates
 from changan.crypto.keys import Scheme
 from changan.crypto.suite import Suite, algorithms
-from changan.errors import ChanganError, UnverifiedError
+from changan.errors import ChanganError, MalformedError, UnverifiedError
 from changan.node.pki.issuing import (
     Curve,
     PrivateKey,
@@ -214,9 +214,9 @@ def read_certificate(pem: bytes) -> x509.Certificate:
     Raises AuthorityError when there is none.
     """
     try:
-        return x509.load_pem_x509_certificate(pem)
-    except ValueError as error:
-        raise AuthorityError(f"not a PEM certificate: {error}") from error
+        return certificates.read_pem(pem)
+    except MalformedError as error:
+        raise AuthorityError(str(error)) from error
 
 
 def node_id(tls_certificate_pem: bytes) -> str:
