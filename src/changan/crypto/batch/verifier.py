@@ -20,6 +20,7 @@ TABLE_BYTES_MAX = 128 * 1024 * 1024
 CHUNK = 1024
 """So many go to a kernel at once: what more gains is nothing, and their tables are held beyond the bound."""
 CHUNK_BYTES = 8 * 1024 * 1024
+_SEEN_MAX = 65_536
 
 
 class Signed(NamedTuple):
@@ -48,6 +49,7 @@ class BatchVerifier:
         self._identifier = require_identifier(identifier)
         self._tables_max = max(1, table_bytes_max // TABLE_BYTES)
         self._tables: OrderedDict[bytes, _Table] = OrderedDict()
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
         self._kernels: Kernels | None = None
 
     @property
@@ -75,13 +77,31 @@ class BatchVerifier:
             numbers = chosen.get(item.key.scheme)
             if numbers is None:
                 verdicts[at] = self._holds(item)
-            elif item.key.scheme is Scheme.SM2 or item.hash_name in SIGNED_DIGESTS:
+            elif self._is_due(item):
                 numbers.append(at)
+            else:
+                verdicts[at] = self._holds(item)
         for scheme, numbers in chosen.items():
             for chunk in _chunks(items, numbers):
                 for at, held in zip(chunk, self._chunk(kernels, scheme, [items[at] for at in chunk]), strict=True):
                     verdicts[at] = held
         return verdicts
+
+    def _is_due(self, item: Signed) -> bool:
+        """Whether the kernels are to check this one. It changes who checks, never the verdict."""
+        if item.key.scheme is Scheme.SM2:
+            return True
+        if item.hash_name not in SIGNED_DIGESTS:
+            return False
+        # For one signature of P-256, making a table takes longer than OpenSSL does: a key earns it by coming again.
+        name = item.key.der
+        if name in self._tables or name in self._seen:
+            return True
+        self._seen[name] = None
+        with suppress(KeyError):
+            while len(self._seen) > _SEEN_MAX:
+                self._seen.popitem(last=False)
+        return False
 
     def _chunk(self, kernels: Kernels, scheme: Scheme, items: list[Signed]) -> list[bool]:
         tables = self._tables_of(kernels, scheme, items)
