@@ -23,6 +23,7 @@ from sm2_cases import cases, signer
 from changan.crypto.batch import kernels as kernels_module
 from changan.crypto.batch import plain
 from changan.crypto.batch.kernels import KernelsError, load, warm
+from changan.crypto.batch.known import KNOWN
 from changan.crypto.batch.verifier import CHUNK, BatchVerifier, Signed
 from changan.crypto.curves import P256_CURVE, SM2_CURVE, multiply, read_point, write_point
 from changan.crypto.digest import SIGNED_DIGESTS, sha256, sm3
@@ -276,6 +277,20 @@ def test_where_kernels_lie_must_be_ours(tmp_path, monkeypatch):
     monkeypatch.setattr(kernels_module.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(KernelsError, match=r"pip install 'changan\[speed\]'"):
         warm(place)
+
+
+def test_kernels_that_judge_wrongly_do_not_serve(kernels, tmp_path, monkeypatch):
+    for known in KNOWN:
+        assert plain.holds(CURVES[known.scheme], known.point, known.digest, known.signature)
+        for name, wrong in (
+            ("verify", lambda *_: [True] * 3),
+            ("verify", lambda *_: [False] * 3),
+            ("digests", lambda *_: [bytes(32)]),
+        ):
+            with monkeypatch.context() as patched:
+                patched.setattr(kernels_module.Kernels, name, wrong)
+                with pytest.raises(KernelsError, match="published"):
+                    load(tmp_path)
 
 
 def test_loading_again_gives_kernels_that_work(kernels, tmp_path):

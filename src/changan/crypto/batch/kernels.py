@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from changan.crypto.batch.known import KNOWN, MESSAGE, Z
 from changan.crypto.curves import P256_CURVE, SM2_CURVE, write_point
 from changan.crypto.keys import Scheme
 from changan.errors import ChanganError
@@ -113,9 +114,25 @@ def load(place: Path) -> Kernels:
             digest = importlib.import_module("changan.crypto.batch.digest")
         finally:
             numba_config.CACHE_DIR = before
-        return Kernels(kernel, digest, importlib.import_module("numpy"))
+        kernels = Kernels(kernel, digest, importlib.import_module("numpy"))
     except (ImportError, OSError) as error:
         raise KernelsError(f"the kernels do not load: {error}") from error
+    _require_right(kernels)
+    return kernels
+
+
+def _require_right(kernels: Kernels) -> None:
+    """Raise KernelsError unless the kernels know good signatures from bad ones: this machine's compiler made them."""
+    for known in KNOWN:
+        tables = kernels.tables(known.scheme, [known.point])
+        addresses = [tables[0].ctypes.data] * 3
+        other = bytes([*known.digest[:-1], known.digest[-1] ^ 1])
+        digests = kernels.rows([known.digest, other, known.digest])
+        changed = bytes([*known.signature[:-1], known.signature[-1] ^ 1])
+        if kernels.verify(known.scheme, addresses, digests, [known.signature] * 2 + [changed]) != [True, False, False]:
+            raise KernelsError(f"the kernels judge a published signature of {known.scheme.value} wrongly")
+    if bytes(kernels.digests([Z], [MESSAGE])[0]) != KNOWN[0].digest:
+        raise KernelsError("the kernels digest a published message wrongly")
 
 
 def _place(directory: Path) -> Path:
@@ -133,13 +150,18 @@ def _place(directory: Path) -> Path:
 
 
 def _version() -> str:
-    """Return what names these sources, compiled by these libraries: numba's own key sees one file of them only."""
+    """Return what names these sources, compiled by these libraries for this processor.
+
+    Numba's own key sees one source file only, and where it does not match, compiles here and now.
+    """
     digest = hashlib.sha256()
     here = Path(__file__).parent
     for source in (*sorted(here.glob("*.py")), here.parent / "curves.py"):
         digest.update(source.read_bytes())
     for name in ("numba", "llvmlite", "numpy"):
         digest.update(str(importlib.import_module(name).__version__).encode())
+    binding = importlib.import_module("llvmlite.binding")
+    digest.update(f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}".encode())
     return digest.hexdigest()[:16]
 
 
