@@ -31,6 +31,8 @@ from changan.crypto.keys import _HASHES, PublicKey, Scheme
 from changan.crypto.sm2 import z_value
 from changan.errors import MalformedError
 
+# Whoever comes first waits for the kernels to compile, at low priority.
+pytestmark = pytest.mark.timeout(1200)
 COUNT = int(os.environ.get("CHANGAN_SIGNATURES", "3000"))
 CURVES = {Scheme.SM2: SM2_CURVE, Scheme.P256: P256_CURVE}
 # Keys that make a table meet itself: small multiples of the base point, and teeth of either comb.
@@ -61,7 +63,6 @@ def plainly(item: Signed) -> bool:
     return plain.holds(CURVES[item.key.scheme], item.key.point, digest_of(item), item.signature)
 
 
-@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("scheme", CURVES)
 def test_every_lane_gives_the_same_verdict(verifier, scheme):
     rng = random.Random(20261125)
@@ -112,6 +113,40 @@ def test_scalars_at_the_edges(kernels, scheme):
     expected = [plain.holds(curve, *each) for each in zip(points, given, signatures, strict=True)]
     assert reckoned(scheme, points, given, signatures, kernels) == expected
     assert 40 < sum(expected) < 120
+
+
+def last_entry(curve, scalar: int, teeth: int, spacing: int) -> int:
+    """What a comb adds in its last column, as a multiple of its point: each digit is +1 or -1."""
+    sign, odd = (1, scalar) if scalar & 1 else (-1, curve.n - scalar)
+    digits = odd >> 1 | 1 << (teeth * spacing - 1)
+    return sign * sum((1 if digits >> spacing * tooth & 1 else -1) << spacing * tooth for tooth in range(teeth))
+
+
+@pytest.mark.parametrize("scheme", CURVES)
+@pytest.mark.parametrize("which", ["base", "key"])
+def test_a_sum_that_meets_its_next_summand_is_doubled(kernels, scheme, which):
+    """No chance leads there; a signer who chooses key and signature does."""
+    curve, rng = CURVES[scheme], random.Random(11)
+    for _ in range(6):
+        u1, u2 = rng.randrange(1, curve.n), rng.randrange(1, curve.n)
+        if which == "base":  # before the last addition of the base point the sum is that summand
+            d = rng.randrange(1, curve.n)
+            u2 = (2 * last_entry(curve, u1, 13, 20) - u1) * pow(d, -1, curve.n) % curve.n
+        else:
+            rest = u1 - last_entry(curve, u1, 13, 20)
+            d = rest * pow(2 * last_entry(curve, u2, 8, 32) - u2, -1, curve.n) % curve.n
+        point = write_point(*multiply(curve, d, curve.base))
+        x = multiply(curve, (u1 + u2 * d) % curve.n, curve.base)[0] % curve.n
+        if scheme is Scheme.SM2:
+            r, s = (u2 - u1) % curve.n, u1
+            e = (r - x) % curve.n
+        else:
+            r = x
+            s = r * pow(u2, -1, curve.n) % curve.n
+            e = u1 * s % curve.n
+        seal = encode_dss_signature(r, s)
+        assert plain.holds(curve, point, e.to_bytes(32), seal)
+        assert reckoned(scheme, [point], [e.to_bytes(32)], [seal], kernels) == [True]
 
 
 @pytest.mark.parametrize("scheme", CURVES)
