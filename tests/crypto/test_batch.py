@@ -39,13 +39,6 @@ CURVES = {Scheme.SM2: SM2_CURVE, Scheme.P256: P256_CURVE}
 NUMBERS = (1, 2, 3, 1 << 20, (1 << 20) + 1, 1 << 32, (1 << 32) - 1, (1 << 240) + 5, 1 << 128)
 
 
-@pytest.fixture(scope="session")
-def kernels(pytestconfig):
-    directory = pytestconfig.cache.mkdir("kernels")
-    directory.chmod(0o700)
-    return warm(directory)
-
-
 @pytest.fixture
 def verifier(kernels):
     made = BatchVerifier()

@@ -88,8 +88,12 @@ def test_a_signing_key_of_sm2_is_like_any_other(tmp_path):
     with pytest.raises(UnverifiedError):
         public.verify(b"message", signature, "SM3", identifier=b"someone")
     assert repr(key) == "SigningKey(hidden)"
-    with pytest.raises(TypeError):
-        copy.deepcopy(key)
+    for leak in (key, Sm2PrivateKey.generate()):
+        with pytest.raises(TypeError):
+            copy.deepcopy(leak)
+    again = copy.deepcopy(public)
+    assert again == public
+    again.verify(b"message", signature, "SM3")
     assert user_address(public, 2, sha256) == keccak256(public.point[1:])[12:]
     assert user_address(public, 1, sm3) == sm3(public.point)[:20]
     # OpenSSL checks what we sign, and we check what OpenSSL signs.

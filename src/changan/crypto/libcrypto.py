@@ -11,7 +11,7 @@ import ctypes.util
 import weakref
 from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_size_t, c_ulong, c_void_p, create_string_buffer
 from functools import cache
-from typing import Final
+from typing import Final, Never
 
 from changan.errors import ChanganError, MalformedError
 
@@ -59,6 +59,10 @@ class Sm2Pair:
     def __init__(self, handle: int) -> None:
         self.handle = handle
         weakref.finalize(self, load().EVP_PKEY_free, handle)
+
+    def __reduce__(self) -> Never:
+        # A copy would name memory that the original frees.
+        raise TypeError("a key inside the library is not copied or serialised")
 
 
 @cache

@@ -70,6 +70,9 @@ class Sm2PublicKey:
             self._pair = libcrypto.public_from_der(self.der)
         return libcrypto.sm2_holds(self._pair, message, signature, require_identifier(identifier))
 
+    def __reduce__(self) -> tuple[type[Sm2PublicKey], tuple[bytes]]:
+        return Sm2PublicKey, (self.point,)
+
 
 class Sm2PrivateKey:
     """A private SM2 key. It signs; `private_pem` is its one way out."""
