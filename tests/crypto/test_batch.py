@@ -158,6 +158,16 @@ def test_a_sum_that_is_infinity_is_refused(kernels, scheme):
     assert reckoned(scheme, [point], [digest.to_bytes(32)], [seal], kernels) == [False]
 
 
+def test_a_signature_that_leaves_the_key_out_is_refused(kernels):
+    """SM2 with r + s = n: the equation holds for every key, so the standard refuses it by name."""
+    curve, s = SM2_CURVE, 67890
+    r = curve.n - s
+    digest = (r - multiply(curve, s, curve.base)[0]) % curve.n
+    point, seal = write_point(*multiply(curve, 12345, curve.base)), encode_dss_signature(r, s)
+    assert not plain.holds(curve, point, digest.to_bytes(32), seal)
+    assert reckoned(Scheme.SM2, [point], [digest.to_bytes(32)], [seal], kernels) == [False]
+
+
 @pytest.mark.parametrize("scheme", CURVES)
 def test_an_abscissa_above_the_order_counts_modulo_it(kernels, scheme):
     """Nobody meets such a point by chance; it is found on purpose, and a key made that leads to it."""
