@@ -6,7 +6,7 @@ import copy
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from changan.crypto.addresses import contract_address, keccak256, user_address
 from changan.crypto.digest import digest_named, sha256, tagged
 from changan.crypto.keys import PublicKey, SigningKey
-from changan.crypto.suite import Suite, require_built
+from changan.crypto.suite import Suite, algorithms, require_built, suite_named
 from changan.errors import MalformedError, UnverifiedError
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -53,6 +53,30 @@ def test_rsa_signs_and_small_rsa_is_refused():
         PublicKey(rsa.generate_private_key(65537, 1024).public_key())
 
 
+def test_ed25519_signs_whatever_digest_the_chain_names():
+    key = SigningKey(pem(ed25519.Ed25519PrivateKey.generate()))
+    signature = key.sign(b"message", "SHA256")
+    assert len(signature) == 64
+    assert len(key.public.point) == 32
+    assert PublicKey.from_der(key.public.der) == key.public
+    key.public.verify(b"message", signature, "SM3")
+    for seal in (signature[:-1], signature + b"\0", bytes(64)):
+        with pytest.raises(UnverifiedError):
+            key.public.verify(b"message", seal, "SHA256")
+    assert user_address(key.public, 2, sha256) == keccak256(key.public.point)[12:]
+
+
+def test_other_keys_sign_on_a_chain_that_digests_with_sm3():
+    for private in (KEY, rsa.generate_private_key(65537, 2048)):
+        key = SigningKey(pem(private))
+        signature = key.sign(b"message", "SM3")
+        key.public.verify(b"message", signature, "SM3")
+        with pytest.raises(UnverifiedError):
+            key.public.verify(b"massage", signature, "SM3")
+    # SM3 has no number in PKCS#1: ChainMaker signs with SHA-256 instead.
+    key.public.verify(b"message", signature, "SHA256")
+
+
 def test_malformed_signatures_do_not_verify():
     signature = KEY.sign(b"m", ec.ECDSA(hashes.SHA256()))
     r, s = decode_dss_signature(signature)
@@ -85,11 +109,11 @@ def test_any_bytes_are_refused_in_words(data):
 
 def test_other_kinds_of_keys_are_refused():
     with pytest.raises(UnverifiedError):
-        public(ed25519.Ed25519PrivateKey.generate())
+        public(ed448.Ed448PrivateKey.generate())
     with pytest.raises(UnverifiedError):
         PublicKey(ec.generate_private_key(ec.BrainpoolP256R1()).public_key())
     with pytest.raises(MalformedError):
-        SigningKey(pem(ed25519.Ed25519PrivateKey.generate()))
+        SigningKey(pem(ed448.Ed448PrivateKey.generate()))
     with pytest.raises(MalformedError):
         SigningKey(b"nothing")
 
@@ -124,7 +148,17 @@ def test_digests_by_name():
 
 
 def test_suites():
-    assert require_built(1) is Suite.INTERNATIONAL
-    for number in (0, 2, 3):
+    assert [require_built(number) for number in (1, 2)] == [suite_named("intl"), suite_named("gm")]
+    for number in (0, 3):
         with pytest.raises(UnverifiedError):
             require_built(number)
+    with pytest.raises(MalformedError, match="intl, gm"):
+        suite_named("fips")
+    for suite in Suite:
+        found = algorithms(suite)
+        assert found.suite is suite
+        assert found.digest is digest_named(found.digest_name)
+        assert found.scheme in found.schemes
+    algorithms(Suite.INTERNATIONAL).require_key(public(KEY))
+    with pytest.raises(UnverifiedError, match="P-256"):
+        algorithms(Suite.NATIONAL).require_key(public(KEY))

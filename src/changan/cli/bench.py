@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from changan.bench import crypto as crypto_bench
 from changan.bench import single as single_bench
 
 
@@ -30,10 +31,31 @@ def single(json_file: Path | None, seconds: float) -> None:
         write_json(json_file, f"changan bench single --seconds {seconds:g}", rows)
 
 
+@bench.command()
+@click.option("--json", "json_file", type=click.Path(path_type=Path), default=None, help="Also write the table here.")
+@click.option("--seconds", type=click.FloatRange(0.05, 600), default=1.0, show_default=True, help="Each measurement.")
+@click.option("--node/--no-node", default=True, help="Also start nodes while the kernels compile (a minute).")
+@click.option(
+    "--kernels",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("~/.cache/changan/kernels"),
+    show_default=True,
+    help="Where compiled kernels are kept.",
+)
+def crypto(json_file: Path | None, seconds: float, kernels: Path, *, node: bool) -> None:
+    """Signatures verified a second and core: the batch kernels next to OpenSSL, cold and warm."""
+    rows = crypto_bench.run(seconds, kernels.expanduser(), node=node)
+    show(rows)
+    if json_file is not None:
+        write_json(json_file, f"changan bench crypto --seconds {seconds:g}", rows)
+
+
 def show(rows: list[dict[str, Any]]) -> None:
     """Print a table."""
     for row in rows:
-        click.echo(f"{row['work']:<34} {row['median']:>10} {row['unit']:<20} min {row['min']:<9} max {row['max']}")
+        click.echo(
+            f"{row['work']:<38} {row['peer']:<24} {row['median']:>10} {row['unit']:<20} min {row['min']:<9} max {row['max']}"
+        )
 
 
 def write_json(path: Path, command: str, rows: list[dict[str, Any]]) -> None:

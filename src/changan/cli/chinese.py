@@ -103,6 +103,11 @@ TEXTS = {
     "Single signed calls through the official SDK (if it is installed) and our client, 1, 2 and 4 processes.": (
         "经官方 SDK（若已安装）和本项目客户端的单笔签名调用，1、2、4 个进程。"
     ),
+    "Signatures verified a second and core: the batch kernels next to OpenSSL, cold and warm.": (
+        "每核每秒验签数：批量内核与 OpenSSL 并列，冷态和热态。"
+    ),
+    "Also start nodes while the kernels compile (a minute).": "同时在内核编译期间启动节点（约一分钟）。",
+    "Where compiled kernels are kept.": "编译好的内核存放的目录。",
     "Also write the table here.": "同时把表写入该文件。",
     "Each measurement.": "每次测量的秒数。",
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from Crypto.Hash import keccak
 
 from changan.crypto.digest import sm3
+from changan.crypto.keys import Scheme
 from changan.errors import MalformedError
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def user_address(key: PublicKey, address_type: int, digest: Digest) -> bytes:
     if address_type == AddressType.ZXL:
         return sm3(key.point)[:ADDRESS_BYTES]
     if address_type == AddressType.ETHEREUM:
-        return keccak256(key.point[1:])[-ADDRESS_BYTES:]
+        # A point's first byte only says its form, and PKCS#1 is treated alike; Ed25519 has no such byte to leave out.
+        return keccak256(key.point if key.scheme is Scheme.ED25519 else key.point[1:])[-ADDRESS_BYTES:]
     if address_type == AddressType.CHAINMAKER:
         return keccak256(digest(key.point))[-ADDRESS_BYTES:]
     raise MalformedError(f"address type {address_type} is none of 0, 1, 2")

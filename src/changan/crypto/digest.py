@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import sha3_256 as _sha3_256
 from hashlib import sha256 as _sha256
+from hashlib import sha384 as _sha384
+from hashlib import sha512 as _sha512
 
 from cryptography.hazmat.primitives.hashes import SM3, Hash
 
@@ -31,6 +33,25 @@ def sm3(data: bytes) -> bytes:
     state.update(data)
     return state.finalize()
 
+
+def sha384(data: bytes) -> bytes:
+    """Return the SHA-384 digest (FIPS 180-4), 48 bytes: for signatures only."""
+    return _sha384(data).digest()
+
+
+def sha512(data: bytes) -> bytes:
+    """Return the SHA-512 digest (FIPS 180-4), 64 bytes: for signatures only."""
+    return _sha512(data).digest()
+
+
+SIGNED_DIGESTS: dict[str, Digest] = {
+    "SHA256": sha256,
+    "SHA384": sha384,
+    "SHA512": sha512,
+    "SHA3_256": sha3_256,
+    "SM3": sm3,
+}
+"""The digests that a signature may be made over."""
 
 _NAMED: dict[str, Digest] = {"SHA256": sha256, "SHA3_256": sha3_256, "SM3": sm3}
 

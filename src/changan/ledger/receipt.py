@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from changan.crypto.digest import digest_named
 from changan.crypto.merkle import Place, chainmaker_path, chainmaker_verify, tree_path, tree_verify
-from changan.crypto.suite import Suite, require_built
+from changan.crypto.suite import Suite, algorithms, require_built
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.commitment import outcome_leaf
 from changan.ledger.hashing import block_hash, rw_set_hash, transaction_hash
@@ -65,11 +65,10 @@ def verify_receipt(receipt: Mapping[str, Any], members: Members | None = None) -
 
     Raises MalformedError for what is no receipt, UnverifiedError for one that does not hold.
     """
-    digest = digest_named(_DIGEST_NAME)
     if receipt.get("format") != FORMAT:
         raise MalformedError(f"this is no receipt of format {FORMAT}")
     suite = receipt.get("suite")
-    require_built(suite if isinstance(suite, int) else 0)
+    digest = algorithms(require_built(suite if isinstance(suite, int) else 0)).digest
     header, transaction, rw_set = _parts(receipt)
     index = receipt.get("index")
     if not isinstance(index, int):

@@ -10,25 +10,32 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self, get_args
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from changan.errors import ChanganError
+from changan.crypto import certificates
+from changan.crypto.keys import Scheme
+from changan.crypto.suite import Suite, algorithms
+from changan.errors import ChanganError, MalformedError, UnverifiedError
+from changan.node.pki.issuing import (
+    Curve,
+    PrivateKey,
+    generate,
+    key_pem,
+    public_of,
+    read_key,
+    sign_certificate,
+    sign_list,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from changan.crypto.keys import PublicKey
+
 Role = Literal["client", "admin", "light", "consensus", "common"]
 Usage = Literal["sign", "tls"]
-Curve = Literal["P-256", "secp256k1"]
 
 AUTHORITY_DAYS = 3650
 REVOCATION_LIST_DAYS = 3650
@@ -57,40 +64,46 @@ class Issued(NamedTuple):
 class Authority:
     """The certificate authority of one organisation.
 
-    Use `create` for a new one and `load` for one that exists.
+    Use `create` for a new one and `load` for one that exists. An authority with an SM2 key is one of the national suite:
+    it signs SM2-with-SM3, and key identifiers are SM3 digests.
     """
 
-    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    def __init__(self, certificate: x509.Certificate, key: PrivateKey) -> None:
         """Pair a CA certificate with its key.
 
         Raises AuthorityError when they are not a pair, or when the certificate names no organisation or is no CA.
         """
-        if _public_key(certificate) != key.public_key():
+        try:
+            certified = certificates.public_key(certificate)
+        except UnverifiedError as error:
+            raise AuthorityError(f"the public key of the certificate cannot be used: {error}") from error
+        if certified != public_of(key):
             raise AuthorityError("the CA key does not belong to the CA certificate: hand in two made as a pair")
         _require_authority(certificate)
         self._certificate = certificate
         self._key = key
         self.org_id = _organisation_of(certificate)
+        self.suite = _suite_of(key)
 
     @classmethod
-    def create(cls, org_id: str, now: datetime) -> Self:
+    def create(cls, org_id: str, now: datetime, suite: Suite = Suite.INTERNATIONAL) -> Self:
         """Make the authority of `org_id`, self-signed and valid for ten years from `now`, an aware datetime.
 
-        Raises AuthorityError for an id no certificate can carry, or a `now` without a time zone.
+        Raises AuthorityError for an id no certificate can carry, or a `now` without a time zone; LibcryptoError where
+        the national suite is asked for and the system has no library for it.
         """
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = generate("SM2" if suite is Suite.NATIONAL else "P-256")
         common_name = f"ca.{org_id}"
         name = _name(org_id, "root-cert", common_name)
-        identifier = x509.SubjectKeyIdentifier(_key_identifier(key.public_key()))
-        certificate = (
-            _dated(_builder(name, name, key.public_key()), now, AUTHORITY_DAYS)
+        identifier = x509.SubjectKeyIdentifier(_key_identifier(public_of(key), suite))
+        builder = (
+            _dated(_builder(name, name), now, AUTHORITY_DAYS)
             .add_extension(_key_usage("digital_signature", "key_cert_sign", "crl_sign"), critical=True)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(identifier, critical=False)
             .add_extension(_alternative_names((*_LOCAL_HOSTS, common_name, _LOOPBACK)), critical=False)
-            .sign(key, hashes.SHA256())
         )
-        return cls(certificate, key)
+        return cls(sign_certificate(builder, public_of(key), key), key)
 
     @classmethod
     def load(cls, certificate_pem: bytes, key_pem: bytes) -> Self:
@@ -100,11 +113,9 @@ class Authority:
         """
         certificate = read_certificate(certificate_pem)
         try:
-            key = load_pem_private_key(key_pem, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise AuthorityError(f"the CA key is not an unencrypted PEM private key: {error}") from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise AuthorityError("the CA key is not an elliptic curve key, and only those are supported")
+            key = read_key(key_pem)
+        except ValueError as error:
+            raise AuthorityError(f"the CA key is {error}") from error
         return cls(certificate, key)
 
     @property
@@ -115,7 +126,7 @@ class Authority:
     @property
     def key_pem(self) -> bytes:
         """The CA's private key, PEM, unencrypted PKCS #8."""
-        return _key_pem(self._key)
+        return key_pem(self._key)
 
     def issue(
         self,
@@ -125,27 +136,31 @@ class Authority:
         now: datetime,
         hosts: Sequence[str] = (),
         *,
-        curve: Curve = "P-256",
+        curve: Curve | None = None,
         days: int = 3650,
     ) -> Issued:
-        """Make a key on `curve` and a certificate for it, valid for `days` from `now`, an aware datetime.
+        """Make a key and a certificate for it, valid for `days` from `now`, an aware datetime.
+
+        The key is on `curve`; without one, on SM2's for the national suite's signing keys and on P-256 otherwise.
 
         `name` is the first part of the common name (`client1`), `role` its OU. `hosts` are further DNS names or
         addresses under which a node's TLS certificate shall be accepted.
 
         Raises AuthorityError for an unknown role, usage or curve, for hosts that only a node's TLS certificate can
-        carry, for a TLS key on secp256k1, and for values no certificate can carry.
+        carry, for a TLS key on another curve than P-256, and for values no certificate can carry.
         """
+        if curve is None:
+            curve = "SM2" if self.suite is Suite.NATIONAL and usage == "sign" else "P-256"
         _require_known(role, usage, curve)
         is_node_tls = usage == "tls" and role in _NODE_ROLES
         if hosts and not is_node_tls:
             raise AuthorityError(f"hosts belong in the TLS certificate of a node, not in {usage} of role {role}")
         if usage == "tls" and curve != "P-256":
             raise AuthorityError(f"TLS peers do not accept {curve}: use P-256 for TLS, {curve} for signing only")
-        key = ec.generate_private_key(ec.SECP256R1() if curve == "P-256" else ec.SECP256K1())
+        key = generate(curve)
         common_name = f"{name}.{usage}.{self.org_id}"
         subject = _name(self.org_id, role, common_name)
-        builder = _dated(_builder(subject, self._certificate.subject, key.public_key()), now, days)
+        builder = _dated(_builder(subject, self._certificate.subject), now, days)
         if usage == "sign":
             builder = builder.add_extension(_key_usage("digital_signature", "content_commitment"), critical=True)
         else:
@@ -153,13 +168,13 @@ class Authority:
             both_ends = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])
             builder = builder.add_extension(usages, critical=True).add_extension(both_ends, critical=False)
         builder = builder.add_extension(
-            x509.SubjectKeyIdentifier(_key_identifier(key.public_key())), critical=False
+            x509.SubjectKeyIdentifier(_key_identifier(public_of(key), self.suite)), critical=False
         ).add_extension(self._authority_identifier(), critical=False)
         if is_node_tls:
             names = (*_LOCAL_HOSTS, common_name, _LOOPBACK, *hosts)
             builder = builder.add_extension(_alternative_names(names), critical=False)
-        certificate = builder.sign(self._key, hashes.SHA256())
-        return Issued(certificate.public_bytes(Encoding.PEM), _key_pem(key))
+        certificate = sign_certificate(builder, public_of(key), self._key)
+        return Issued(certificate.public_bytes(Encoding.PEM), key_pem(key))
 
     def revocation_list(self, serials: Iterable[int], now: datetime) -> bytes:
         """List the certificates with these serial numbers as revoked at `now`, an aware datetime; returns PEM.
@@ -182,14 +197,14 @@ class Authority:
             except ValueError as error:
                 raise AuthorityError(f"{serial} is no serial number of a certificate: {error}") from error
             builder = builder.add_revoked_certificate(entry)
-        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        return sign_list(builder, self._key).public_bytes(Encoding.PEM)
 
     def _authority_identifier(self) -> x509.AuthorityKeyIdentifier:
         # An authority brought along may compute its identifier in another way: what it says of itself is what counts.
         try:
             own = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
         except x509.ExtensionNotFound:
-            own = _key_identifier(self._key.public_key())
+            own = _key_identifier(public_of(self._key), self.suite)
         return x509.AuthorityKeyIdentifier(own, None, None)
 
 
@@ -199,9 +214,9 @@ def read_certificate(pem: bytes) -> x509.Certificate:
     Raises AuthorityError when there is none.
     """
     try:
-        return x509.load_pem_x509_certificate(pem)
-    except ValueError as error:
-        raise AuthorityError(f"not a PEM certificate: {error}") from error
+        return certificates.read_pem(pem)
+    except MalformedError as error:
+        raise AuthorityError(str(error)) from error
 
 
 def node_id(tls_certificate_pem: bytes) -> str:
@@ -283,14 +298,9 @@ def _name(org_id: str, unit: str, common_name: str) -> x509.Name:
         raise AuthorityError(f"no certificate can carry the name {common_name!r}: {error}") from error
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-    )
+def _builder(subject: x509.Name, issuer: x509.Name) -> x509.CertificateBuilder:
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer)
+    return builder.serial_number(x509.random_serial_number())
 
 
 def _dated(builder: x509.CertificateBuilder, now: datetime, days: int) -> x509.CertificateBuilder:
@@ -341,10 +351,10 @@ def _alternative_name(host: str) -> x509.GeneralName:
     return x509.IPAddress(address)
 
 
-def _key_identifier(key: ec.EllipticCurvePublicKey) -> bytes:
-    # ChainMaker hashes the point with SHA-256; the usual SHA-1 of RFC 5280 would be 20 bytes.
-    return hashlib.sha256(key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)).digest()
+def _key_identifier(key: PublicKey, suite: Suite) -> bytes:
+    # ChainMaker hashes the point with the suite's digest; the usual SHA-1 of RFC 5280 would be 20 bytes.
+    return algorithms(suite).digest(key.point)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def _suite_of(key: PrivateKey) -> Suite:
+    return Suite.NATIONAL if public_of(key).scheme is Scheme.SM2 else Suite.INTERNATIONAL

@@ -1,0 +1,11 @@
+"""`python -m changan.crypto.batch.compile DIR`: compile the kernels into a directory, as a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from changan.crypto.batch.kernels import load
+
+if __name__ == "__main__":
+    load(Path(sys.argv[1]))
