@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from changan.node.store.index import Index
 
 _CACHED_BLOCKS_MAX = 32
+_CACHED_BYTES_MAX = 64 * 1024 * 1024
 
 
 class Located(NamedTuple):
@@ -31,7 +32,8 @@ class Reader:
     def __init__(self, log: BlockLog, index: Index) -> None:
         self._log = log
         self._index = index
-        self._cache: OrderedDict[int, BlockWithRWSet] = OrderedDict()
+        self._cache: OrderedDict[int, tuple[BlockWithRWSet, int]] = OrderedDict()
+        self._cached_bytes = 0
         self._lock = Lock()
 
     @property
@@ -47,17 +49,23 @@ class Reader:
             found = self._cache.get(height)
             if found is not None:
                 self._cache.move_to_end(height)
-                return found
-        found = BlockWithRWSet.FromString(self._log.read(height))
-        self.keep(height, found)
-        return found
+                return found[0]
+        record = self._log.read(height)
+        block = BlockWithRWSet.FromString(record)
+        self.keep(height, block, len(record))
+        return block
 
-    def keep(self, height: int, block: BlockWithRWSet) -> None:
-        """Keep a block at hand, because it will be asked for soon."""
+    def keep(self, height: int, block: BlockWithRWSet, size: int) -> None:
+        """Keep a block of so many bytes at hand, because it will be asked for soon."""
         with self._lock:
-            self._cache[height] = block
-            while len(self._cache) > _CACHED_BLOCKS_MAX:
-                self._cache.popitem(last=False)
+            _, before = self._cache.pop(height, (None, 0))
+            self._cache[height] = (block, size)
+            self._cached_bytes += size - before
+            while len(self._cache) > _CACHED_BLOCKS_MAX or (
+                len(self._cache) > 1 and self._cached_bytes > _CACHED_BYTES_MAX
+            ):
+                _, (_, dropped) = self._cache.popitem(last=False)
+                self._cached_bytes -= dropped
 
     def height_of_hash(self, block_hash: bytes) -> int | None:
         """Return the height of the block with this hash, or None."""

@@ -60,7 +60,7 @@ class Rest:
         started = time.perf_counter()
         await self._when_there_is_room(height, lambda: asyncio.to_thread(self._storage.append, record, height))
         await self._when_there_is_room(height, lambda: self._index(stored))
-        self.reader.keep(height, stored)
+        self.reader.keep(height, stored, len(record))
         METRICS.commit.labels(self._chain_id).observe(time.perf_counter() - started)
         METRICS.transactions.labels(self._chain_id).inc(len(applied.block.txs))
         METRICS.height.labels(self._chain_id).set(height)
