@@ -15,7 +15,7 @@ from contract_generator import Generator, argument
 from contract_running import ALICE, BOB, CAROL, HOME
 
 from changan.contract.check import check
-from changan.contract.compiled import marshal
+from changan.contract.compiled import marshal, plain_columns
 from changan.contract.compiled.columns import ColumnData
 from changan.contract.compiled.instance import CompiledInstance
 from changan.contract.compiled.layout import fixed_size
@@ -166,7 +166,8 @@ def results_of(signature, batch, rows):
 
 def compare_batches(program, seed, batches=12):
     random = Random(seed)
-    plain, compiled = PlainInstance(program, HOME), CompiledInstance(program, HOME, seed=random.randbytes(32))
+    plain, twin = PlainInstance(program, HOME), PlainInstance(program, HOME)
+    compiled = CompiledInstance(program, HOME, seed=random.randbytes(32))
     methods = [method.signature for method in program.tree.methods if method.signature.kind != "helper"]
     for number in range(batches):
         signature = random.choice(methods)
@@ -197,6 +198,10 @@ def compare_batches(program, seed, batches=12):
             assert (batch.outcomes[row], batch.gas[row], results[row]) == (word, outcome.gas, outcome.result)
             events += [(row, event) for event in outcome.events]
         assert events_of(program, batch.events) == events
+        twin_batch = plain_columns.run_columns(
+            twin, signature.name, b"".join(callers), columns, block, gas_limit=limit, budget=budget
+        )
+        assert twin_batch == batch
         if random.random() < 0.3:
             delta = compiled.collect_delta() if random.random() < 0.5 else None
             rows_ = list(compiled._parse(delta)) if delta is not None else compiled.collect()
