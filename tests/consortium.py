@@ -8,13 +8,16 @@ from pathlib import Path
 import changan.examples
 from changan.client.requests import Signer, install_parameters, make_payload, sign_request
 from changan.crypto.keys import SigningKey
+from changan.crypto.node_ids import node_id
 from changan.ledger.chain_config import default_config
 from changan.ledger.transition import Decided, apply_block, apply_genesis
 from changan.ledger.wire.messages import Member, MemberType
 from changan.node.pki.authority import Authority
+from changan.node.storage import stored_block
 
 EXAMPLES = Path(changan.examples.__file__).parent
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NODE_ID = node_id(b"the node that orders")
 START = int(NOW.timestamp()) + 1000
 
 
@@ -43,14 +46,26 @@ class Consortium:
 
     def config(self, chain_id: str = "chain1", **options):
         roots = [(org_id, authority.certificate_pem.decode()) for org_id, authority in self.authorities.items()]
-        return default_config(chain_id, roots, [(org_name(1), "QmNode")], **options)
+        return default_config(chain_id, roots, [(org_name(1), NODE_ID)], **options)
+
+
+class SealedLog:
+    """Blocks as a log holds them, without a disk."""
+
+    def __init__(self, records: list[bytes]) -> None:
+        self._records = records
+        self.durable_height = len(records) - 1
+
+    def read(self, height: int) -> bytes:
+        return self._records[height]
 
 
 class Ledger:
     """A chain without a node: every `call` is a block."""
 
-    def __init__(self, consortium: Consortium, **options) -> None:
+    def __init__(self, consortium: Consortium, *, sealer: Signer | None = None, **options) -> None:
         self.consortium = consortium
+        self._sealer = sealer  # who signs the blocks, for tests that audit them
         self.config = consortium.config(**options)
         self.world, self.genesis = apply_genesis(self.config)
         self.time_us = START * 1_000_000
@@ -65,8 +80,12 @@ class Ledger:
 
     def seal(self, *requests):
         self.time_us += 1_000_000
-        decided = Decided(self.world.height + 1, self.time_us, None, list(requests), [None] * len(requests))
+        member = None if self._sealer is None else self._sealer.member
+        decided = Decided(self.world.height + 1, self.time_us, member, list(requests), [None] * len(requests))
         applied = apply_block(self.world, decided)
+        if self._sealer is not None:
+            header = applied.block.header
+            header.signature = self._sealer.key.sign(header.block_hash, self._sealer.hash_name)
         self.blocks.append(applied)
         return applied
 
@@ -81,6 +100,15 @@ class Ledger:
             install_parameters(name, version, code, arguments),
             sender=self.consortium.admin(),
         )
+
+    def configure(self, method: str, parameters=None, *, endorsers=None, **options):
+        """Change the configuration, endorsed by every administrator unless said otherwise."""
+        endorsers = self.consortium.admins() if endorsers is None else endorsers
+        return self.call("CHAIN_CONFIG", method, parameters, endorsers=endorsers, **options)
+
+    def log(self) -> SealedLog:
+        """The blocks so far, as an audit reads them."""
+        return SealedLog([stored_block(applied).SerializeToString() for applied in self.blocks])
 
     def manage(self, method: str, parameters):
         return self.call("CONTRACT_MANAGE", method, parameters, endorsers=self.consortium.admins())

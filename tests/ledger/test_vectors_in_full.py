@@ -122,7 +122,7 @@ def test_the_tree_over_more_transactions_than_were_recorded():
 def test_recorded_requests_are_admitted_and_stand_in_their_blocks_as_sent(path):
     request = TxRequest.FromString(path.read_bytes())
     known = members()
-    policies = Policies(config(), known.organisations)
+    policies = Policies(config(), known.voters)
     check_form(request)
     admitted = authenticate(request, known, policies, request.payload.timestamp, 0)
     assert admitted.sender.org_id == request.sender.signer.org_id
@@ -146,7 +146,7 @@ def test_genesis_is_the_recorded_block_but_for_what_is_our_own():
 
 def test_default_policies_are_the_recorded_ones():
     recorded = ChainConfig.FromString((LIVE / "permission_list.bin").read_bytes())
-    ours = Policies(config(), members().organisations).rules
+    ours = Policies(config(), members().voters).rules
     theirs = {entry.resource_name: entry.policy for entry in recorded.resource_policies}
     # The SDK can ask for a change of consensus, which 2.3.7 does not know: nobody may, without the majority.
     assert ours.keys() - theirs.keys() == {"CHAIN_CONFIG-CONSENSUS_SWITCH"}

@@ -15,9 +15,8 @@ What a real ChainMaker v2.3.7 node answered to {count} requests was recorded (fo
 sends every one of them to a running node of ours and compares code, message, the contract result's code, message and short results, the number of events,
 and how streams end. Row numbers are those of the record in `tests/vectors/chainmaker/recorded-requests.json`; every fifth request was left out of it.
 
-{same} answers are the same. {own} are ours, each with its reason; {later} of these belong to methods that are not built yet, where admission already
-answers as recorded. Contracts of the record are WebAssembly and EVM; here a Python contract with the same methods stands in for them. Gas figures differ,
-because gas is defined on another language. This page is made from the tables that the test checks.
+{same} answers are the same. {own} are ours, each with its reason. Contracts of the record are WebAssembly and EVM; here a Python contract with the same
+methods stands in for them. Gas figures differ, because gas is defined on another language. This page is made from the tables that the test checks.
 
 | row | request | answer |
 |---|---|---|
@@ -27,9 +26,8 @@ because gas is defined on another language. This page is made from the tables th
 def page() -> str:
     rows = read_record()
     kinds = [_kind(row) for row in rows]
-    later = sum(kind == "not built yet" for kind in kinds)
     own = sum(kind not in {"same", ""} for kind in kinds)
-    text = _INTRODUCTION.format(count=len(rows), same=len(rows) - own, own=own, later=later)
+    text = _INTRODUCTION.format(count=len(rows), same=len(rows) - own, own=own)
     return text + "".join(f"| {row.row} | {_cell(row.request)} | {_answer(row)} |\n" for row in rows)
 
 
@@ -45,7 +43,7 @@ def _answer(row: Recorded) -> str:
     if row.row in SIZE_OF_THE_CHAIN:
         return f"same, {found.why}"
     said = found.reply or found.in_block or ""
-    return f"ours, because {found.why}: {_code(said)}" if found.why != "not built yet" else "not built yet"
+    return f"ours, because {found.why}: {_code(said)}"
 
 
 def _code(text: str) -> str:

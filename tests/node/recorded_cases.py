@@ -104,6 +104,11 @@ def light_certificate(desk: Desk) -> str:
     return desk.light.member.member_info.decode()
 
 
+def own_root(desk: Desk) -> dict[str, str]:
+    first = desk.crypto.organisations[0]
+    return {"org_id": first.org_id, "root": first.root_certificate_pem.decode()}
+
+
 def events_everywhere(desk: Desk, parameters) -> tuple[str, str]:
     tip = desk.tip()
     return desk.stream("SUBSCRIBE_CONTRACT_EVENT", 0, tip, parameters=parameters, everything=tip + 1)
@@ -254,7 +259,7 @@ CASES: dict[int, Callable[[Desk], tuple[str, str]]] = {
     143: lambda d: d.configure("BLOCK_UPDATE"),
     144: lambda d: d.configure("BLOCK_UPDATE", {"tx_timeout": "600"}, endorsers=d.admins[:3]),
     146: lambda d: d.configure("TRUST_ROOT_ADD", ROOT_ADD),
-    147: lambda d: d.configure("TRUST_ROOT_ADD", {**ROOT_ADD, "org_id": "wx-org1.chainmaker.org"}),
+    147: lambda d: d.configure("TRUST_ROOT_ADD", own_root(d)),
     148: lambda d: d.configure("TRUST_ROOT_ADD", {"org_id": "wx-org9.chainmaker.org"}),
     149: lambda d: d.configure("TRUST_ROOT_DELETE", {"org_id": "wx-org9.chainmaker.org"}),
     151: lambda d: d.configure("PERMISSION_ADD", {"CHAIN_CONFIG-TRUST_ROOT_ADD": b""}),

@@ -34,12 +34,6 @@ def _failed_query(contract: str, method: str, text: str) -> str:
     return f"4 CONTRACT_FAIL `{place}, {text}`; cr 1 `{text}` result `` events 0"
 
 
-def _not_built(contract: str) -> str:
-    return f"{contract} is not built into this node yet; nothing was changed"
-
-
-NOT_BUILT_WRITES = frozenset({138, 139, 141, 142, 143, 144, 146, 147, 148, 149, 151, 152, 153, 154, 156})
-"""Methods of CHAIN_CONFIG that come later. What admission says of them is the same already."""
 SIZE_OF_THE_CHAIN = frozenset({184, 186, 187})
 """Streams whose number of messages is that of this chain: all there are, counted another way."""
 
@@ -75,18 +69,11 @@ DIFFERENCES: dict[int, Difference] = {
     96: Difference(PANIC, reply=_failed_query("CHAIN_CONFIG", "GET_CHAIN_CONFIG_AT", "no such block, chainId:chain1")),
     112: Difference(OWN_WORDS, in_block=_failed(_NOT_PYTHON)),
     113: Difference(OWN_WORDS, in_block=_failed(_NOT_PYTHON)),
-    167: Difference("not built yet", in_block=_failed(_not_built("MULTI_SIGN"))),
-    168: Difference("not built yet", reply=_failed_query("MULTI_SIGN", "QUERY", _not_built("MULTI_SIGN"))),
-    169: Difference(
-        "not built yet", reply=_failed_query("ACCOUNT_MANAGER", "GET_BALANCE", _not_built("ACCOUNT_MANAGER"))
-    ),
     199: Difference(PANIC, reply="5 INTERNAL_ERROR `get chain conf failed, chain id  not found`"),
 }
 
 
 def difference(row: Recorded) -> Difference | None:
-    if row.row in NOT_BUILT_WRITES:
-        return Difference("not built yet", in_block=_failed(_not_built(row.call.replace(".", "-", 1))))
     if row.row in SIZE_OF_THE_CHAIN:
         return Difference("as many as this chain has", reply="all messages, then stream ended OK")
     return DIFFERENCES.get(row.row)

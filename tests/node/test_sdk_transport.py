@@ -23,9 +23,13 @@ assert not [name for name in sys.modules if name.split(".")[0] == "changan"]
 """
 
 
-def run_sdk(program: str, config: str) -> None:
+def run_sdk(program: str, config: str, *words: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program, config], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "ignore", "-c", program, config, *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 

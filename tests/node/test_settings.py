@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from changan.ledger.policy import Rule
+from changan.ledger.rules import Rule
 from changan.node.settings import (
     ChainSettings,
     Settings,

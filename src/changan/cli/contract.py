@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from changan.cli.language import say
-from changan.cli.reach import reach, where
+from changan.cli.reach import gas_limit, reach, where
 from changan.contract.check import check as check_source
 from changan.contract.compiled.module import emit_module
 from changan.contract.package import build_package, recognise
@@ -67,6 +67,7 @@ def build(file: Path, output: Path | None, *, show: bool) -> None:
 @click.argument("arguments", nargs=-1)
 @click.option("--version", "version_", default="1.0", show_default=True, help="The version of the contract.")
 @click.option("--upgrade", is_flag=True, help="Take the place of an older version; its state moves along.")
+@gas_limit
 @where
 def deploy(
     name: str, file: Path, arguments: tuple[str, ...], version_: str, *, upgrade: bool, **options: Any
@@ -84,6 +85,7 @@ def deploy(
 @click.argument("method")
 @click.argument("arguments", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Run it on the state as it is, keep nothing, show the gas it would cost.")
+@gas_limit
 @where
 def call(name: str, method: str, arguments: tuple[str, ...], *, dry_run: bool, **options: Any) -> None:  # options
     """Call METHOD of contract NAME with ARGUMENTS (name=value), and wait until the result rests on disk."""

@@ -17,7 +17,7 @@ import structlog
 from changan.cli.language import say
 from changan.node.home import Home
 from changan.node.run import Doors, Ready, RunningNode
-from changan.node.settings import numbered_organisations
+from changan.node.settings import AUTH_NAMES, numbered_organisations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,10 @@ DEFAULT_HOME = Path("changan-home")
 @click.option("--orgs", type=click.IntRange(1, 100), default=None, help="Organisations of a new home.  [default: 4]")
 @click.option("--suite", type=click.Choice(["intl", "gm"]), default="intl", show_default=True, help="Algorithms.")
 @click.option(
-    "--auth", type=click.Choice(["cert", "key", "public"]), default="cert", show_default=True, help="Identity."
+    "--auth",
+    type=click.Choice(["cert", "key", "public"]),
+    default=None,
+    help="How members of a new home are known.  [default: cert]",
 )
 @click.option("--tls/--no-tls", default=False, show_default=True, help="TLS at the gRPC door.")
 @click.option("--mutual/--one-way", default=False, help="With --tls: clients show certificates too.")
@@ -55,7 +58,7 @@ def up(  # one parameter an option
     http_port: int,
     orgs: int | None,
     suite: str,
-    auth: str,
+    auth: str | None,
     *,
     tls: bool,
     mutual: bool,
@@ -70,19 +73,21 @@ def up(  # one parameter an option
     Examples:
       changan up
       changan up --home /var/lib/changan --tls
+      changan up --auth public --home /var/lib/open
       changan up --rpc-port 0 --http-port 0 --no-demo
     """
-    if suite != "intl" or auth != "cert":
+    if suite != "intl":
         text = say(
-            "--suite gm and --auth key|public are not built into this release yet; leave them out",
-            "--suite gm 与 --auth key|public 本版本尚未实现，请去掉该选项",
+            "--suite gm is not built into this release yet; leave it out", "--suite gm 本版本尚未实现，请去掉该选项"
         )
         raise click.ClickException(text)
     configure_logs(log_level)
     place = Home(home.resolve())
     place.prepare()
     first_start = place.is_new
-    settings = place.settings(None if orgs is None else numbered_organisations(orgs))
+    settings = place.settings(
+        None if orgs is None else numbered_organisations(orgs), None if auth is None else AUTH_NAMES[auth]
+    )
     level = "none" if not tls else "mutual" if mutual else "server"
     node = RunningNode(place, settings, Doors(host, rpc_port, http_port, level), demo=demo and settings.demo)
     asyncio.run(_serve(node, place, first_start=first_start))

@@ -43,6 +43,14 @@ def where(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+gas_limit = click.option(
+    "--gas-limit",
+    type=click.IntRange(0),
+    default=0,
+    help="The most gas it may cost; a chain whose gas accounts are on asks for it.",
+)
+
+
 class Reached:
     """A node, and what commands ask of its past."""
 
@@ -75,10 +83,12 @@ class Reached:
 
 
 @contextlib.contextmanager
-def reach(home: Path, rpc: str | None, chain: str, user: str, org: str, *, tls: bool | None) -> Iterator[Reached]:
+def reach(  # the options of `where`
+    home: Path, rpc: str | None, chain: str, user: str, org: str, *, tls: bool | None, gas_limit: int = 0
+) -> Iterator[Reached]:
     """Connect to a node for one command."""
     try:
-        connection = connect(rpc, home=home, user=user, org_id=org, chain_id=chain, tls=tls)
+        connection = connect(rpc, home=home, user=user, org_id=org, chain_id=chain, tls=tls, gas_limit=gas_limit)
     except OSError as error:
         text = say(
             f"{home} holds no keys of {user} ({error.strerror}): name the node's --home",

@@ -132,9 +132,10 @@ def connect_async(
     org_id: str = "",
     chain_id: str = "chain1",
     tls: bool | None = None,
+    gas_limit: int = 0,
 ) -> AsyncConnection:
     """Connect to a node as a user of its home; the parameters are those of `changan.connect`. Raises MalformedError, OSError."""
-    reach = find(address, home, user, org_id, chain_id, tls=tls)
+    reach = find(address, home, user, org_id, chain_id, tls=tls, gas_limit=gas_limit)
     if reach.credentials is None:
         return AsyncConnection(reach.calls, grpc.aio.insecure_channel(reach.address, options=CHANNEL_OPTIONS))
     channel = grpc.aio.secure_channel(reach.address, reach.credentials, options=TLS_OPTIONS)

@@ -111,8 +111,9 @@ def unanswered(error: grpc.RpcError) -> Unanswered:
 class Calls:
     """Makes requests as one user of one chain, and reads what comes back."""
 
-    def __init__(self, signer: Signer, endorsers: Sequence[Signer], chain_id: str) -> None:
+    def __init__(self, signer: Signer, endorsers: Sequence[Signer], chain_id: str, gas_limit: int = 0) -> None:
         self.signer = signer
+        self.gas_limit = gas_limit
         self.chain_id = chain_id
         self._endorsers = tuple(endorsers)
 
@@ -164,6 +165,8 @@ class Calls:
         return answer, BundleRows.FromString(rows.result)
 
     def _invoke(self, payload: Payload, endorsers: Sequence[Signer]) -> Steps[Answer]:
+        if self.gas_limit:
+            payload.limit.gas_limit = self.gas_limit
         request = sign_request(payload, self.signer, endorsers)
         response, repeated = yield from _sent("SendRequestSync", request)
         if repeated and "TxId exist in DB" in response.message:

@@ -24,12 +24,14 @@ from changan.client.calls import (
     unanswered,
 )
 from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS, credentials, read_doors
-from changan.client.requests import Signer
+from changan.client.members import find_administrators, find_member, organisations
 from changan.client.tables import ROWS_A_BUNDLE, Method, RowOutcome, Sent, TableError
 from changan.ledger.wire.messages import TxRequest, TxResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from changan.client.requests import Signer
 
 __all__ = [
     "Answer",
@@ -173,18 +175,18 @@ class Reach(NamedTuple):
     credentials: grpc.ChannelCredentials | None
 
 
-def find(address: str | None, home: str | Path, user: str, org_id: str, chain_id: str, *, tls: bool | None) -> Reach:
+def find(  # what connect() takes
+    address: str | None, home: str | Path, user: str, org_id: str, chain_id: str, *, tls: bool | None, gas_limit: int
+) -> Reach:
     """Return how to reach a node. Raises MalformedError, OSError."""
     place = Path(home)
     known = read_doors(place)
     root = place / "crypto-config"
-    organisations = sorted(path.name for path in root.iterdir() if path.is_dir())
-    name = org_id or organisations[0]
-    admins = [_member(root, org, "admin1") for org in organisations if (root / org / "user" / "admin1").is_dir()]
+    name = org_id or organisations(root)[0]
     secure = known.tls != "none" if tls is None else tls
     return Reach(
         address or known.rpc,
-        Calls(_member(root, name, user), admins, chain_id),
+        Calls(find_member(root, name, user), find_administrators(root), chain_id, gas_limit),
         credentials(root, name, user) if secure else None,
     )
 
@@ -197,19 +199,16 @@ def connect(
     org_id: str = "",
     chain_id: str = "chain1",
     tls: bool | None = None,
+    gas_limit: int = 0,
 ) -> Connection:
     """Connect to a node as a user of its home, e.g. `connect("127.0.0.1:12301", home="changan-home", user="client1")`.
 
     Without `address` the node is where it last said it was; without `tls` the door is as that node said, else plain.
     `org_id` names the user's organisation, by default the first. Administrators whose keys lie in the home endorse
-    installations. Raises MalformedError, OSError.
+    installations. `gas_limit` is what one call may cost; a chain whose gas accounts are on asks for it.
+    Raises MalformedError, OSError.
     """
-    reach = find(address, home, user, org_id, chain_id, tls=tls)
+    reach = find(address, home, user, org_id, chain_id, tls=tls, gas_limit=gas_limit)
     if reach.credentials is None:
         return Connection(reach.calls, grpc.insecure_channel(reach.address, options=CHANNEL_OPTIONS))
     return Connection(reach.calls, grpc.secure_channel(reach.address, reach.credentials, options=TLS_OPTIONS))
-
-
-def _member(root: Path, org_id: str, user: str) -> Signer:
-    stem = root / org_id / "user" / user / f"{user}.sign"
-    return Signer.from_files(org_id, stem.with_suffix(".sign.crt"), stem.with_suffix(".sign.key"))

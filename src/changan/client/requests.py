@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from changan.crypto.key_forms import public_key_pem
 from changan.crypto.keys import SigningKey
 from changan.errors import MalformedError
 from changan.ledger.wire.messages import (
@@ -47,6 +48,13 @@ class Signer:
         name = "SHA256" if algorithm is None else algorithm.name.upper()
         member = Member(org_id=org_id, member_type=MemberType.CERT, member_info=pem)
         return cls(member, SigningKey(key.read_bytes()), name)
+
+    @classmethod
+    def from_key(cls, org_id: str, key: Path, hash_name: str = "SHA256") -> Signer:
+        """Read a member that is a key; `hash_name` is the digest of the chain. Raises MalformedError, OSError."""
+        private = SigningKey(key.read_bytes())
+        member = Member(org_id=org_id, member_type=MemberType.PUBLIC_KEY, member_info=public_key_pem(private.public))
+        return cls(member, private, hash_name)
 
     def endorse(self, payload: Payload) -> EndorsementEntry:
         """Sign a payload."""

@@ -6,8 +6,10 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.errors import ChanganError, UnverifiedError
+from changan.ledger.default_policies import TX_TYPE_NAMES
+from changan.ledger.key_members import UnusedFormError
 from changan.ledger.members import UndecodableMemberError
-from changan.ledger.policy import TX_TYPE_RULES, DeniedError
+from changan.ledger.policy import DeniedError
 from changan.ledger.wire.messages import EndorsementEntry, TxRequest, TxStatusCode, TxType
 
 if TYPE_CHECKING:
@@ -35,10 +37,17 @@ class RefusedError(ChanganError):
 
 
 class Admitted(NamedTuple):
-    """A request that passed: who sent it, and the identity epoch in which that was found."""
+    """A request that passed: who sent it, the identity epoch in which that was found, and who pays if not the sender."""
 
     sender: Identity
     epoch: int
+    payer: Identity | None = None
+
+    @property
+    def valid_until(self) -> int:
+        """The last second (of block time) at which those who act may act."""
+        ends = self.sender.not_after
+        return ends if self.payer is None else min(ends, self.payer.not_after)
 
 
 def check_form(request: TxRequest) -> None:
@@ -74,22 +83,32 @@ def authenticate(request: TxRequest, members: Members, policies: Policies, time:
     """Return who sent `request`, if the signatures hold and the policies allow it. Raises RefusedError."""
     payload = request.payload
     signed = payload.SerializeToString()
-    if payload.tx_type not in TX_TYPE_RULES:
+    if payload.tx_type not in TX_TYPE_NAMES:
         text = f"look up access policy failed, did not configure access policy for resource {payload.tx_type}"
         raise _not_authentic(request, "verifyTxTypePrincipal", f": authentication failed, [{text}]")
-    sender = _sender(request, signed, members, time)
+    sender = _identified(request, request.sender, signed, members, time)
     try:
         policies.check_sender(payload.tx_type, sender)
     except DeniedError as error:
         raise _not_authentic(request, "verifyTxTypePrincipal", f": {error}") from error
-    if payload.tx_type == TxType.INVOKE_CONTRACT:
-        _authorise(request, signed, sender, members, policies, time)
-    return Admitted(sender, epoch)
+    if payload.tx_type != TxType.INVOKE_CONTRACT:
+        return Admitted(sender, epoch)
+    _authorise(request, signed, sender, members, policies, time)
+    payer = _identified(request, request.payer, signed, members, time) if request.HasField("payer") else None
+    return Admitted(sender, epoch, payer)
 
 
-def _sender(request: TxRequest, signed: bytes, members: Members, time: int) -> Identity:
+def recognise(request: TxRequest, members: Members, time: int, epoch: int) -> Admitted:
+    """Return who sent a request of a block that was sealed: its signatures were looked at then. Raises UnverifiedError."""
+    payer = members.identify(request.payer.signer, time) if request.HasField("payer") else None
+    return Admitted(members.identify(request.sender.signer, time), epoch, payer)
+
+
+def _identified(request: TxRequest, entry: EndorsementEntry, signed: bytes, members: Members, time: int) -> Identity:
     try:
-        return members.authenticate(request.sender, signed, time)
+        return members.authenticate(entry, signed, time)
+    except UnusedFormError as error:
+        raise _not_authentic(request, "verifySenderPrincipal", f": authentication failed, [{error}]") from error
     except UndecodableMemberError as error:
         raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"tx verify failed, {error}") from error
     except UnverifiedError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum, unique
 from typing import TYPE_CHECKING, Any
 
 from changan.crypto.digest import Digest, digest_named
@@ -33,7 +34,27 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 PROTOCOL_VERSION = "2030700"
-AUTH_CERTIFICATE = "permissionedWithCert"
+
+
+@unique
+class Mode(StrEnum):
+    """How the members of a chain are known; the values are ChainMaker's."""
+
+    CERTIFICATES = "permissionedWithCert"
+    KEYS = "permissionedWithKey"
+    PUBLIC = "public"
+
+
+PUBLIC_ORGANISATION = "public"
+"""In public mode there are no organisations; the administrators' keys and the nodes stand under this name."""
+
+_TEMPLATE = (
+    ("CHAIN_CONFIG-NODE_ID_UPDATE", "SELF", ("ADMIN",)),
+    ("CHAIN_CONFIG-TRUST_ROOT_ADD", "MAJORITY", ("ADMIN",)),
+    ("CHAIN_CONFIG-CERTS_FREEZE", "ANY", ("ADMIN",)),
+    ("CONTRACT_MANAGE-INIT_CONTRACT", "ANY", ()),
+)
+"""The policies that ChainMaker's template of a configuration sets, where organisations exist."""
 
 _ESCAPES = {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x22: '\\"', 0x5C: "\\\\"}
 _PRINTABLE = (0x20, 0x7F)
@@ -43,6 +64,17 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 def chain_digest(config: ChainConfig) -> Digest:
     """Return the digest that the chain is built with."""
     return digest_named(config.crypto.hash)
+
+
+def mode_of(config: ChainConfig) -> Mode:
+    """Return how the members of a chain are known. Raises MalformedError for a mode that is none of ours."""
+    wanted = config.auth_type.lower()
+    if wanted in {"", "identity"}:
+        return Mode.CERTIFICATES
+    for mode in Mode:
+        if mode.lower() == wanted:
+            return mode
+    raise MalformedError(f"the authentication type {config.auth_type!r} is none of {', '.join(Mode)}")
 
 
 def block_version(version: str) -> int:
@@ -103,18 +135,25 @@ def default_config(
     trust_roots: Sequence[tuple[str, str]],
     nodes: Iterable[tuple[str, str]],
     *,
+    mode: Mode = Mode.CERTIFICATES,
     block_tx_capacity: int = 1000,
     block_interval_ms: int = 10,
     tx_timeout_s: int = 600,
 ) -> ChainConfig:
-    """Return the configuration a new chain starts with: certificates, SHA-256, the policies of ChainMaker's template.
+    """Return the configuration a new chain starts with: SHA-256, the policies of ChainMaker's template for this mode.
 
-    `trust_roots` are (organisation, root certificate in PEM), `nodes` are (organisation, node id).
+    `trust_roots` are (organisation, root certificate or administrator's key in PEM), `nodes` are (organisation, node id).
     """
+    roots: dict[str, list[str]] = {}
+    for org, root in trust_roots:
+        roots.setdefault(org, []).append(root)
+    members: dict[str, list[str]] = {}
+    for org, node_id in nodes:
+        members.setdefault(org, []).append(node_id)
     return ChainConfig(
         chain_id=chain_id,
         version=PROTOCOL_VERSION,
-        auth_type=AUTH_CERTIFICATE,
+        auth_type=mode.value,
         crypto=CryptoConfig(hash="SHA256"),
         block=BlockConfig(
             tx_timestamp_verify=True,
@@ -131,18 +170,12 @@ def default_config(
         ),
         consensus=ConsensusConfig(
             type=ConsensusType.SOLO,
-            nodes=[OrgConfig(org_id=org, node_id=[node_id]) for org, node_id in nodes],
+            nodes=[OrgConfig(org_id=org, node_id=ids) for org, ids in members.items()],
         ),
-        trust_roots=[TrustRootConfig(org_id=org, root=[root]) for org, root in trust_roots],
+        trust_roots=[TrustRootConfig(org_id=org, root=pems) for org, pems in roots.items()],
         resource_policies=[
-            ResourcePolicy(
-                resource_name="CHAIN_CONFIG-NODE_ID_UPDATE", policy=Policy(rule="SELF", role_list=["ADMIN"])
-            ),
-            ResourcePolicy(
-                resource_name="CHAIN_CONFIG-TRUST_ROOT_ADD", policy=Policy(rule="MAJORITY", role_list=["ADMIN"])
-            ),
-            ResourcePolicy(resource_name="CHAIN_CONFIG-CERTS_FREEZE", policy=Policy(rule="ANY", role_list=["ADMIN"])),
-            ResourcePolicy(resource_name="CONTRACT_MANAGE-INIT_CONTRACT", policy=Policy(rule="ANY")),
+            ResourcePolicy(resource_name=name, policy=Policy(rule=rule, role_list=list(roles)))
+            for name, rule, roles in (() if mode is Mode.PUBLIC else _TEMPLATE)
         ],
         contract=ContractConfig(),
         account_config=GasAccountConfig(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from changan.contract.instance import Code, InnerFailure, Outcome
 from changan.crypto.addresses import contract_address
 from changan.ledger.system import SystemContract
-from changan.ledger.wire.messages import Contract, ContractEvent, ContractStatus, RuntimeType
+from changan.ledger.wire.messages import Contract, ContractEvent, ContractStatus, RuntimeType, TxStatusCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,11 +67,24 @@ def record_json_bytes(record: Contract) -> bytes:
     return json.dumps(record_json(record), separators=(",", ":")).encode()
 
 
-def system_record(name: str, address_type: int) -> Contract:
+def system_record(name: str, address_type: int, *, disabled: bool = False) -> Contract:
     """Return the record that genesis writes of a system contract."""
     return Contract(
-        name=name, version="v1", runtime_type=RuntimeType.NATIVE, address=contract_address(name, address_type)
+        name=name,
+        version="v1",
+        runtime_type=RuntimeType.NATIVE,
+        status=ContractStatus.FROZEN if disabled else ContractStatus.NORMAL,
+        address=contract_address(name, address_type),
     )
+
+
+def stopped(record: Contract) -> tuple[int, str] | None:
+    """Return code and words with which a call of a frozen or revoked contract ends; None for one that runs."""
+    if record.status == ContractStatus.FROZEN:
+        return TxStatusCode.CONTRACT_FREEZE_FAILED, f"failed to run user contract, {record.name} has been frozen."
+    if record.status == ContractStatus.REVOKED:
+        return TxStatusCode.CONTRACT_REVOKE_FAILED, f"failed to run user contract, {record.name} has been revoked."
+    return None
 
 
 class Calls:

@@ -9,22 +9,33 @@ from changan.contract.codec import BadArgumentError
 from changan.contract.instance import Call, Code
 from changan.ledger.bundle import MESSAGE, PARAMETER, Bundle, BundleError, decode_bundle
 from changan.ledger.bundle_run import RanBundle, run_bundle
-from changan.ledger.contracts import Calls, contract_events, find_record
-from changan.ledger.native.call import NativeCall, NativeError
-from changan.ledger.native.contract_manage import GAS_MAX
+from changan.ledger.contracts import Calls, contract_events, find_record, stopped
+from changan.ledger.gas import (
+    ACCOUNTS,
+    CONTRACT_GAS_MAX,
+    LIMIT_CODE,
+    Fare,
+    Unpaid,
+    balance_row,
+    fare,
+    limit_words,
+)
+from changan.ledger.native.call import LimitPassedError, NativeCall, NativeError
 from changan.ledger.native.directory import native_method
 from changan.ledger.outcomes import failure_text
 from changan.ledger.state import Overlay, Write
 from changan.ledger.system import OWN, SETTLE, SystemContract
-from changan.ledger.wire.messages import ContractResult, ContractStatus, RuntimeType, TxStatusCode
+from changan.ledger.wire.messages import ContractResult, RuntimeType, TxStatusCode
 
 if TYPE_CHECKING:
     from changan.contract.instance import BlockContext
     from changan.contract.plain import PlainInstance
     from changan.contract.program import Program
     from changan.contract.types import Signature
+    from changan.ledger.admission import Admitted
     from changan.ledger.members import Identity
-    from changan.ledger.wire.messages import Contract, Member, Payload
+    from changan.ledger.state import Rows
+    from changan.ledger.wire.messages import Contract, Payload, TxRequest
     from changan.ledger.world import World
 
 PARAMETERS_MAX = 50
@@ -32,10 +43,13 @@ PARAMETER_KEY_CHARACTERS_MAX = 1024
 _SYSTEM = frozenset(name.value for name in SystemContract)
 _KEY = re.compile(r"[a-zA-Z0-9._-]+")  # the hyphen is missing in the words of the refusal, not in the rule
 _MIB = 1024 * 1024
+_UNBOUNDED = 2**63 - 1
+_PASSED = -1
+"""Between functions here: the call used more gas than its sender pays for."""
 
 
 class Executed(NamedTuple):
-    """How one transaction ended, and the rows it wrote (none unless it ended well).
+    """How one transaction ended, and the rows it wrote (those of a contract only when it ended well).
 
     A bundle's rows of state stand apart: its read-write set holds one write, the root over them.
     """
@@ -43,6 +57,7 @@ class Executed(NamedTuple):
     code: int
     result: ContractResult
     writes: list[Write]
+    message: str = ""
     bundle: RanBundle | None = None
 
 
@@ -53,34 +68,73 @@ class Execution:
         self._world = world
         self._block = block
 
-    def invoke(self, payload: Payload, sender: Identity, member: Member) -> Executed:
-        """Run a transaction; what it wrote is part of the state when it ended well."""
-        return self._run(payload, sender, member, keep=True)
+    def invoke(self, request: TxRequest, verdict: Admitted) -> Executed:
+        """Run a transaction; what it wrote is part of the state when it ended well, and what it cost in any case."""
+        world = self._world
+        payer = verdict.payer or verdict.sender
+        charged = fare(world.config, world.rows, request.payload, payer.address)
+        if charged is None:
+            return self._run(request, verdict, _UNBOUNDED, keep=True)
+        if isinstance(charged, Unpaid):
+            return _failed(charged.code, charged.message)._replace(message=charged.message)
+        return self._settle(charged, self._within(request, verdict, charged))
 
-    def query(self, payload: Payload, sender: Identity, member: Member) -> Executed:
-        """Run a request on the state as it is; nothing of it stays, whatever it wrote."""
-        return self._run(payload, sender, member, keep=False)
+    def query(self, request: TxRequest, verdict: Admitted) -> Executed:
+        """Run a request on the state as it is; nothing of it stays, whatever it wrote, and it costs nothing."""
+        return self._run(request, verdict, _UNBOUNDED, keep=False)
 
-    def _run(self, payload: Payload, sender: Identity, member: Member, *, keep: bool) -> Executed:
+    def _within(self, request: TxRequest, verdict: Admitted, charged: Fare) -> Executed:
+        """Run a transaction within what its sender pays for. Gas of the result is everything that is charged."""
+        if charged.allowance < 0:
+            return _passed(charged.limit, charged.base)
+        executed = self._run(request, verdict, charged.allowance, keep=True)
+        if executed.code == _PASSED:
+            return _passed(
+                charged.limit, charged.limit + 1
+            )  # it was stopped there: how much more it wants is not known
+        executed.result.gas_used += charged.base
+        return executed
+
+    def _settle(self, charged: Fare, executed: Executed) -> Executed:
+        left = str(charged.balance - executed.result.gas_used).encode()
+        write = Write(ACCOUNTS, balance_row(charged.account), left)
+        self._world.commit(write)
+        return executed._replace(writes=[*executed.writes, write])
+
+    def _run(self, request: TxRequest, verdict: Admitted, gas_max: int, *, keep: bool) -> Executed:
+        payload = request.payload
         problem = _parameter_problem(payload, self._world.config.block.tx_parameter_size)
         if problem is not None:
             text = f"parse tx[{payload.tx_id}] contract[{payload.contract_name}] parameters error:{problem}"
             return _failed(TxStatusCode.INVALID_PARAMETER, text)
-        parameters = {parameter.key: parameter.value for parameter in payload.parameters}
         if payload.contract_name == OWN and payload.method == SETTLE:
-            return _settle(sender)
+            return _bring_up_to_date(verdict.sender)
         if payload.contract_name in _SYSTEM:
-            return self._native(payload, parameters, sender, member, keep=keep)
-        return self._python(payload, parameters, sender, keep=keep)
+            return self._native(request, verdict.sender, gas_max, keep=keep)
+        return self._python(payload, verdict.sender, gas_max, keep=keep)
 
-    def _native(
-        self, payload: Payload, parameters: dict[str, bytes], sender: Identity, member: Member, *, keep: bool
-    ) -> Executed:
-        world = self._world
+    def _native(self, request: TxRequest, sender: Identity, gas_max: int, *, keep: bool) -> Executed:
+        world, payload = self._world, request.payload
+        ended = disabled(world.rows, payload.contract_name)
+        if ended is not None:
+            return _failed(*ended)
         overlay = Overlay(world.rows)
-        call = NativeCall(world, overlay, payload, parameters, sender, member, self._block, keep)
+        call = NativeCall(
+            world,
+            overlay,
+            payload,
+            {parameter.key: parameter.value for parameter in payload.parameters},
+            sender,
+            request.sender.signer,
+            self._block,
+            keep,
+            request.endorsers,
+            min(CONTRACT_GAS_MAX, gas_max),
+        )
         try:
             result = native_method(payload.contract_name, payload.method)(call)
+        except LimitPassedError as error:
+            return _failed(_PASSED, str(error))
         except NativeError as error:
             return _failed(error.code or TxStatusCode.CONTRACT_FAIL, str(error), call.gas)
         writes = overlay.writes()
@@ -94,7 +148,7 @@ class Execution:
             writes,
         )
 
-    def _python(self, payload: Payload, parameters: dict[str, bytes], sender: Identity, *, keep: bool) -> Executed:
+    def _python(self, payload: Payload, sender: Identity, gas_max: int, *, keep: bool) -> Executed:
         record = find_record(self._world.rows, payload.contract_name)
         refusal = _refusal(record)
         if record is None or refusal is not None:
@@ -102,8 +156,9 @@ class Execution:
         instance = self._world.instances[record.name]
         program = instance.program
         method = program.method(payload.method)
+        parameters = {parameter.key: parameter.value for parameter in payload.parameters}
         if parameters.keys() == {PARAMETER}:
-            return self._bundle(payload, record, instance, parameters[PARAMETER], sender, keep=keep)
+            return self._bundle(payload, record.name, sender, gas_max, keep=keep)
         if method is None or method.kind not in {"call", "view"}:
             text = (
                 f"contract invoke failed, find method [{payload.method}] failed, err = the contract has no such method, "
@@ -114,20 +169,23 @@ class Execution:
             arguments = program.decode_arguments(payload.method, parameters)
         except BadArgumentError as error:
             return _failed(TxStatusCode.CONTRACT_FAIL, f"bad argument: {error}")
-        return self._call(payload, record, instance, Call(sender.address, arguments, GAS_MAX), keep=keep)
+        return self._call(
+            payload, record, instance, Call(sender.address, arguments, min(CONTRACT_GAS_MAX, gas_max)), keep=keep
+        )
 
-    def _bundle(
-        self, payload: Payload, record: Contract, instance: PlainInstance, data: bytes, sender: Identity, *, keep: bool
-    ) -> Executed:
+    def _bundle(self, payload: Payload, name: str, sender: Identity, gas_max: int, *, keep: bool) -> Executed:
+        instance = self._world.instances[name]
         try:
-            signature, bundle = open_bundle(instance.program, payload.method, data)
+            signature, bundle = open_bundle(instance.program, payload.method, payload.parameters[0].value)
             if not keep:
                 raise BundleError("a bundle is invoked, not asked")
         except BundleError as error:
             return _failed(TxStatusCode.INVALID_PARAMETER, f"bundle refused: {error}")
-        ran = run_bundle(instance, record.name, signature, bundle, sender.address, self._block, self._world.digest)
+        if gas_max < _UNBOUNDED:
+            bundle = bundle._replace(budget=min(bundle.budget or gas_max, gas_max))
+        ran = run_bundle(instance, name, signature, bundle, sender.address, self._block, self._world.digest)
         result = ContractResult(result=ran.result.SerializeToString(), message=MESSAGE, gas_used=ran.result.gas)
-        return Executed(TxStatusCode.SUCCESS, result, [Write(record.name, PARAMETER, ran.delta_root)], ran)
+        return Executed(TxStatusCode.SUCCESS, result, [Write(name, PARAMETER, ran.delta_root)], bundle=ran)
 
     def _call(self, payload: Payload, record: Contract, instance: PlainInstance, call: Call, *, keep: bool) -> Executed:
         host = Calls(self._world.instances, self._world.rows, self._block)
@@ -138,6 +196,8 @@ class Execution:
             outcome = instance.enter(payload.method, call, self._block, host)
             instance.settle(keep=False)
             host.settle(keep=False)
+        if outcome.code == Code.OUT_OF_GAS and call.gas_limit < CONTRACT_GAS_MAX:
+            return _failed(_PASSED, "")
         if outcome.code != Code.OK:
             return _failed(TxStatusCode.CONTRACT_FAIL, failure_text(instance.program, outcome), outcome.gas)
         result = ContractResult(
@@ -154,7 +214,7 @@ class Execution:
         return writes
 
 
-def _settle(sender: Identity) -> Executed:
+def _bring_up_to_date(sender: Identity) -> Executed:
     """Let the state tree catch up in this block: nothing is written, and the block carries the root of its own height."""
     if sender.role not in {"CONSENSUS", "COMMON"}:
         return _failed(TxStatusCode.NO_PERMISSION, "only a node asks for the state root")
@@ -171,16 +231,17 @@ def open_bundle(program: Program, method: str, data: bytes) -> tuple[Signature, 
     return signature, decode_bundle(data, signature)
 
 
+def disabled(rows: Rows | Overlay, contract: str) -> tuple[int, str] | None:
+    """Return code and words with which a call of a disabled system contract ends; None for one that answers."""
+    record = find_record(rows, contract)
+    return None if record is None else stopped(record)
+
+
 def _refusal(record: Contract | None) -> Executed | None:
     if record is None or record.runtime_type == RuntimeType.NATIVE:
         return _failed(TxStatusCode.INVALID_CONTRACT_PARAMETER_CONTRACT_NAME, "contractName not found")
-    if record.status == ContractStatus.FROZEN:
-        text = f"failed to run user contract, {record.name} has been frozen."
-        return _failed(TxStatusCode.CONTRACT_FREEZE_FAILED, text)
-    if record.status == ContractStatus.REVOKED:
-        text = f"failed to run user contract, {record.name} has been revoked."
-        return _failed(TxStatusCode.CONTRACT_REVOKE_FAILED, text)
-    return None
+    ended = stopped(record)
+    return None if ended is None else _failed(*ended)
 
 
 def _parameter_problem(payload: Payload, size_mib: int) -> str | None:
@@ -198,6 +259,12 @@ def _parameter_problem(payload: Payload, size_mib: int) -> str | None:
         if len(parameter.value) >= limit:
             return f"expect value length less than {limit}, but got {len(parameter.value)}"
     return None
+
+
+def _passed(limit: int, used: int) -> Executed:
+    """Return the end of a transaction whose gas passed its sender's limit: it counts as done, and everything is charged."""
+    result = ContractResult(code=LIMIT_CODE, message=limit_words(limit, used), gas_used=limit)
+    return Executed(TxStatusCode.SUCCESS, result, [])
 
 
 def _failed(code: int, message: str, gas: int = 0) -> Executed:

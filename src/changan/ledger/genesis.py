@@ -35,7 +35,8 @@ def genesis_writes(config: ChainConfig) -> list[Write]:
     name = SystemContract.CHAIN_CONFIG.value
     writes = [Write(name, name, config.SerializeToString())]
     for contract in SystemContract:
-        record = system_record(contract.value, config.vm.addr_type)
+        disabled = contract.value in config.contract.disabled_native_contract
+        record = system_record(contract.value, config.vm.addr_type, disabled=disabled)
         writes += [Write(OWNER, record_key(key), record.SerializeToString()) for key in (record.name, record.address)]
     return writes
 

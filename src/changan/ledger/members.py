@@ -84,7 +84,11 @@ class Members:
         self._roots: dict[str, list[x509.Certificate]] = {}
         for root in config.trust_roots:
             self._roots.setdefault(root.org_id, []).extend(_load(pem.encode()) for pem in root.root)
-        self.organisations = tuple(sorted(self._roots))
+        self.voters = tuple(sorted(self._roots))  # who counts one where a majority is asked for
+        self._admitted = {  # certificates of foreign authorities, each with the organisation and role that it has here
+            _load(member.member_info.encode()).public_bytes(Encoding.DER): (member.org_id, member.role.upper())
+            for member in config.trust_members
+        }
 
     def identify(self, member: Member, time: int) -> Identity:
         """Return the identity behind `member` at block time `time` (seconds).
@@ -133,21 +137,27 @@ class Members:
             raise UnverifiedError("the certificate does not decode") from error
 
     def _checked(self, member: Member, certificate: x509.Certificate, pem: bytes) -> Identity:
-        if _is_tls(certificate):
-            raise UndecodableMemberError("tls certificate is misused for tx sign")
-        org_id = _attribute(certificate, NameOID.ORGANIZATION_NAME)
+        admitted = self._admitted.get(certificate.public_bytes(Encoding.DER))
+        org_id, role = admitted or self._issued(certificate)
         if member.org_id != org_id:
             raise UnverifiedError(f"the certificate belongs to {org_id!r}, not to {member.org_id!r}")
-        role = _attribute(certificate, NameOID.ORGANIZATIONAL_UNIT_NAME).upper()
-        if role not in ROLES:
-            raise UnverifiedError(f"the certificate's role {role!r} is none of {', '.join(ROLES)}")
-        self._check_issued(certificate, org_id)
         certificate_hash = self._digest(certificate.public_bytes(Encoding.DER)).hex()
         if certificate_hash in self._records.frozen:
             raise UnverifiedError("the certificate is frozen")
         if (certificate.issuer.rfc4514_string(), certificate.serial_number) in self._records.revoked:
             raise UnverifiedError("the certificate is revoked")
         return self._identity(certificate, org_id, role, pem, certificate_hash)
+
+    def _issued(self, certificate: x509.Certificate) -> tuple[str, str]:
+        """Return the organisation and role that a certificate names, once one of that organisation's roots issued it."""
+        if _is_tls(certificate):
+            raise UndecodableMemberError("tls certificate is misused for tx sign")
+        org_id = _attribute(certificate, NameOID.ORGANIZATION_NAME)
+        role = _attribute(certificate, NameOID.ORGANIZATIONAL_UNIT_NAME).upper()
+        if role not in ROLES:
+            raise UnverifiedError(f"the certificate's role {role!r} is none of {', '.join(ROLES)}")
+        self._check_issued(certificate, org_id)
+        return org_id, role
 
     def _identity(self, certificate: x509.Certificate, org_id: str, role: str, pem: bytes, digest: str) -> Identity:
         key = _public_key(certificate)

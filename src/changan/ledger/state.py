@@ -21,6 +21,11 @@ class Rows:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], bytes] = {}
+        self._counts: dict[str, int] = {}
+
+    def count(self, contract: str) -> int:
+        """Return how many rows a contract has."""
+        return self._counts.get(contract, 0)
 
     def get(self, contract: str, key: str) -> bytes | None:
         """Return the row's value, or None."""
@@ -28,10 +33,13 @@ class Rows:
 
     def put(self, write: Write) -> None:
         """Make a write part of the committed state."""
-        if write.value is None:
-            self._rows.pop((write.contract, write.key), None)
-        else:
-            self._rows[write.contract, write.key] = write.value
+        at = (write.contract, write.key)
+        change = (write.value is not None) - (at in self._rows)
+        if write.value is not None:
+            self._rows[at] = write.value
+        elif change:
+            del self._rows[at]
+        self._counts[write.contract] = self._counts.get(write.contract, 0) + change
 
     def items(self) -> Iterator[Write]:
         """Return all rows as they are now; later writes do not show."""
@@ -49,7 +57,7 @@ class Rows:
 class Overlay:
     """What one transaction reads and writes; nothing of it is committed until the transaction ended well."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows | Overlay) -> None:
         self._rows = rows
         self._written: dict[tuple[str, str], bytes | None] = {}
 

@@ -37,7 +37,21 @@ ALONE = frozenset(
         SystemContract.MULTI_SIGN,
     }
 )
-"""A transaction to one of these is alone in its block, because what holds for a block is settled by the block before."""
+"""Contracts all of whose transactions are alone in their block: what holds for a block is settled by the block before."""
+
+_ALONE_METHODS = frozenset(
+    {
+        (SystemContract.ACCOUNT_MANAGER.value, "SET_ADMIN"),
+        (SystemContract.ACCOUNT_MANAGER.value, "SET_CONTRACT_METHOD_PAYER"),
+        (SystemContract.ACCOUNT_MANAGER.value, "UNSET_CONTRACT_METHOD_PAYER"),
+    }
+)
+
+
+def is_alone(contract: str, method: str) -> bool:
+    """Whether a transaction to this method is alone in its block, because it may change what holds for the next."""
+    return contract in ALONE or (contract, method) in _ALONE_METHODS
+
 
 OWN = "CHANGAN"
 """The name that owns the rows of the ledger itself, and under which a node answers what ChainMaker has no question for:

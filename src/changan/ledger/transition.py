@@ -13,7 +13,7 @@ from changan.ledger.execution import Executed, Execution
 from changan.ledger.genesis import GENESIS_TIME, genesis_transaction
 from changan.ledger.hashing import block_hash, dag_hash, ordered_dag, rw_set_hash, transaction_hash
 from changan.ledger.state import Write
-from changan.ledger.system import ALONE, OWN, SystemContract
+from changan.ledger.system import OWN, SystemContract, is_alone
 from changan.ledger.wire.messages import (
     Block,
     BlockHeader,
@@ -101,7 +101,7 @@ def apply_block(world: World, decided: Decided) -> AppliedBlock:
     state: list[Write] = []
     bundle_rows: list[BundleRows] = []
     for request, verdict in zip(decided.requests, verdicts, strict=True):
-        executed = execution.invoke(request.payload, verdict.sender, request.sender.signer)
+        executed = execution.invoke(request, verdict)
         ordered = _ordered(executed.writes)
         rw_set = _rw_set(request.payload.tx_id, ordered)
         transactions.append(_transaction(request, executed, rw_set, world))
@@ -116,14 +116,14 @@ def apply_block(world: World, decided: Decided) -> AppliedBlock:
     kind = _block_type(writes)
     remembered = _remember(world, decided, context.time)
     changes = Changes(writes + remembered, state + remembered, bundle_rows)
-    if any(request.payload.contract_name in ALONE for request in decided.requests):
+    if any(must_be_alone(request) for request in decided.requests):
         world.begin_epoch()
     return _seal(world, decided, transactions, rw_sets, changes, kind)
 
 
 def must_be_alone(request: TxRequest) -> bool:
     """Whether this request must be the only one in its block."""
-    return request.payload.contract_name in ALONE
+    return is_alone(request.payload.contract_name, request.payload.method)
 
 
 def _judge(world: World, decided: Decided) -> list[Admitted]:
@@ -150,7 +150,7 @@ def _judge(world: World, decided: Decided) -> list[Admitted]:
 
 
 def _verdict(world: World, request: TxRequest, verdict: Admitted | None, time: int) -> Admitted:
-    if verdict is not None and verdict.epoch == world.epoch and verdict.sender.not_after >= time:
+    if verdict is not None and verdict.epoch == world.epoch and verdict.valid_until >= time:
         return verdict
     try:
         check_form(request)
@@ -175,7 +175,10 @@ def _transaction(request: TxRequest, executed: Executed, rw_set: TxRWSet, world:
         sender=request.sender,
         endorsers=request.endorsers,
         result=Result(
-            code=executed.code, contract_result=executed.result, rw_set_hash=rw_set_hash(rw_set, world.digest)
+            code=executed.code,
+            contract_result=executed.result,
+            rw_set_hash=rw_set_hash(rw_set, world.digest),
+            message=executed.message,
         ),
     )
     if request.HasField("payer"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from changan.ledger.chain_config import block_version, chain_digest
+from changan.ledger.chain_config import Mode, block_version, chain_digest, mode_of
 from changan.ledger.commitment import StateCommitment
+from changan.ledger.key_members import KeyMembers
 from changan.ledger.members import Members
 from changan.ledger.native.cert_manage import read_records
 from changan.ledger.native.chain_config import read_config
+from changan.ledger.native.pubkey_manage import read_keys
 from changan.ledger.policy import Policies
 from changan.ledger.remembered import RememberedIds
 from changan.ledger.state import Rows, Write
@@ -38,8 +40,13 @@ class World:
     def _adopt(self, config: ChainConfig) -> None:
         self.config = config
         self.block_version = block_version(config.version)
-        self.members = Members(config, read_records(self.rows), self.digest)
-        self.policies = Policies(config, self.members.organisations)
+        self.members = self._members(config)
+        self.policies = Policies(config, self.members.voters)
+
+    def _members(self, config: ChainConfig) -> Members:
+        if mode_of(config) is Mode.CERTIFICATES:
+            return Members(config, read_records(self.rows), self.digest)
+        return KeyMembers(config, read_keys(self.rows), self.digest)
 
     def begin_epoch(self) -> None:
         """Read configuration, members and policies again: a block changed them. Cached verdicts end here."""

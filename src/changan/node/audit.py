@@ -5,29 +5,25 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from google.protobuf.message import DecodeError
 
 from changan.errors import ChanganError
 from changan.ledger.wire.messages import (
-    AliasInfo,
     BlockHeader,
     BlockWithRWSet,
     ChainConfig,
     ConsensusArgs,
     Contract,
-    MemberType,
     Transaction,
 )
 from changan.node.audit_bundle import BundleAudit, Installed, State
+from changan.node.audit_members import AuditMembers, MemberError
 from changan.node.audit_tree import AuditTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from changan.ledger.wire.messages import Block, BundleRows, EndorsementEntry, Member
+    from changan.ledger.wire.messages import Block, BundleRows, Member
     from changan.node.store.blocklog import BlockLog
 
 _GROUP = 16
@@ -36,6 +32,8 @@ _DELAY = 16
 _WORK = 8
 _BLOCKS = 256
 _CONFIG = ("CHAIN_CONFIG", "CHAIN_CONFIG")
+_WHO = frozenset({"CHAIN_CONFIG", "CERT_MANAGE", "PUBKEY_MANAGE"})
+"""Contracts whose rows say who a member is."""
 
 
 class AuditError(ChanganError):
@@ -78,8 +76,8 @@ class Auditor:
         self._ids: dict[int, bytes] = {}
         self._forgotten: int | None = None
         self._seen: set[bytes] = set()
-        self._certificates: dict[tuple[str, int, bytes], x509.Certificate] = {}
         self._bundles = BundleAudit(_prefixed_root, _h)
+        self._members = AuditMembers(self._rows)
         self.transactions = self.signatures = self.state_roots = 0
 
     def blocks(self) -> Iterator[int]:
@@ -139,53 +137,23 @@ class Auditor:
         header = block.header
         if header.block_height == 0:
             return
-        sealer = self._certificate(need, header.proposer, header.block_timestamp)
-        need(_verifies(sealer, header.block_hash, header.signature), "the proposer's signature does not hold")
-        self.signatures += 1
+        self._signed(
+            need, header.proposer, header.block_hash, header.signature, header.block_timestamp, "the proposer's"
+        )
         for tx in block.txs:
-            self._sender(need, tx.sender, tx.payload.SerializeToString(), header.block_timestamp, tx.payload.tx_id)
+            signed = tx.payload.SerializeToString()
+            for who, entry in (("sender", tx.sender), ("payer", tx.payer)):
+                if who == "sender" or tx.HasField("payer"):
+                    whose = f"{tx.payload.tx_id}: the {who}'s"
+                    self._signed(need, entry.signer, signed, entry.signature, header.block_timestamp, whose)
 
-    def _sender(self, need: _Need, entry: EndorsementEntry, signed: bytes, time: int, tx_id: str) -> None:
-        certificate = self._certificate(need, entry.signer, time)
-        need(_verifies(certificate, signed, entry.signature), f"{tx_id}: the sender's signature does not hold")
-        self.signatures += 1
-
-    def _certificate(self, need: _Need, member: Member, time: int) -> x509.Certificate:
-        key = (member.org_id, member.member_type, member.member_info)
-        found = self._certificates.get(key)
-        if found is None:
-            found = self._read_certificate(need, member)
-            if member.member_type != MemberType.ALIAS:  # an alias may come to stand for another certificate
-                self._certificates[key] = found
-        within = found.not_valid_before_utc.timestamp() <= time <= found.not_valid_after_utc.timestamp()
-        need(within, "a certificate was out of its time")
-        return found
-
-    def _read_certificate(self, need: _Need, member: Member) -> x509.Certificate:
-        pem: bytes | None = member.member_info
-        if member.member_type == MemberType.CERT_HASH:
-            pem = self._rows.get(("CERT_MANAGE", member.member_info.hex()))
-        elif member.member_type == MemberType.ALIAS:
-            pem = self._alias(member.member_info.decode())
-        need(pem is not None, "a member names a certificate that the chain does not know")
-        assert pem is not None
+    def _signed(self, need: _Need, member: Member, message: bytes, signature: bytes, time: int, whose: str) -> None:
         try:
-            certificate = x509.load_pem_x509_certificate(pem)
-        except ValueError:
-            raise need.error("a certificate does not decode") from None
-        config = ChainConfig.FromString(self._rows[_CONFIG])
-        roots = [pem for trusted in config.trust_roots if trusted.org_id == member.org_id for pem in trusted.root]
-        for root in roots:
-            try:
-                certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(root.encode()))
-            except (ValueError, TypeError, InvalidSignature):
-                continue
-            return certificate
-        raise need.error(f"no trust root of {member.org_id} issued a certificate that signed")
-
-    def _alias(self, alias: str) -> bytes | None:
-        row = self._rows.get(("CERT_MANAGE", f"alias.{alias}"))
-        return None if row is None else AliasInfo.FromString(row).now_cert.cert
+            holds = self._members.verifies(member, message, signature, time)
+        except MemberError as error:
+            raise need.error(str(error)) from None
+        need(holds, f"{whose} signature does not hold")
+        self.signatures += 1
 
     # What consensus_args binds
 
@@ -211,6 +179,8 @@ class Auditor:
             ids = self._id_rows(stored.block)
             listed, changed = listed + ids, changed + ids
         need(_prefixed_root(_groups(listed)) == arguments.delta_root, "delta_root is wrong")
+        if any(contract in _WHO for contract, _, _ in changed):
+            self._members.forget()  # what was found of them held until this block
         for contract, name, value in changed:
             self._waiting[contract, name] = value
             if value is None:
@@ -337,19 +307,3 @@ def _groups(writes: Sequence[tuple[str, str, bytes | None]]) -> list[bytes]:
         record = len(owner).to_bytes(2, "big") + owner + len(key).to_bytes(2, "big") + key
         records.append(record + (b"\x00" if value is None else b"\x01" + len(value).to_bytes(4, "big") + value))
     return [b"".join(records[at : at + _GROUP]) for at in range(0, len(records), _GROUP)]
-
-
-def _verifies(certificate: x509.Certificate, message: bytes, signature: bytes) -> bool:
-    key, algorithm = certificate.public_key(), certificate.signature_hash_algorithm
-    if algorithm is None:
-        return False
-    try:
-        if isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature, message, ec.ECDSA(algorithm))
-        elif isinstance(key, rsa.RSAPublicKey):
-            key.verify(signature, message, padding.PKCS1v15(), algorithm)
-        else:
-            return False
-    except (InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True

@@ -20,11 +20,13 @@ from changan.ledger.wire.messages import (
     TransactionInfo,
     TransactionInfoWithRWSet,
 )
+from changan.node.hidden import shown_block
+from changan.node.store.archive import ArchivedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from changan.crypto.digest import Digest
+    from changan.ledger.world import World
     from changan.node.reader import Reader
 
 _WHOLE = re.compile(r"\d{1,20}")
@@ -39,11 +41,16 @@ class ChainQuery:
     """The methods of CHAIN_QUERY on one chain."""
 
     def __init__(
-        self, chain_id: str, reader: Reader, digest: Digest, nodes: list[Node], chains: Callable[[], list[str]]
+        self,
+        world: World,
+        reader: Reader,
+        nodes: list[Node],
+        chains: Callable[[], list[str]],
     ) -> None:
-        self._chain_id = chain_id
+        self._world = world
+        self._chain_id = world.config.chain_id
         self._reader = reader
-        self._digest = digest
+        self._digest = world.digest
         self._nodes = nodes
         self._chains = chains
         self._methods: dict[str, Callable[[Mapping[str, bytes]], bytes]] = {
@@ -62,7 +69,7 @@ class ChainQuery:
             "GET_BLOCK_WITH_TXRWSETS_BY_HASH": self._full_block_by_hash,
             "GET_FULL_BLOCK_BY_HEIGHT": self._full_block,
             "GET_MERKLE_PATH_BY_TX_ID": self._merkle_path,
-            "GET_ARCHIVED_BLOCK_HEIGHT": lambda _: b"0",
+            "GET_ARCHIVED_BLOCK_HEIGHT": lambda _: str(max(reader.archived_height, 0)).encode(),
             "GET_ARCHIVE_STATUS": self._archive_status,
         }
 
@@ -71,7 +78,10 @@ class ChainQuery:
         found = self._methods.get(method)
         if found is None:
             raise QueryError("the method does not found")
-        return found(parameters)
+        try:
+            return found(parameters)
+        except ArchivedError as error:
+            raise QueryError(f"{error}, chainId:{self._chain_id}") from error
 
     def _chain_info(self, _: Mapping[str, bytes]) -> bytes:
         return ChainInfo(block_height=self._reader.height, node_list=self._nodes).SerializeToString()
@@ -101,7 +111,10 @@ class ChainQuery:
         return self._info(self._at(at), parameters)
 
     def _header_by_height(self, parameters: Mapping[str, bytes]) -> bytes:
-        return self._at(self._height(parameters), "no such blockheader").block.header.SerializeToString()
+        found = self._reader.stored(self._height(parameters))
+        if found is None:
+            raise QueryError(f"no such blockheader, chainId:{self._chain_id}")
+        return found.block.header.SerializeToString()
 
     def _height_by_tx_id(self, parameters: Mapping[str, bytes]) -> bytes:
         height = self._reader.height_of_transaction(_need(parameters, "txId"))
@@ -116,16 +129,17 @@ class ChainQuery:
         located = self._reader.transaction(_need(parameters, "txId"))
         if located is None:
             raise QueryError(f"no such transaction, chainId:{self._chain_id}")
-        header = located.block.block.header
+        shown = shown_block(self._world, located.block)
+        header = shown.block.header
         found: dict[str, Any] = {
-            "transaction": located.transaction,
+            "transaction": shown.block.txs[located.position],
             "block_height": header.block_height,
             "block_hash": header.block_hash,
             "tx_index": located.position,
             "block_timestamp": header.block_timestamp,
         }
         if _with_rw_set(parameters):
-            return TransactionInfoWithRWSet(**found, rw_set=located.rw_set).SerializeToString()
+            return TransactionInfoWithRWSet(**found, rw_set=shown.txRWSets[located.position]).SerializeToString()
         return TransactionInfo(**found).SerializeToString()
 
     def _full_block(self, parameters: Mapping[str, bytes]) -> bytes:
@@ -143,7 +157,9 @@ class ChainQuery:
         return json.dumps([base64.b64encode(sibling).decode() for sibling in path], separators=(",", ":")).encode()
 
     def _archive_status(self, _: Mapping[str, bytes]) -> bytes:
-        return ArchiveStatus(type=1, max_allow_archive_height=0).SerializeToString()
+        pivot = max(self._reader.archived_height, 0)
+        most = max(self._reader.height - 1, 0)
+        return ArchiveStatus(type=1, archive_pivot=pivot, max_allow_archive_height=most).SerializeToString()
 
     def _height(self, parameters: Mapping[str, bytes]) -> int:
         text = _need(parameters, "blockHeight")
@@ -167,7 +183,7 @@ class ChainQuery:
         found = self._reader.block(height)
         if found is None:
             raise QueryError(f"{unknown}, chainId:{self._chain_id}")
-        return found
+        return shown_block(self._world, found)
 
     def _info(self, found: BlockWithRWSet, parameters: Mapping[str, bytes]) -> bytes:
         info = BlockInfo(block=found.block)

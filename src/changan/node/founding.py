@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING
 from google.protobuf.json_format import MessageToDict
 
 from changan.client.requests import Signer, install_parameters, make_payload, sign_request
-from changan.ledger.chain_config import default_config
+from changan.ledger.chain_config import Mode, default_config
 from changan.ledger.system import SystemContract
-from changan.ledger.wire.messages import Member, MemberType, ResourcePolicy, TxStatusCode
+from changan.ledger.wire.messages import ResourcePolicy, TxStatusCode
+from changan.node.pki.key_layout import REGISTERED_ROLES, make_key_config, read_key_config
 from changan.node.pki.layout import make_crypto_config, read_crypto_config
 from changan.node.pki.sdk_config import sdk_config_text
 from changan.node.solo import Proposer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from changan.ledger.wire.messages import ChainConfig
     from changan.node.chain import Chain
     from changan.node.home import Home
-    from changan.node.pki.layout import CryptoConfig, Organisation
+    from changan.node.pki.layout import Credential, CryptoConfig, Organisation
     from changan.node.settings import ChainSettings, Settings
 
 EXAMPLES: dict[str, dict[str, str]] = {
@@ -40,21 +41,23 @@ def found_organisations(home: Home, settings: Settings, host: str) -> CryptoConf
 
     `host` is where the node listens: its TLS certificate is made for that name too.
     """
-    directory = home.root / "crypto-config"
-    if directory.exists():
-        return read_crypto_config(home.root)
+    mode, there = settings.auth, (home.root / "crypto-config").exists()
+    if there:
+        return read_crypto_config(home.root) if mode is Mode.CERTIFICATES else read_key_config(home.root, mode)
     hosts = [] if host in _EVERYWHERE else [host]
-    return make_crypto_config(home.root, settings.organisations, datetime.now(UTC), hosts)
+    if mode is Mode.CERTIFICATES:
+        return make_crypto_config(home.root, settings.organisations, datetime.now(UTC), hosts)
+    return make_key_config(home.root, mode, settings.organisations, datetime.now(UTC), hosts)
 
 
 def genesis_of(crypto: CryptoConfig, chain: ChainSettings) -> ChainConfig:
     """Return the configuration that a new chain starts with."""
-    roots = [(org.org_id, org.root_certificate_pem.decode()) for org in crypto.organisations]
     first = crypto.organisations[0]
     config = default_config(
         chain.chain_id,
-        roots,
+        list(_trust_roots(crypto)),
         [(first.org_id, first.node_id)],
+        mode=crypto.mode,
         block_tx_capacity=chain.block_tx_capacity,
         block_interval_ms=chain.block_interval_ms,
         tx_timeout_s=chain.tx_timeout_s,
@@ -67,6 +70,15 @@ def genesis_of(crypto: CryptoConfig, chain: ChainSettings) -> ChainConfig:
     for name, rule in sorted(chain.policies.items()):
         config.resource_policies.append(ResourcePolicy(resource_name=name, policy=rule.to_wire()))
     return config
+
+
+def _trust_roots(crypto: CryptoConfig) -> Iterator[tuple[str, str]]:
+    for organisation in crypto.organisations:
+        if crypto.mode is Mode.CERTIFICATES:
+            yield organisation.org_id, organisation.root_certificate_pem.decode()
+        else:
+            for administrator in organisation.administrators():
+                yield organisation.org_id, administrator.sign_certificate.read_text(encoding="ascii")
 
 
 def differences(made: ChainConfig, wanted: ChainConfig) -> list[str]:
@@ -92,16 +104,17 @@ def _leaves(place: str, value: object) -> Iterator[tuple[str, str]]:
         yield place, text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS // 2]}…{text[-8:].strip()}"
 
 
-def proposer_of(organisation: Organisation) -> Proposer:
+def signer_of(crypto: CryptoConfig, organisation: Organisation, credential: Credential) -> Signer:
+    """Return the member whose files these are."""
+    if crypto.mode is Mode.CERTIFICATES:
+        return Signer.from_files(organisation.org_id, credential.sign_certificate, credential.sign_key)
+    return Signer.from_key("" if crypto.mode is Mode.PUBLIC else organisation.org_id, credential.sign_key)
+
+
+def proposer_of(crypto: CryptoConfig, organisation: Organisation) -> Proposer:
     """Return this node as the proposer of blocks."""
-    credential = organisation.node()
-    signer = Signer.from_files(organisation.org_id, credential.sign_certificate, credential.sign_key)
-    member = Member(
-        org_id=organisation.org_id,
-        member_type=MemberType.CERT,
-        member_info=credential.sign_certificate.read_bytes(),
-    )
-    return Proposer(member, signer.key, signer.hash_name)
+    signer = signer_of(crypto, organisation, organisation.node())
+    return Proposer(signer.member, signer.key, signer.hash_name)
 
 
 def write_sdk_configs(home: Home, crypto: CryptoConfig, chain_id: str, address: str, *, tls: bool) -> None:
@@ -123,19 +136,41 @@ def example_source(name: str) -> str:
     return resources.files("changan.examples").joinpath(f"{name}.py").read_text(encoding="utf-8")
 
 
+async def register_users(chain: Chain, crypto: CryptoConfig) -> None:
+    """Register the users of a new home whose keys the chain does not know yet, each sent by its own administrator."""
+    if crypto.mode is not Mode.KEYS:
+        return
+    for organisation in crypto.organisations:
+        administrator = signer_of(crypto, organisation, organisation.administrators()[0])
+        for name, role in REGISTERED_ROLES.items():
+            pem = organisation.user(name, tls=False).sign_certificate.read_text(encoding="ascii")
+            parameters = {"pubkey": pem, "org_id": organisation.org_id, "role": role}
+            await _run(chain, administrator, SystemContract.PUBKEY_MANAGE, "PUBKEY_ADD", parameters)
+
+
 async def install_examples(chain: Chain, crypto: CryptoConfig) -> list[str]:
     """Install the example contracts that a chain does not have yet, as the user that the SDK configuration names."""
     first = crypto.organisations[0]
-    credential = first.user("client1", tls=False)
-    client = Signer.from_files(first.org_id, credential.sign_certificate, credential.sign_key)
+    # On a public chain only administrators install; the tokens go to the user all the same.
+    installer = "admin1" if crypto.mode is Mode.PUBLIC else "client1"
+    client = signer_of(crypto, first, first.user(installer, tls=False))
     installed = []
     for name, arguments in EXAMPLES.items():
         if name in chain.world.instances:
             continue
-        parameters = install_parameters(name, "1.0", example_source(name).encode(), arguments)
-        payload = make_payload(chain.chain_id, SystemContract.CONTRACT_MANAGE.value, "INIT_CONTRACT", parameters)
-        request = sign_request(payload, client)
-        response = await chain.submit_and_wait(request, request.ByteSize())
-        assert response.code == TxStatusCode.SUCCESS, response.contract_result.message
+        installation = install_parameters(name, "1.0", example_source(name).encode(), arguments)
+        await _run(chain, client, SystemContract.CONTRACT_MANAGE, "INIT_CONTRACT", installation)
         installed.append(name)
+    if crypto.mode is Mode.PUBLIC and "token" in installed:
+        user = chain.world.members.identify(
+            signer_of(crypto, first, first.user("client1", tls=False)).member, chain.time()
+        )
+        parameters = {"to": user.address.hex(), "amount": EXAMPLES["token"]["supply"]}
+        await _run(chain, client, "token", "transfer", parameters)
     return installed
+
+
+async def _run(chain: Chain, sender: Signer, contract: str, method: str, parameters: Mapping[str, bytes | str]) -> None:
+    request = sign_request(make_payload(chain.chain_id, str(contract), method, parameters), sender)
+    response = await chain.submit_and_wait(request, request.ByteSize())
+    assert response.code == TxStatusCode.SUCCESS, response.contract_result.message

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from changan.errors import ChanganError
-from changan.node.settings import Settings, read_settings, settings_text
+from changan.ledger.chain_config import Mode
+from changan.node.settings import Settings, SettingsError, auth_name, read_settings, settings_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,10 +61,21 @@ class Home:
         """Where the settings stand."""
         return self.root / _SETTINGS_FILE
 
-    def settings(self, organisations: Sequence[str] | None = None) -> Settings:
-        """Return the settings; where there is no file, write one that says what counts. Raises SettingsError."""
+    def settings(self, organisations: Sequence[str] | None = None, auth: Mode | None = None) -> Settings:
+        """Return the settings; where there is no file, write one that says what counts.
+
+        Raises SettingsError, also where the file has another way to know members than `auth`.
+        """
         if not self.settings_file.exists():
-            settings = Settings() if organisations is None else Settings(organisations=tuple(organisations))
+            settings = Settings(auth=auth or Mode.CERTIFICATES)
+            if organisations is not None:
+                settings = replace(settings, organisations=tuple(organisations))
             self.settings_file.write_text(settings_text(settings), encoding="utf-8")
             return settings
-        return read_settings(self.settings_file)
+        settings = read_settings(self.settings_file)
+        if auth not in {None, settings.auth}:
+            raise SettingsError(
+                f"{self.settings_file} says auth = {auth_name(settings.auth)!r}, and the chains of a home keep that for ever: "
+                "leave --auth out, or choose another --home"
+            )
+        return settings

@@ -17,11 +17,13 @@ from changan.ledger.admission import RefusedError
 from changan.ledger.bundle import MESSAGE, PARAMETER
 from changan.ledger.receipt import make_receipt
 from changan.ledger.wire.messages import BundleResult, TxRequest
+from changan.node.hidden import is_hidden, shown_block
 from changan.node.limits import LimitedApp, RateLimits
 from changan.node.metrics import METRICS
 from changan.node.reads import PAGE_MAX, ReadError
 from changan.node.rest import StoppedError
 from changan.node.rpc import REQUEST_BYTES_MAX
+from changan.node.store.archive import ArchivedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -41,7 +43,7 @@ def make_http(chains: Mapping[str, Chain], limits: RateLimits) -> ASGIApp:
     """Return the application over the chains of a node."""
     app = FastAPI(title="changan", version=__version__, description="Reads of one changan node.", redoc_url=None)
     _Routes(chains).add_to(app)
-    for kind, status in ((ReadError, 404), (RefusedError, 503), (StoppedError, 503)):
+    for kind, status in ((ReadError, 404), (ArchivedError, 410), (RefusedError, 503), (StoppedError, 503)):
         app.add_exception_handler(kind, _answering(status))
     return LimitedApp(app, limits)
 
@@ -95,13 +97,15 @@ class _Routes:
         ]
 
     async def block(self, height: Annotated[int, Path(ge=0)], chain: ChainId = "") -> dict[str, Any]:
-        found = self._chain(chain).reader.block(height)
+        node = self._chain(chain)
+        found = node.reader.block(height)
         if found is None:
             raise HTTPException(404, f"there is no block {height} yet")
-        return MessageToDict(found.block, preserving_proto_field_name=True)
+        return MessageToDict(shown_block(node.world, found).block, preserving_proto_field_name=True)
 
     async def transaction(self, tx_id: Annotated[str, Path(max_length=256)], chain: ChainId = "") -> dict[str, Any]:
         stored, position = self._located(tx_id, chain)
+        stored = shown_block(self._chain(chain).world, stored)
         header = stored.block.header
         return {
             "height": header.block_height,
@@ -115,7 +119,10 @@ class _Routes:
         call, dot, row = tx_id.rpartition(".")
         if dot and row.isdigit() and len(row) <= _ROW_DIGITS:  # a row of a bundle: its id and the row's number
             return self._chain(chain).reads.row_receipt(call, int(row))
-        return make_receipt(*self._located(tx_id, chain))
+        located = self._located(tx_id, chain)
+        if is_hidden(self._chain(chain).world, tx_id):
+            raise HTTPException(404, f"the content of transaction {tx_id!r} is masked, so it has no receipt")
+        return make_receipt(*located)
 
     def _located(self, tx_id: str, chain: str) -> tuple[BlockWithRWSet, int]:
         found = self._chain(chain).reader.transaction(tx_id)
@@ -203,19 +210,24 @@ class _Routes:
         resume = request.headers.get("last-event-id", "").split(".")
         height = int(resume[0]) + 1 if resume[0].isdigit() else start
         first = node.reader.height + 1 if height < 0 else height
+        node.reader.block(first)  # an archived one is told before the stream begins
         return StreamingResponse(_events(node, first, contract, topic), media_type="text/event-stream")
 
 
 async def _events(chain: Chain, height: int, contract: str, topic: str) -> AsyncIterator[bytes]:
     with METRICS.subscriptions.track_inprogress():
         while not chain.stopping:
-            stored = chain.reader.block(height)
+            try:
+                stored = chain.reader.block(height)
+            except ArchivedError as error:
+                yield f": {error}\n\n".encode()
+                return
             if stored is None:
                 await chain.rest.grows(height - 1, EVENTS_IDLE_S)
                 if chain.reader.height < height:
                     yield b": idle\n\n"
                 continue
-            for tx in stored.block.txs:
+            for tx in shown_block(chain.world, stored).block.txs:
                 for event in tx.result.contract_result.contract_event:
                     if contract not in {"", event.contract_name} or topic not in {"", event.topic}:
                         continue

@@ -7,6 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.ledger.wire.messages import BlockWithRWSet
+from changan.node.store.archive import ArchivedError
 
 if TYPE_CHECKING:
     from changan.ledger.wire.messages import Transaction, TxRWSet
@@ -42,7 +43,19 @@ class Reader:
         return self._log.durable_height
 
     def block(self, height: int) -> BlockWithRWSet | None:
-        """Return the block at `height`, or None where there is none."""
+        """Return the block at `height`, or None where there is none. Raises ArchivedError; configurations stay readable."""
+        found = self.stored(height)
+        if found is not None and 0 < height <= self.archived_height and not found.block.header.block_type & 1:
+            raise ArchivedError(f"block {height} is archived")
+        return found
+
+    @property
+    def archived_height(self) -> int:
+        """The height up to which blocks are archived, -1 where none is."""
+        return self._log.archived_height
+
+    def stored(self, height: int) -> BlockWithRWSet | None:
+        """Return the block at `height` even if it is archived, or None. Raises ArchivedError where its file is away."""
         if not 0 <= height <= self.height:
             return None
         with self._lock:
@@ -80,8 +93,18 @@ class Reader:
         """Return places (height, position) of transactions that wrote a row, newest first."""
         return self._index.key_history(contract, key, limit=limit)
 
+    def row_at(self, contract: str, key: str, height: int) -> bytes | None:
+        """Return what a row of a system contract held at the end of the block at `height`, or None."""
+        for at, position in self._index.key_history(contract, key, before=(height + 1, 0), limit=1):
+            block = self.stored(at)
+            if block is not None:
+                for write in block.txRWSets[position].tx_writes:
+                    if (write.contract_name, write.key) == (contract, key.encode()):
+                        return write.value
+        return None
+
     def transaction(self, tx_id: str) -> Located | None:
-        """Return the transaction with this id, or None."""
+        """Return the transaction with this id, or None. Raises ArchivedError."""
         found = self._index.find_tx(tx_id)
         if found is None:
             return None

@@ -15,6 +15,8 @@ from changan.errors import ChanganError, MalformedError
 from changan.ledger.bundle import PARAMETER, BundleError, decode_bundle
 from changan.ledger.row_receipt import make_row_receipt
 from changan.ledger.wire.messages import BundleResult
+from changan.node.hidden import VIOLATION, is_hidden
+from changan.node.store.archive import ArchivedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,18 +137,25 @@ class Reads:
         if not 1 <= limit <= PAGE_MAX:
             raise ReadError(f"limit is 1 to {PAGE_MAX}")
         row_key = _row_key(field, kind, key)
-        found = []
+        found: list[dict[str, Any]] = []
         reader = self._rest.reader
         for height, position in reader.key_history(contract, row_key, limit):
-            stored = reader.block(height)
+            try:
+                stored = reader.block(height)
+            except ArchivedError as error:
+                text = f"{error}: ask for the {len(found)} newest, or have it restored"
+                raise ReadError(text) from error
             assert stored is not None
+            tx_id = stored.block.txs[position].payload.tx_id
+            if is_hidden(self._world, tx_id):
+                found.append({"height": height, "index": position, "tx_id": tx_id, "value": VIOLATION})
+                continue
             writes = stored.txRWSets[position].tx_writes
             value = next(w.value for w in writes if w.contract_name == contract and w.key == row_key.encode())
             try:
                 shown = instance.program.show_value(field, row_key, value) if value else None
             except MalformedError:  # written by an older version, whose type was another
                 shown = value.hex()
-            tx_id = stored.block.txs[position].payload.tx_id
             found.append({"height": height, "index": position, "tx_id": tx_id, "value": shown})
         return found
 

@@ -113,6 +113,21 @@ class Rest:
             async with asyncio.timeout(timeout_s), self._changed:
                 await self._changed.wait_for(lambda: self.reader.height > height or self.stopping)
 
+    # The archive
+
+    @property
+    def archivable(self) -> int:
+        """The height up to which blocks can be archived: the newest block is always at hand."""
+        return self.reader.height - 1
+
+    async def archive(self, height: int) -> None:
+        """Move the blocks up to a height out of the way. Raises ArchivedError, OSError."""
+        await asyncio.to_thread(self._storage.archive, height)
+
+    async def restore(self, height: int) -> None:
+        """Bring back what was archived last, which must hold the block at `height`. Raises ArchivedError, OSError."""
+        await asyncio.to_thread(self._storage.restore, height)
+
     # Checkpoints
 
     def maybe_checkpoint(self, transactions: int) -> None:

@@ -159,9 +159,7 @@ class RpcNode:
                 if wait:
                     response.message = ""
             elif payload.tx_type == TxType.ARCHIVE:
-                chain.authenticate(request)
-                text = "ARCHIVE_MANAGE is not built into this node yet; nothing was changed"
-                raise RefusedError(TxStatusCode.CONTRACT_FAIL, text)
+                response = await chain.archive(request)
             else:
                 chain.authenticate(request)
                 raise RefusedError(TxStatusCode.INTERNAL_ERROR, "unsupport tx_type")

@@ -20,6 +20,7 @@ from changan.node.founding import (
     genesis_of,
     install_examples,
     proposer_of,
+    register_users,
     write_sdk_configs,
 )
 from changan.node.http import make_http
@@ -84,9 +85,11 @@ class RunningNode:
             try:
                 for settings in self._settings.chains:
                     await self._open_chain(settings, crypto, crash_point)
-                if self._demo and self._home.is_new:
+                if self._home.is_new:
                     for chain in self.chains.values():
-                        await install_examples(chain, crypto)
+                        await register_users(chain, crypto)
+                        if self._demo:
+                            await install_examples(chain, crypto)
                 self._home.mark_made()
                 async with self._open_rpc(crypto) as rpc, self._open_http() as http:
                     first = self._settings.chains[0].chain_id
@@ -110,7 +113,9 @@ class RunningNode:
         node = NodeInfo(node_id=first.node_id, node_address=f"{self._doors.host}:{self._doors.rpc_port}")
         chain = Chain(world, storage, [node], lambda: list(self.chains))
         self.chains[chain_id] = chain
-        self._tasks[chain_id] = asyncio.create_task(Solo(chain, proposer_of(first)).run(), name=f"chain {chain_id}")
+        self._tasks[chain_id] = asyncio.create_task(
+            Solo(chain, proposer_of(crypto, first)).run(), name=f"chain {chain_id}"
+        )
         self._tasks[chain_id].add_done_callback(_report)
 
     @contextlib.asynccontextmanager

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from changan.errors import ChanganError
-from changan.ledger.policy import RULE_FORM, Rule
+from changan.ledger.chain_config import Mode
+from changan.ledger.rules import RULE_FORM, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,9 +49,19 @@ class Settings:
     """What the settings file says."""
 
     organisations: tuple[str, ...] = numbered_organisations(4)
+    auth: Mode = Mode.CERTIFICATES
     chains: tuple[ChainSettings, ...] = (ChainSettings(),)
     demo: bool = True
     rate_limit: int = 20_000  # requests a second that one peer may send
+
+
+AUTH_NAMES = {"cert": Mode.CERTIFICATES, "key": Mode.KEYS, "public": Mode.PUBLIC}
+"""How the modes are called where people write them."""
+
+
+def auth_name(mode: Mode) -> str:
+    """Return what people call a mode."""
+    return next(name for name, known in AUTH_NAMES.items() if known is mode)
 
 
 _NUMBERS = {  # key: lowest, highest
@@ -94,6 +105,8 @@ def _settings(data: dict[str, Any]) -> Settings:
                 value
             ):
                 found[key] = tuple(_text("organisations", item, _ORGANISATION) for item in value)
+            case "auth", str() if value in AUTH_NAMES:
+                found[key] = AUTH_NAMES[value]
             case "demo", bool():
                 found[key] = value
             case "rate_limit", int() if not isinstance(value, bool) and value > 0:
@@ -103,7 +116,7 @@ def _settings(data: dict[str, Any]) -> Settings:
             case _:
                 raise SettingsError(
                     f"{key} = {value!r}: known are organisations (a number up to {ORGANISATIONS_MAX}, or names), "
-                    "demo (true or false), rate_limit (a number) and [[chains]]"
+                    "auth (cert, key or public), demo (true or false), rate_limit (a number) and [[chains]]"
                 )
     ids = [chain.chain_id for chain in found.get("chains", ())]
     if len(set(ids)) != len(ids):
@@ -163,6 +176,7 @@ def settings_text(settings: Settings) -> str:
         "# difference when the node starts, and never applied by starting over.",
         "# 本节点的设置。链的设置在建链时生效；之后的修改会在启动时作为差异显示，不会通过重建来生效。",
         f"organisations = {organisations}".replace("'", '"'),
+        f'auth = "{auth_name(settings.auth)}"  # how members are known: cert, key or public',
         f"demo = {str(settings.demo).lower()}",
         f"rate_limit = {settings.rate_limit}  # requests a second that one peer may send",
     ]

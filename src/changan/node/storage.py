@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import gc
 import shutil
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import structlog
 from google.protobuf.message import DecodeError
 
 from changan.errors import ChanganError, UnverifiedError
-from changan.ledger.admission import Admitted, request_of
+from changan.ledger.admission import recognise, request_of
 from changan.ledger.snapshot import dump, load
 from changan.ledger.transition import Decided, apply_block, apply_genesis
 from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, ConsensusArgs
+from changan.node.store.archive import ArchivedError
 from changan.node.store.blocklog import BlockLog
 from changan.node.store.checkpoint import newest_checkpoint, write_checkpoint
 from changan.node.store.index import Entry, Index, IndexUnusableError
@@ -40,6 +42,8 @@ class ChainStorage:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._crash_point = crash_point
+        self._writing = Lock()
+        self._moving = Lock()
         self.log = BlockLog(directory / "log", crash_point=crash_point)
         self.index = self._open_index()
         self.replayed = 0  # transactions that the last `open_world` executed again
@@ -96,8 +100,21 @@ class ChainStorage:
 
     def append(self, record: bytes, height: int) -> None:
         """Write a block's record and make it rest. Raises DiskFullError; then nothing of it stays."""
-        self.log.append(height, record)
-        self.log.sync()
+        with self._writing:
+            self.log.append(height, record)
+            self.log.sync()
+
+    def archive(self, height: int) -> None:
+        """Move the blocks up to a height into the archive. Raises ArchivedError, OSError."""
+        with self._moving:
+            with self._writing:
+                self.log.begin_segment(height)
+            self.log.archive(height)
+
+    def restore(self, height: int) -> None:
+        """Move the newest part of the archive back, which must hold a block. Raises ArchivedError, OSError."""
+        with self._moving:
+            self.log.restore(height)
 
     def index_blocks(self, blocks: Iterator[tuple[int, bytes]]) -> None:
         """Bring the indexes up to date with records of the log."""
@@ -117,8 +134,11 @@ class ChainStorage:
             start = stop
 
     def genesis(self) -> ChainConfig | None:
-        """Return the configuration that block 0 carries, or None where the log is empty."""
-        return genesis_config(BlockWithRWSet.FromString(self.log.read(0))) if self.log.durable_height >= 0 else None
+        """Return the configuration that block 0 carries, or None where the log is empty or its first file is away."""
+        try:
+            return genesis_config(BlockWithRWSet.FromString(self.log.read(0))) if self.log.durable_height >= 0 else None
+        except ArchivedError:
+            return None
 
     def checkpoint(self, world: World) -> Callable[[], None]:
         """Take a picture of the world now; the returned function writes it, in a thread if need be."""
@@ -127,8 +147,9 @@ class ChainStorage:
 
     def close(self) -> None:
         """Close all files."""
-        self.index.close()
-        self.log.close()
+        with self._moving:
+            self.index.close()
+            self.log.close()
 
 
 def stored_block(applied: AppliedBlock) -> BlockWithRWSet:
@@ -147,7 +168,7 @@ def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:
     time = header.block_timestamp
     # The log is ours and checksummed: identities are read again, signatures are left to `changan verify`.
     try:
-        verdicts = [Admitted(world.members.identify(r.sender.signer, time), world.epoch) for r in requests]
+        verdicts = [recognise(request, world.members, time, world.epoch) for request in requests]
     except UnverifiedError as error:
         raise ReplayError(f"block {header.block_height} holds a sender who is no member: {error}") from error
     decided = Decided(

@@ -15,7 +15,9 @@ import grpc
 from changan.errors import ChanganError
 from changan.ledger.admission import RefusedError
 from changan.ledger.wire.messages import SubscribeResult, TxType
+from changan.node.hidden import shown_block
 from changan.node.metrics import METRICS
+from changan.node.store.archive import ArchivedError
 from changan.node.subscribe_render import Item, Wanted, render_block, render_events, render_transactions
 
 if TYPE_CHECKING:
@@ -118,6 +120,10 @@ class _Reader:
             text = f"the reader took nothing for {PATIENCE_S:g} s"
             await self.cut_off(grpc.StatusCode.RESOURCE_EXHAUSTED, text, here)
 
+    async def refuse(self, code: grpc.StatusCode, why: str) -> None:
+        """End a stream that cannot go on."""
+        await self._context.abort(code, why)
+
     async def cut_off(self, code: grpc.StatusCode, why: str, cursor: Cursor) -> NoReturn:
         """End a stream before its end, and say where to go on: with this height, or exactly there with this cursor."""
         text = f"{why}: go on with START_BLOCK {cursor.height}, or exactly where this ended with CURSOR {cursor}"
@@ -134,14 +140,18 @@ async def _stream(reader: _Reader, covered: Range, render: Render, wanted: Wante
     """Write a range of blocks in order, waiting for those that are still to come."""
     chain, next_up = reader.chain, covered.start
     while (covered.end == FOR_EVER or next_up.height <= covered.end) and not wanted.complete:
-        stored = chain.reader.block(next_up.height)
+        try:
+            stored = chain.reader.block(next_up.height)
+        except ArchivedError as error:
+            await reader.refuse(grpc.StatusCode.NOT_FOUND, f"{error}: have it restored, or start above")
+            raise
         if stored is None:
             if chain.stopping:
                 await reader.cut_off(grpc.StatusCode.UNAVAILABLE, "the node is stopping", next_up)
             await chain.rest.grows(next_up.height - 1, _IDLE_S)
             continue
         await reader.still_may()
-        for item in render(stored, wanted):
+        for item in render(shown_block(chain.world, stored), wanted):
             here = Cursor(next_up.height, item.transaction, item.event)
             if here >= covered.start:
                 await reader.take(item.data, here)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.contract.instance import BlockContext
 from changan.contract.trace import TracingInstance
 from changan.errors import ChanganError
-from changan.ledger.admission import request_of
+from changan.ledger.admission import recognise, request_of
 from changan.ledger.execution import Execution
 from changan.ledger.transition import apply_genesis
 from changan.ledger.wire.messages import BlockWithRWSet, ConsensusArgs
@@ -61,12 +61,10 @@ class Tracer:
         execution = Execution(world, context)
         for transaction in block.txs[: self._position]:
             request = request_of(transaction)
-            sender = world.members.identify(request.sender.signer, context.time)
-            execution.invoke(request.payload, sender, request.sender.signer)
+            execution.invoke(request, recognise(request, world.members, context.time, world.epoch))
         watched = _watch(world)
         request = request_of(block.txs[self._position])
-        sender = world.members.identify(request.sender.signer, context.time)
-        executed = execution.invoke(request.payload, sender, request.sender.signer)
+        executed = execution.invoke(request, recognise(request, world.members, context.time, world.epoch))
         reads = {(name, key): value for name, instance in watched.items() for key, value in instance.reads.items()}
         return Trace(reads, executed)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from changan.errors import ChanganError
 from changan.ledger.contracts import contract_events
+from changan.ledger.gas import CONTRACT_GAS_MAX
 
 if TYPE_CHECKING:
     from changan.contract.instance import BlockContext, Event
     from changan.contract.plain import PlainInstance
     from changan.ledger.members import Identity
     from changan.ledger.state import Overlay
-    from changan.ledger.wire.messages import ContractEvent, Member, Payload
+    from changan.ledger.wire.messages import ContractEvent, EndorsementEntry, Member, Payload
     from changan.ledger.world import World
 
 
@@ -24,6 +25,10 @@ class NativeError(ChanganError):
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class LimitPassedError(NativeError):
+    """A contract that was entered used more gas than the sender pays for."""
 
 
 @dataclass(slots=True)
@@ -38,6 +43,8 @@ class NativeCall:
     member: Member
     block: BlockContext
     keep: bool  # whether what it writes may stay; not in a query
+    endorsers: Sequence[EndorsementEntry] = ()
+    gas_max: int = CONTRACT_GAS_MAX  # what a contract that is entered may use
     events: list[ContractEvent] = field(default_factory=list)
     installs: dict[str, PlainInstance] = field(default_factory=dict)  # instances that are new once the call ended well
     message: str = "OK"

@@ -16,13 +16,15 @@ from changan.contract.upgrade import UpgradeError, plan_upgrade
 from changan.crypto.addresses import contract_address
 from changan.errors import MalformedError
 from changan.ledger.contracts import OWNER, Calls, code_key, find_record, record_json, record_json_bytes, record_key
-from changan.ledger.native.call import NativeCall, NativeError
+from changan.ledger.gas import CONTRACT_GAS_MAX
+from changan.ledger.native.call import LimitPassedError, NativeCall, NativeError
 from changan.ledger.outcomes import failure_text
 from changan.ledger.system import OWN, SystemContract
 from changan.ledger.wire.messages import Contract, ContractStatus, RuntimeType
 
 if TYPE_CHECKING:
     from changan.contract.program import Program
+    from changan.ledger.native.call import Method
 
 _FORM = re.compile(r"[a-zA-Z0-9_]{1,128}")
 _VERSION_FORM = re.compile(r"[a-zA-Z0-9._-]{1,64}")
@@ -37,7 +39,6 @@ _RUNTIMES = {
     "DOCKER_JAVA": RuntimeType.DOCKER_JAVA,
     "GO": RuntimeType.DOCKER_GO,  # the official Python SDK knows Go contracts only by this number
 }
-GAS_MAX = 1_000_000
 
 
 def _installation(call: NativeCall) -> tuple[str, str, int, str, dict[str, bytes]]:
@@ -60,6 +61,10 @@ def _installation(call: NativeCall) -> tuple[str, str, int, str, dict[str, bytes
         raise NativeError(
             "contract initial fail, the bytes are not a Python contract: this node runs contracts written in Python "
             "(see `changan contract check FILE`)"
+        )
+    if "python" not in call.world.config.vm.support_list:
+        raise NativeError(
+            "contract initial fail, this chain runs no contracts in Python: its vm.support_list lacks python"
         )
     arguments = {key: value for key, value in call.parameters.items() if key not in _OURS}
     return name, version, runtime, source, arguments
@@ -105,6 +110,8 @@ def _upgrade(call: NativeCall) -> bytes:
         raise NativeError(f"contract status invalid, contract[{name}] expect status:NORMAL,actual status:REVOKED")
     if record.version == version:
         raise NativeError("contract version exist")
+    if call.world.config.contract.only_creator_can_upgrade and call.sender.uid != record.creator.uid:
+        raise NativeError("only creators are allowed to upgrade contract")
     program = _compile(source)
     try:
         migration = plan_upgrade(old.program, program)
@@ -141,13 +148,15 @@ def _run_once(
         raise NativeError(f"contract initial fail, {error}") from error
     host = Calls(call.world.instances, call.world.rows, call.block)
     host.outermost(name)
-    made = Call(call.sender.address, values, GAS_MAX)
+    made = Call(call.sender.address, values, max(0, call.gas_max - call.gas))
     if call.keep:
         outcome = instance.run(method, [made], call.block, host)[0]
     else:
         outcome = instance.enter(method, made, call.block, host)
         host.settle(keep=False)
     call.gas += outcome.gas
+    if outcome.code == Code.OUT_OF_GAS and call.gas_max < CONTRACT_GAS_MAX:
+        raise LimitPassedError("contract initial fail, gas limit is not enough")
     if outcome.code != Code.OK:
         raise NativeError(f"contract initial fail, {failure_text(instance.program, outcome)}")
     for other, entered in host.entered.items():
@@ -174,7 +183,10 @@ def _known(call: NativeCall) -> Contract:
 
 
 def _status(call: NativeCall, expected: int, new: int) -> bytes:
-    record = _known(call)
+    return _set_status(call, _known(call), expected, new)
+
+
+def _set_status(call: NativeCall, record: Contract, expected: int, new: int) -> bytes:
     names = {ContractStatus.NORMAL: "NORMAL", ContractStatus.FROZEN: "FROZEN", ContractStatus.REVOKED: "REVOKED"}
     if record.status != expected:
         raise NativeError(
@@ -228,15 +240,56 @@ def _list(call: NativeCall) -> bytes:
 
 
 def _disabled(call: NativeCall) -> bytes:
-    return json.dumps(list(call.world.config.disabled_native_contract) or None).encode()
+    return json.dumps(_disabled_names(call) or None, separators=(",", ":")).encode()
 
 
-METHODS = {
+def _disabled_names(call: NativeCall) -> list[str]:
+    records = ((name.value, find_record(call.overlay, name.value)) for name in SystemContract)
+    return [name for name, record in records if record is not None and record.status == ContractStatus.FROZEN]
+
+
+def _access_names(call: NativeCall) -> list[str]:
+    """Return the system contracts that a change of access names. Raises NativeError."""
+    try:
+        names = json.loads(call.text("NATIVE_CONTRACT_NAME") or "null")
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise NativeError("params is error, [NATIVE_CONTRACT_NAME] is a JSON list of names of system contracts")
+    return names
+
+
+def _access(doing: str, expected: int, new: int) -> Method:
+    def method(call: NativeCall) -> bytes:
+        for name in _access_names(call):
+            if name == OWNER:
+                raise NativeError(f"can't {doing} contract_manage")
+            record = find_record(call.overlay, name)
+            if record is None or record.runtime_type != RuntimeType.NATIVE:
+                raise NativeError("contract not exist")
+            _set_status(call, record, expected, new)
+        return b""
+
+    return method
+
+
+def _verify_access(call: NativeCall) -> bytes:
+    asked = call.text("NATIVE_CONTRACT_NAME")
+    names = _access_names(call) if asked.lstrip().startswith("[") else [asked or call.payload.contract_name]
+    if set(names) & set(_disabled_names(call)):
+        raise NativeError("the contract is in the disabled contract list")
+    return b"true"
+
+
+METHODS: dict[str, Method] = {
     "INIT_CONTRACT": _install,
     "UPGRADE_CONTRACT": _upgrade,
     "FREEZE_CONTRACT": _freeze,
     "UNFREEZE_CONTRACT": _unfreeze,
     "REVOKE_CONTRACT": _revoke,
+    "GRANT_CONTRACT_ACCESS": _access("grant", ContractStatus.FROZEN, ContractStatus.NORMAL),
+    "REVOKE_CONTRACT_ACCESS": _access("revoke", ContractStatus.NORMAL, ContractStatus.FROZEN),
+    "VERIFY_CONTRACT_ACCESS": _verify_access,
     "GET_CONTRACT_INFO": _info,
     "GET_CONTRACT_BYTECODE": _code,
     "GET_CONTRACT_LIST": _list,

@@ -43,7 +43,18 @@ class _Enum:
         self.__dict__.update(values)
 
 
-_PACKAGES = ("accesscontrol", "common", "consensus", "config", "discovery", "store", "sync", "txpool", "changan")
+_PACKAGES = (
+    "accesscontrol",
+    "common",
+    "consensus",
+    "config",
+    "discovery",
+    "store",
+    "sync",
+    "syscontract",
+    "txpool",
+    "changan",
+)
 _pool = descriptor_pool.DescriptorPool()
 for _raw in _files(resources.files(__package__).joinpath("changan.desc").read_bytes()):
     _pool.AddSerializedFile(_raw)

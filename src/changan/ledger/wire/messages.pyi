@@ -120,6 +120,17 @@ class ArchiveProcess:
     Archiving: ClassVar[int]
     Restoring: ClassVar[int]
 
+class VoteStatus:
+    AGREE: ClassVar[int]
+    REJECT: ClassVar[int]
+
+class MultiSignStatus:
+    PROCESSING: ClassVar[int]
+    ADOPTED: ClassVar[int]
+    REFUSED: ClassVar[int]
+    FAILED: ClassVar[int]
+    PASSED: ClassVar[int]
+
 class PoolTxType:
     UNKNOWN_TYPE: ClassVar[int]
     CONFIG_TX: ClassVar[int]
@@ -165,6 +176,14 @@ class Policy(Message):
     org_list: RepeatedScalarFieldContainer[str]
     role_list: RepeatedScalarFieldContainer[str]
     def __init__(self, *, rule: str | None = ..., org_list: Iterable[str] | None = ..., role_list: Iterable[str] | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class PKInfo(Message):
+    pk_bytes: bytes
+    role: str
+    org_id: str
+    def __init__(self, *, pk_bytes: bytes | None = ..., role: str | None = ..., org_id: str | None = ...) -> None: ...
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...
 
@@ -820,6 +839,38 @@ class NodeState(Message):
     archived_height: int
     receive_time: int
     def __init__(self, *, node_id: str | None = ..., height: int | None = ..., archived_height: int | None = ..., receive_time: int | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class MultiSignVoteInfo(Message):
+    vote: int
+    endorsement: EndorsementEntry
+    def __init__(self, *, vote: int | None = ..., endorsement: EndorsementEntry | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class MultiSignInfo(Message):
+    payload: Payload
+    contract_name: str
+    method: str
+    status: int
+    vote_infos: RepeatedCompositeFieldContainer[MultiSignVoteInfo]
+    message: str
+    result: bytes
+    def __init__(self, *, payload: Payload | None = ..., contract_name: str | None = ..., method: str | None = ..., status: int | None = ..., vote_infos: Iterable[MultiSignVoteInfo] | None = ..., message: str | None = ..., result: bytes | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class RechargeGas(Message):
+    address: str
+    gas_amount: int
+    def __init__(self, *, address: str | None = ..., gas_amount: int | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class RechargeGasReq(Message):
+    batch_recharge_gas: RepeatedCompositeFieldContainer[RechargeGas]
+    def __init__(self, *, batch_recharge_gas: Iterable[RechargeGas] | None = ...) -> None: ...
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...
 

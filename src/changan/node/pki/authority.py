@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -16,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from changan.crypto import certificates
 from changan.crypto.keys import Scheme
+from changan.crypto.node_ids import node_id as key_node_id
 from changan.crypto.suite import Suite, algorithms
 from changan.errors import ChanganError, MalformedError, UnverifiedError
 from changan.node.pki.issuing import (
@@ -47,7 +47,6 @@ _NODE_ROLES: frozenset[Role] = frozenset({"consensus", "common"})
 _LOCAL_HOSTS = (SERVER_NAME, "localhost")
 _LOOPBACK = "127.0.0.1"
 _DNS_NAME = re.compile(r"[A-Za-z0-9*_.-]+")
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 class AuthorityError(ChanganError):
@@ -225,28 +224,7 @@ def node_id(tls_certificate_pem: bytes) -> str:
     Raises AuthorityError when the certificate cannot be read or its key is not on an elliptic curve.
     """
     public_key = _public_key(read_certificate(tls_certificate_pem))
-    der = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    # libp2p's protobuf PublicKey: field 1, the type, is 3 for ECDSA; field 2 is the key.
-    message = b"\x08\x03\x12" + _varint(len(der)) + der
-    return _base58(b"\x12\x20" + hashlib.sha256(message).digest())
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:  # noqa: PLR2004 - seven bits a byte
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes((*out, number))
-
-
-def _base58(data: bytes) -> str:
-    number = int.from_bytes(data)
-    digits = ""
-    while number:
-        number, digit = divmod(number, 58)
-        digits = _BASE58[digit] + digits
-    zeros = len(data) - len(data.lstrip(b"\0"))
-    return _BASE58[0] * zeros + digits
+    return key_node_id(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
 def _public_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from changan.errors import ChanganError
+from changan.ledger.chain_config import Mode
 from changan.node.pki.authority import Authority, AuthorityError, node_id, read_certificate
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ DIRECTORY = "crypto-config"
 NODE = "consensus1"
 
 _USERS: tuple[tuple[str, Role], ...] = (("admin1", "admin"), ("client1", "client"), ("light1", "light"))
-_KEY_MODE = 0o600
-_CERTIFICATE_MODE = 0o644
-_DIRECTORY_MODE = 0o700
+KEY_MODE = 0o600
+CERTIFICATE_MODE = 0o644
+DIRECTORY_MODE = 0o700
 
 
 class LayoutError(ChanganError):
@@ -65,6 +66,10 @@ class Organisation:
         """
         return _credential(self.directory / "node" / NODE, NODE, tls=True)
 
+    def administrators(self) -> list[Credential]:
+        """Return the files of the administrators. Raises LayoutError."""
+        return [self.user("admin1", tls=False)]
+
     @property
     def node_id(self) -> str:
         """The id of the consensus node, from its TLS certificate.
@@ -73,13 +78,13 @@ class Organisation:
         """
         certificate = self.directory / "node" / NODE / f"{NODE}.tls.crt"
         try:
-            computed = node_id(_read(certificate, "the node's TLS certificate, PEM"))
+            computed = node_id(read_file(certificate, "the node's TLS certificate, PEM"))
         except AuthorityError as error:
             raise LayoutError(f"{certificate}: {error}") from error
         beside = certificate.with_name(f"{NODE}.nodeid")
         if beside.exists():
             # Peers compute the id from the certificate, so a file that disagrees would keep the node out.
-            written = _read(beside, "the node id").decode(errors="replace").strip()
+            written = read_file(beside, "the node id").decode(errors="replace").strip()
             if written != computed:
                 raise LayoutError(f"{beside} says {written!r}, but {certificate.name} belongs to node {computed}")
         return computed
@@ -90,7 +95,7 @@ class Organisation:
         Raises LayoutError when ca.key is missing, unreadable or not the key of ca.crt.
         """
         path = self.root_certificate.with_name("ca.key")
-        key_pem = _read(path, "the CA's private key, PEM; only who keeps it can issue certificates")
+        key_pem = read_file(path, "the CA's private key, PEM; only who keeps it can issue certificates")
         try:
             return Authority.load(self.root_certificate_pem, key_pem)
         except AuthorityError as error:
@@ -99,13 +104,14 @@ class Organisation:
 
 @dataclass(frozen=True)
 class CryptoConfig:
-    """A consortium's certificates: `directory` holds one directory per organisation.
+    """A consortium's certificates or keys: `directory` holds one directory per organisation.
 
     The organisations are sorted by id, numbers by value: org2 stands before org10.
     """
 
     directory: Path
     organisations: tuple[Organisation, ...]
+    mode: Mode = Mode.CERTIFICATES
 
 
 def make_crypto_config(
@@ -125,14 +131,14 @@ def make_crypto_config(
     if os.path.lexists(target):
         raise LayoutError(f"{target} exists, and its keys may be in use: choose another directory or move it away")
     try:
-        root.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        root.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         # Half a consortium would be taken for a whole one, so it is made aside and renamed when complete.
         aside = Path(tempfile.mkdtemp(prefix=f".{DIRECTORY}-", dir=root))
         try:
             for org_id in organisations:
                 _make_organisation(aside, org_id, now, hosts)
             aside.rename(target)
-            _sync_directory(root)
+            sync_directory(root)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
@@ -162,7 +168,7 @@ def read_crypto_config(root: Path) -> CryptoConfig:
 
 def _read_organisation(directory: Path) -> Organisation:
     path = directory / "ca" / "ca.crt"
-    pem = _read(path, f"the root certificate of {directory.name}, PEM")
+    pem = read_file(path, f"the root certificate of {directory.name}, PEM")
     try:
         read_certificate(pem)
     except AuthorityError as error:
@@ -177,15 +183,16 @@ def _credential(directory: Path, name: str, *, tls: bool) -> Credential:
         directory / f"{name}.tls.crt",
         directory / f"{name}.tls.key",
     )
-    _read(credential.sign_certificate, f"the signing certificate of {name}, PEM")
-    _read(credential.sign_key, f"the signing key of {name}, PEM")
+    read_file(credential.sign_certificate, f"the signing certificate of {name}, PEM")
+    read_file(credential.sign_key, f"the signing key of {name}, PEM")
     if tls:
-        _read(credential.tls_certificate, f"the TLS certificate of {name}, PEM")
-        _read(credential.tls_key, f"the TLS key of {name}, PEM")
+        read_file(credential.tls_certificate, f"the TLS certificate of {name}, PEM")
+        read_file(credential.tls_key, f"the TLS key of {name}, PEM")
     return credential
 
 
-def _read(path: Path, expected: str) -> bytes:
+def read_file(path: Path, expected: str) -> bytes:
+    """Return a file's bytes. Raises LayoutError that names it and what is expected there."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -195,39 +202,42 @@ def _read(path: Path, expected: str) -> bytes:
 def _make_organisation(directory: Path, org_id: str, now: datetime, hosts: Sequence[str]) -> None:
     authority = Authority.create(org_id, now)
     home = directory / org_id
-    _write_new(home / "ca" / "ca.crt", authority.certificate_pem, _CERTIFICATE_MODE)
-    _write_new(home / "ca" / "ca.key", authority.key_pem, _KEY_MODE)
+    write_new(home / "ca" / "ca.crt", authority.certificate_pem, CERTIFICATE_MODE)
+    write_new(home / "ca" / "ca.key", authority.key_pem, KEY_MODE)
 
     node = home / "node" / NODE
-    _write_issued(node / f"{NODE}.sign", authority.issue(NODE, "consensus", "sign", now))
+    write_issued(node / f"{NODE}.sign", authority.issue(NODE, "consensus", "sign", now))
     tls = authority.issue(NODE, "consensus", "tls", now, hosts)
-    _write_issued(node / f"{NODE}.tls", tls)
-    _write_new(node / f"{NODE}.nodeid", node_id(tls.certificate_pem).encode(), _CERTIFICATE_MODE)
+    write_issued(node / f"{NODE}.tls", tls)
+    write_new(node / f"{NODE}.nodeid", node_id(tls.certificate_pem).encode(), CERTIFICATE_MODE)
 
     for name, role in _USERS:
         user = home / "user" / name
-        _write_issued(user / f"{name}.sign", authority.issue(name, role, "sign", now))
-        _write_issued(user / f"{name}.tls", authority.issue(name, role, "tls", now))
+        write_issued(user / f"{name}.sign", authority.issue(name, role, "sign", now))
+        write_issued(user / f"{name}.tls", authority.issue(name, role, "tls", now))
 
 
-def _write_issued(stem: Path, issued: Issued) -> None:
-    _write_new(stem.with_name(f"{stem.name}.crt"), issued.certificate_pem, _CERTIFICATE_MODE)
-    _write_new(stem.with_name(f"{stem.name}.key"), issued.key_pem, _KEY_MODE)
+def write_issued(stem: Path, issued: Issued) -> None:
+    """Write a certificate and its key beside each other."""
+    write_new(stem.with_name(f"{stem.name}.crt"), issued.certificate_pem, CERTIFICATE_MODE)
+    write_new(stem.with_name(f"{stem.name}.key"), issued.key_pem, KEY_MODE)
 
 
-def _write_new(path: Path, data: bytes, mode: int) -> None:
+def write_new(path: Path, data: bytes, mode: int) -> None:
+    """Write a file that does not exist yet; it rests when this returns. Raises OSError."""
     for parent in (path.parent.parent.parent, path.parent.parent, path.parent):
-        parent.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+        parent.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
     # O_EXCL refuses a file or link that is there already; the mode holds from the first byte on.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(descriptor)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Let the names in a directory rest."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from changan.ledger.chain_config import Mode
 from changan.node.pki.authority import SERVER_NAME
 from changan.node.pki.layout import LayoutError
 
@@ -55,7 +56,7 @@ def sdk_config_text(config: CryptoConfig, *, chain_id: str, node_address: str, t
     lines = [
         "chain_client:",
         f"  chain_id: {_quoted(chain_id)}",
-        *_user(first, first.user(user, tls=tls), "  "),
+        *_user(config.mode, first, first.user(user, tls=tls), "  "),
         "  nodes:",
         f"    - node_addr: {_quoted(node_address)}",
         "      conn_cnt: 10",
@@ -65,27 +66,29 @@ def sdk_config_text(config: CryptoConfig, *, chain_id: str, node_address: str, t
         f"      tls_host_name: {_quoted(SERVER_NAME)}",
         "  endorsers:",
     ]
-    endorsers = [line for one in config.organisations for line in _endorser(one)]
+    endorsers = [line for one in config.organisations for line in _endorsers(config.mode, one)]
     if not endorsers:
         raise LayoutError(f"{config.directory}: no organisation has the signing files of {ENDORSER}; one must endorse")
     return _HEADER + "\n".join((*lines, *endorsers, _FOOTER))
 
 
-def _endorser(organisation: Organisation) -> Iterator[str]:
-    directory = organisation.directory / "user" / ENDORSER
-    if not directory.exists():
+def _endorsers(mode: Mode, organisation: Organisation) -> Iterator[str]:
+    if mode is Mode.CERTIFICATES and not (organisation.directory / "user" / ENDORSER).exists():
         return
     # An endorser signs and never connects, so its TLS files may be missing.
-    first, *others = _user(organisation, organisation.user(ENDORSER, tls=False), "      ")
-    yield f"    - {first.lstrip()}"
-    yield from others
+    for credential in organisation.administrators():
+        first, *others = _user(mode, organisation, credential, "      ")
+        yield f"    - {first.lstrip()}"
+        yield from others
 
 
-def _user(organisation: Organisation, credential: Credential, indent: str) -> Iterator[str]:
-    yield f"{indent}org_id: {_quoted(organisation.org_id)}"
-    yield f"{indent}auth_type: {_quoted('permissionedWithCert')}"
+def _user(mode: Mode, organisation: Organisation, credential: Credential, indent: str) -> Iterator[str]:
+    if mode is not Mode.PUBLIC:
+        yield f"{indent}org_id: {_quoted(organisation.org_id)}"
+    yield f"{indent}auth_type: {_quoted(mode.value)}"
     yield f"{indent}crypto: {{hash: {_quoted('SHA256')}}}"
-    yield f"{indent}user_sign_crt_file_path: {_quoted(str(credential.sign_certificate))}"
+    if mode is Mode.CERTIFICATES:
+        yield f"{indent}user_sign_crt_file_path: {_quoted(str(credential.sign_certificate))}"
     yield f"{indent}user_sign_key_file_path: {_quoted(str(credential.sign_key))}"
     if credential.tls_certificate.exists() and credential.tls_key.exists():
         yield f"{indent}user_crt_file_path: {_quoted(str(credential.tls_certificate))}"

@@ -3,7 +3,7 @@
 A segment file is named by its first height and starts with a header. A record is its height, its length, the CRC-32 of
 its payload, the CRC-32 of these three, and the payload. Beside the segments the file `durable` notes, in two slots that are
 written in turn, a height that is known to rest: what is missing above it was never acknowledged and is cut on opening; what
-is missing or wrong at or below it, or is wrong in full length, is named and refused.
+is missing or wrong at or below it, or is wrong in full length, is named and refused. Old segments may lie in the archive.
 """
 
 from __future__ import annotations
@@ -12,10 +12,22 @@ import os
 import struct
 import zlib
 from array import array
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from changan.errors import ChanganError
+from changan.node.store.archive import (
+    ARCHIVE,
+    SEGMENTS_MAX,
+    ArchivedError,
+    Part,
+    archived_height,
+    finish,
+    is_moving,
+    move,
+)
 from changan.node.store.full import FULL, DiskFullError
+from changan.node.store.records import FILE_HEAD, MAGIC, RECORD_HEAD, head_is_whole, is_zero, pack_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +35,6 @@ if TYPE_CHECKING:
 
 SEGMENT_BYTES = 256 * 1024 * 1024
 RECORD_BYTES_MAX = 1 << 30
-_MAGIC = b"CHGNLOG\x01"
-_FILE_HEAD = struct.Struct("<8sQ")
-_RECORD_HEAD = struct.Struct("<QIII")  # height, payload length, checksum of the payload, checksum of these three
 _SECTOR_BYTES = 512
 _NOTE = struct.Struct("<QQI")  # sequence, height + 1, checksum
 _NOTE_SLOT_BYTES = 32
@@ -33,15 +42,6 @@ _NOTE_SLOT_BYTES = 32
 
 class CorruptLogError(ChanganError):
     """A log that is damaged where nothing may be cut; the message names the height."""
-
-
-def _pack_head(height: int, payload: bytes) -> bytes:
-    head = struct.pack("<QII", height, len(payload), zlib.crc32(payload))
-    return head + struct.pack("<I", zlib.crc32(head))
-
-
-def _head_is_whole(head: bytes) -> bool:
-    return zlib.crc32(head[:-4]).to_bytes(4, "little") == head[-4:]
 
 
 class BlockLog:
@@ -66,7 +66,9 @@ class BlockLog:
         self._segment_bytes = segment_bytes
         self._read_only = read_only
         self._flags = os.O_RDONLY if read_only else os.O_RDWR | os.O_CREAT
-        self._files: list[int] = []
+        self._files: list[int] = []  # of each segment; -1 for blocks whose file is away
+        self._lock = Lock()  # segments are exchanged while others read
+        self._archived = -1
         self._starts: list[int] = []  # first height of each segment
         self._offsets = array("Q")  # of each record in its segment, by height
         self._size = 0  # of the last segment, with what is not synced yet
@@ -86,11 +88,24 @@ class BlockLog:
     # Opening
 
     def _open(self) -> None:
+        if not self._read_only:
+            finish(self._directory)
+        elif is_moving(self._directory):
+            raise CorruptLogError(f"blocks of {self._directory} are on their way into the archive: try again")
+        try:
+            self._archived = archived_height(self._directory)
+        except ValueError as error:
+            raise CorruptLogError(f"{self._directory / 'archived'} does not say up to which block") from error
         noted = self._read_note()
-        names = sorted(self._directory.glob("*.log"))
+        names = [*sorted((self._directory / ARCHIVE).glob("*.log")), *sorted(self._directory.glob("*.log"))]
         for position, path in enumerate(names):
+            start = int(path.stem) if path.stem.isdigit() else -1
+            if len(self._offsets) < start <= self._archived + 1:  # blocks whose file is away
+                self._files.append(-1)
+                self._starts.append(len(self._offsets))
+                self._offsets.frombytes(bytes(8 * (start - len(self._offsets))))
             self._files.append(os.open(path, self._flags))
-            self._scan(position, last=position == len(names) - 1, noted=noted)
+            self._scan(last=position == len(names) - 1, noted=noted)
         if not names:
             if noted >= 0:
                 raise CorruptLogError(f"block {noted} rested here, and the log is empty")
@@ -104,22 +119,22 @@ class BlockLog:
         if not self._read_only:
             os.fdatasync(self._files[-1])
 
-    def _scan(self, position: int, *, last: bool, noted: int) -> None:
+    def _scan(self, *, last: bool, noted: int) -> None:
         """Read one segment's records; cut a torn tail of the last one."""
-        file = self._files[position]
+        file = self._files[-1]
         size = os.fstat(file).st_size
-        head = os.pread(file, _FILE_HEAD.size, 0)
+        head = os.pread(file, FILE_HEAD.size, 0)
         height = len(self._offsets)
-        if head != _FILE_HEAD.pack(_MAGIC, height):
-            torn = last and noted < height and (size < _FILE_HEAD.size or _is_zero(file, 0, size))
+        if head != FILE_HEAD.pack(MAGIC, height):
+            torn = last and noted < height and (size < FILE_HEAD.size or is_zero(file, 0, size))
             if not torn:
                 raise CorruptLogError(f"the segment that should start at block {height} has a damaged head")
             size = 0
             if not self._read_only:
                 os.ftruncate(file, 0)
-                size = os.pwrite(file, _FILE_HEAD.pack(_MAGIC, height), 0)
+                size = os.pwrite(file, FILE_HEAD.pack(MAGIC, height), 0)
         self._starts.append(height)
-        offset = _FILE_HEAD.size
+        offset = FILE_HEAD.size
         while offset < size:
             end = self._record_end(file, offset, size, check=last)
             if end is None:
@@ -132,22 +147,22 @@ class BlockLog:
     def _record_end(self, file: int, offset: int, size: int, *, check: bool) -> int | None:
         """Return where a record ends; None for a torn tail. Raises CorruptLogError for one that is whole and wrong."""
         height = len(self._offsets)
-        head = os.pread(file, _RECORD_HEAD.size, offset)
-        if len(head) < _RECORD_HEAD.size:
+        head = os.pread(file, RECORD_HEAD.size, offset)
+        if len(head) < RECORD_HEAD.size:
             return None
-        written, length, checksum, _ = _RECORD_HEAD.unpack(head)
-        end: int = offset + _RECORD_HEAD.size + length
-        if not _head_is_whole(head) or written != height:
+        written, length, checksum, _ = RECORD_HEAD.unpack(head)
+        end: int = offset + RECORD_HEAD.size + length
+        if not head_is_whole(head) or written != height:
             boundary = -(-offset // _SECTOR_BYTES) * _SECTOR_BYTES
-            written_to = boundary if any(head) and boundary < offset + _RECORD_HEAD.size else offset
-            if _is_zero(file, written_to, size):
+            written_to = boundary if any(head) and boundary < offset + RECORD_HEAD.size else offset
+            if is_zero(file, written_to, size):
                 return None  # the file grew, and its last sectors were never written
             raise CorruptLogError(f"block {height} at byte {offset} has a damaged head")
         if end > size:
             return None
-        if check and zlib.crc32(os.pread(file, length, offset + _RECORD_HEAD.size)) != checksum:
+        if check and zlib.crc32(os.pread(file, length, offset + RECORD_HEAD.size)) != checksum:
             boundary = (end - 1) // _SECTOR_BYTES * _SECTOR_BYTES
-            if end == size and boundary > offset and _is_zero(file, boundary, end):
+            if end == size and boundary > offset and is_zero(file, boundary, end):
                 return None  # as above
             raise CorruptLogError(f"block {height} at byte {offset} fails its checksum")
         return end
@@ -180,7 +195,7 @@ class BlockLog:
         path = self._directory / f"{height:020d}.log"
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.pwrite(file, _FILE_HEAD.pack(_MAGIC, height), 0)
+            os.pwrite(file, FILE_HEAD.pack(MAGIC, height), 0)
             os.fsync(file)
             for parent in (self._directory, self._directory.parent):
                 directory = os.open(parent, os.O_RDONLY)
@@ -191,7 +206,7 @@ class BlockLog:
             raise
         self._files.append(file)
         self._starts.append(height)
-        self._size = self._durable_size = _FILE_HEAD.size
+        self._size = self._durable_size = FILE_HEAD.size
 
     # Writing
 
@@ -204,7 +219,7 @@ class BlockLog:
             if self._size >= self._segment_bytes and height == self._durable + 1:
                 os.fsync(self._note_file)
                 self._add_segment(height)
-            record = _pack_head(height, payload) + payload
+            record = pack_head(height, payload) + payload
             half = len(record) // 2
             self._write(record[:half], self._size)
             self._crash_point("log.append.partial")
@@ -265,25 +280,28 @@ class BlockLog:
     @property
     def size(self) -> int:
         """How many bytes the segments take on disk."""
-        return sum(os.fstat(file).st_size for file in self._files)
+        return sum(os.fstat(file).st_size for file in self._files if file >= 0)
 
     def read(self, height: int) -> bytes:
-        """Return the record of a block. Raises CorruptLogError when it fails its checksum, IndexError when there is none."""
+        """Return the record of a block, from the archive if need be.
+
+        Raises CorruptLogError when it fails its checksum, ArchivedError when its file is away, IndexError when there is none.
+        """
         if not 0 <= height < len(self._offsets):
             raise IndexError(height)
-        position = self._segment_of(height)
-        offset = self._offsets[height]
-        file = self._files[position]
-        head = os.pread(file, _RECORD_HEAD.size, offset)
-        payload, checksum = b"", -1
-        if len(head) == _RECORD_HEAD.size and _head_is_whole(head):
-            written, length, checksum, _ = _RECORD_HEAD.unpack(head)
-            payload = os.pread(file, length, offset + _RECORD_HEAD.size)
-            checksum = checksum if written == height and len(payload) == length else -1
+        with self._lock:
+            position = self._segment_of(height)
+            offset, file, start = self._offsets[height], self._files[position], self._starts[position]
+            if file < 0:
+                raise ArchivedError(f"block {height} is archived, and its file is not in {self._directory / ARCHIVE}")
+            head = os.pread(file, RECORD_HEAD.size, offset)
+            payload, checksum = b"", -1
+            if len(head) == RECORD_HEAD.size and head_is_whole(head):
+                written, length, checksum, _ = RECORD_HEAD.unpack(head)
+                payload = os.pread(file, length, offset + RECORD_HEAD.size)
+                checksum = checksum if written == height and len(payload) == length else -1
         if zlib.crc32(payload) != checksum:
-            raise CorruptLogError(
-                f"block {height} at byte {offset} of {self._starts[position]:020d}.log fails its checksum"
-            )
+            raise CorruptLogError(f"block {height} at byte {offset} of {start:020d}.log fails its checksum")
         return payload
 
     def _segment_of(self, height: int) -> int:
@@ -296,6 +314,67 @@ class BlockLog:
                 high = middle
         return low
 
+    # The archive
+
+    @property
+    def archived_height(self) -> int:
+        """The height up to which blocks are archived, -1 where none is."""
+        return self._archived
+
+    def begin_segment(self, above: int) -> None:
+        """Begin a segment if that of a block is still written to. Nobody may be appending. Raises OSError."""
+        if self._starts[-1] <= above:
+            os.fsync(self._note_file)
+            self._add_segment(len(self._offsets))
+
+    def archive(self, height: int) -> None:
+        """Move the blocks up to a height, which `begin_segment` set apart, into the archive.
+
+        Appending may go on meanwhile. Raises ArchivedError, OSError; what was moved before stays moved.
+        """
+        while self._archived < height:
+            position = self._segment_of(self._archived + 1)
+            if position >= SEGMENTS_MAX:
+                raise ArchivedError(f"the archive has {position} files: restore some of it, and archive more at once")
+            start, after = self._starts[position : position + 2]
+            source = self._directory / f"{start:020d}.log"
+            cut = min(height + 1, after)
+            size = os.fstat(self._files[position]).st_size
+            end = self._offsets[cut] if cut < after else size
+            parts = [Part(f"{ARCHIVE}/{source.name}", b"", 0, end)]
+            if cut < after:
+                parts.append(Part(f"{cut:020d}.log", FILE_HEAD.pack(MAGIC, cut), end, size))
+            move(self._directory, source, parts, cut - 1)
+            self._exchange(position, parts, cut, after)
+
+    def restore(self, height: int) -> None:
+        """Move the newest segment of the archive back, which must hold a block. Raises ArchivedError, OSError."""
+        if height > self._archived:
+            return
+        position = self._segment_of(self._archived)
+        start = self._starts[position]
+        if height < start:
+            raise ArchivedError(f"block {height} comes back after those above it: restore block {self._archived} first")
+        if self._files[position] < 0:
+            raise ArchivedError(
+                f"block {self._archived} is archived, and its file is not in {self._directory / ARCHIVE}"
+            )
+        source = self._directory / ARCHIVE / f"{start:020d}.log"
+        part = Part(source.name, b"", 0, os.fstat(self._files[position]).st_size)
+        move(self._directory, source, [part], start - 1)
+        self._exchange(position, [part], start, start)
+
+    def _exchange(self, position: int, parts: list[Part], cut: int, after: int) -> None:
+        files = [os.open(self._directory / part.name, os.O_RDWR) for part in parts]
+        with self._lock:
+            os.close(self._files[position])
+            self._files[position : position + 1] = files
+            if len(files) > 1:
+                self._starts.insert(position + 1, cut)
+                for height in range(cut, after):
+                    self._offsets[height] -= parts[1].start - FILE_HEAD.size
+            self._archived = cut - 1
+
     def close(self) -> None:
         """Close all files."""
         if self._note_file >= 0:
@@ -304,14 +383,6 @@ class BlockLog:
             os.close(self._note_file)
             self._note_file = -1
         for file in self._files:
-            os.close(file)
+            if file >= 0:
+                os.close(file)
         self._files.clear()
-
-
-def _is_zero(file: int, start: int, end: int) -> bool:
-    while start < end:
-        data = os.pread(file, min(1 << 20, end - start), start)
-        if any(data) or not data:
-            return False
-        start += len(data)
-    return True

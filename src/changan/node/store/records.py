@@ -1,0 +1,32 @@
+"""How a segment of the block log is written: its head, and the heads of its records."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+
+MAGIC = b"CHGNLOG\x01"
+FILE_HEAD = struct.Struct("<8sQ")
+RECORD_HEAD = struct.Struct("<QIII")  # height, payload length, checksum of the payload, checksum of these three
+
+
+def pack_head(height: int, payload: bytes) -> bytes:
+    """Return the head of a record."""
+    head = struct.pack("<QII", height, len(payload), zlib.crc32(payload))
+    return head + struct.pack("<I", zlib.crc32(head))
+
+
+def head_is_whole(head: bytes) -> bool:
+    """Whether a record's head is as it was written."""
+    return zlib.crc32(head[:-4]).to_bytes(4, "little") == head[-4:]
+
+
+def is_zero(file: int, start: int, end: int) -> bool:
+    """Whether a stretch of a file was never written."""
+    while start < end:
+        data = os.pread(file, min(1 << 20, end - start), start)
+        if any(data) or not data:
+            return False
+        start += len(data)
+    return True
