@@ -217,8 +217,8 @@ def test_what_is_given_up_is_used_again():
     for turn in range(30):
         for k in range(20):
             call(compiled, "write", k, chr(97 + turn % 26) * (100 + 731 * (turn % 5)))
-            call(compiled, "fill", 0, 300, False)
-            call(compiled, "clear", 0, 300, False)
+            call(compiled, "fill", 1000 * turn, 300, False)
+            call(compiled, "clear", 1000 * turn, 300, False)
         compiled.collect()
         sizes.append(compiled._heap_top)
     assert sizes[-1] == sizes[5]
