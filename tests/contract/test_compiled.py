@@ -13,7 +13,7 @@ from contract_running import ALICE, BLOCK, BOB, GAS, HOME, contract
 
 from changan.cli.main import main
 from changan.contract.codec import BadArgumentError
-from changan.contract.compiled import entry, open_instance, stored
+from changan.contract.compiled import emit_methods, entry, open_instance, stored
 from changan.contract.compiled.columns import ColumnData
 from changan.contract.compiled.entry import NodeFaultError
 from changan.contract.compiled.instance import CompiledInstance
@@ -138,6 +138,24 @@ def test_the_largest_frames_in_the_longest_chain_fit_the_stack():
     assert call(compiled, "f").result == 33
 
 
+@pytest.mark.parametrize("nodes", [0, 400])
+def test_large_records_pass_between_functions(monkeypatch, nodes):
+    monkeypatch.setattr(emit_methods, "_INLINE_NODES_MAX", nodes)
+    members = (
+        "@view\ndef f(self, a: U64, b: U64, t: N) -> R:\n    x = self._made(a, t)\n    y = self._made(b, 'y')\n"
+        "    require(self._made(a, t).u - self._made(b, t).u == a - b, 'mixed up')\n"
+        "    require(x.u == a and y.u == b and x.t == t and y.t == 'y', 'not as made')\n"
+        "    return self._same(self._made(x.u, y.t), self._made(y.u, x.t), a > 5)\n"
+        "def _made(self, a: U64, t: N) -> R:\n    return R(d=sha256(t), e=sha256('e'), f=Digest(), u=a, t=t)\n"
+        "def _same(self, x: R, y: R, first: Bool) -> R:\n    return x if first else y"
+    )
+    above = "N = Annotated[Text, MaxLen(9)]\nclass R(Record):\n    d: Digest\n    e: Digest\n    f: Digest\n    u: U64\n    t: N\n"
+    plain, compiled = both(contract(members, above))
+    for arguments in ((7, 3, "存"), (5, 4, ""), (3, 7, "a")):
+        assert call(plain, "f", *arguments) == call(compiled, "f", *arguments)
+    assert call(compiled, "f", 7, 3, "x").result[3:] == (7, "y")
+
+
 # Large states
 
 
@@ -217,8 +235,8 @@ def test_what_is_given_up_is_used_again():
     for turn in range(30):
         for k in range(20):
             call(compiled, "write", k, chr(97 + turn % 26) * (100 + 731 * (turn % 5)))
-            call(compiled, "fill", 0, 300, False)
-            call(compiled, "clear", 0, 300, False)
+            call(compiled, "fill", 1000 * turn, 300, False)
+            call(compiled, "clear", 1000 * turn, 300, False)
         compiled.collect()
         sizes.append(compiled._heap_top)
     assert sizes[-1] == sizes[5]

@@ -15,7 +15,7 @@ from contract_generator import Generator, argument
 from contract_running import ALICE, BOB, CAROL, HOME
 
 from changan.contract.check import check
-from changan.contract.compiled import marshal, plain_columns
+from changan.contract.compiled import emit_methods, marshal, plain_columns, stored
 from changan.contract.compiled.columns import ColumnData
 from changan.contract.compiled.instance import CompiledInstance
 from changan.contract.compiled.layout import fixed_size
@@ -214,6 +214,23 @@ def test_batches_of_examples(path):
     program = compile_source(path.read_text())
     for seed in range(max(4, LONG // 50)):
         compare_batches(program, seed)
+
+
+def test_random_programs_whose_helpers_are_called(monkeypatch):
+    """Without writing helpers in place: large records and results then pass between functions."""
+    monkeypatch.setattr(emit_methods, "_INLINE_NODES_MAX", 0)
+    for seed in range(PROGRAMS // 2):
+        compare(compile_source(Generator(seed + 2 * 10**6).source()), seed, 30)
+
+
+@pytest.mark.parametrize("name", ["aliasing", "smallbank", "token", "payments"])
+def test_where_all_keys_collide(monkeypatch, name):
+    """With a secret of zeros, keys of an odd number of words all have one hash: only the keys themselves tell rows apart."""
+    monkeypatch.setattr(stored, "_spread", lambda _: bytes(32))
+    program = compile_source(next(path for path in EXAMPLES if path.stem == name).read_text())
+    for seed in range(2):
+        compare_batches(program, seed)
+        compare(program, seed)
 
 
 def test_batches_of_random_programs():

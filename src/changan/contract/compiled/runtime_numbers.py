@@ -74,7 +74,7 @@ WIDE = """
   (i64.ne (i64.or (i64.xor (local.get $u) (local.get $a)) (i64.xor (local.get $v) (local.get $b))) (i64.const 0)))
 (func $divide_wide (param $a i64) (param $b i64) (param $c i64) (param $d i64) (result i64 i64 i64 i64)
   ;; quotient, then remainder; the divisor is not zero
-  (local $q i64) (local $p i64) (local $r i64) (local $s i64) (local $n i64) (local $carry i32)
+  (local $q i64) (local $p i64) (local $r i64) (local $s i64) (local $n i64)
   (i64.eqz (i64.or (local.get $b) (local.get $d)))
   if
     (i64.div_u (local.get $a) (local.get $c)) i64.const 0
@@ -90,16 +90,14 @@ WIDE = """
     (local.set $n (i64.const 64))
   end
   loop $bits
-    (local.set $carry (i32.wrap_i64 (i64.shr_u (local.get $s) (i64.const 63))))
     (local.set $s (i64.or (i64.shl (local.get $s) (i64.const 1)) (i64.shr_u (local.get $r) (i64.const 63))))
-    ;; a remainder below 2**128 doubled may pass it; then it surely holds the divisor
+    ;; after k steps the remainder is below 2**k, so it never leaves its 128 bits
     (local.set $r (i64.or (i64.shl (local.get $r) (i64.const 1)) (i64.shr_u (local.get $b) (i64.const 63))))
     (local.set $b (i64.or (i64.shl (local.get $b) (i64.const 1)) (i64.shr_u (local.get $a) (i64.const 63))))
     (local.set $a (i64.shl (local.get $a) (i64.const 1)))
     (local.set $p (i64.or (i64.shl (local.get $p) (i64.const 1)) (i64.shr_u (local.get $q) (i64.const 63))))
     (local.set $q (i64.shl (local.get $q) (i64.const 1)))
-    (i32.or (local.get $carry)
-      (i32.eqz (call $less_wide (local.get $r) (local.get $s) (local.get $c) (local.get $d))))
+    (i32.eqz (call $less_wide (local.get $r) (local.get $s) (local.get $c) (local.get $d)))
     if
       local.get $r local.get $s local.get $c local.get $d i64.sub128 local.set $s local.set $r
       (local.set $q (i64.or (local.get $q) (i64.const 1)))
