@@ -219,7 +219,8 @@ def _manage(used: Fixture, method: str, parameters: dict[str, bytes]) -> None:
     call = Payload(tx_type=TxType.INVOKE_CONTRACT, tx_id="fuzz", contract_name="CERT_MANAGE", method=method)
     call.parameters.extend(KeyValuePair(key=key, value=value) for key, value in parameters.items())
     execution = Execution(used.world, BlockContext(used.world.height + 1, used.time))
-    done = execution.query(call, used.identities[0], used.entries[0].signer)
+    request = TxRequest(payload=call, sender=used.entries[0])
+    done = execution.query(request, Admitted(used.identities[0], used.world.epoch))
     done.result.SerializeToString()
 
 

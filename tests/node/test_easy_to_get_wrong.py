@@ -77,7 +77,7 @@ def test_superfluous_and_repeated_endorsers(desk):
 
 def test_types_of_requests_that_come_through_another_door(desk):
     assert desk.send("T", "P", PUT, tx_type=TxType.SUBSCRIBE)[0] == "5 INTERNAL_ERROR `unsupport tx_type`"
-    told = "4 CONTRACT_FAIL `ARCHIVE_MANAGE is not built into this node yet; nothing was changed`"
+    told = "5 INTERNAL_ERROR `check archive block payload params failed, invalid key, must be BLOCK_HEIGHT`"
     assert desk.send("ARCHIVE_MANAGE", "ARCHIVE_BLOCK", tx_type=TxType.ARCHIVE, sender=desk.admins[0])[0] == told
 
 

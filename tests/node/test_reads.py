@@ -98,7 +98,7 @@ def test_a_height_that_is_gone_says_so(node, shelf):
         ("HISTORY", {"contract": "shelf", "field": "total", "key": "1"}, "has no keys"),
         ("HISTORY", {"contract": "shelf", "field": "grants", "key": "[1"}, "JSON list"),
         ("HISTORY", {"contract": "shelf", "field": "grants", "key": "[1]"}, "list of 2 parts"),
-        ("NOTHING", {}, "answers ROWS and HISTORY"),
+        ("NOTHING", {}, "answers DESCRIBE, ROWS"),
     ],
 )
 def test_what_is_refused(shelf, method, arguments, says):

@@ -56,7 +56,7 @@ def test_a_file_of_every_kind(tmp_path):
 @given(st.integers(1, 100), st.booleans(), st.integers(1, 10**6), st.integers(1, 100_000))
 def test_what_is_written_reads_back(tmp_path_factory, organisations, demo, rate, capacity):
     chains = (ChainSettings(block_tx_capacity=capacity), ChainSettings(chain_id="b", tx_timestamp_verify=demo))
-    settings = Settings(numbered_organisations(organisations), chains, demo, rate)
+    settings = Settings(numbered_organisations(organisations), chains=chains, demo=demo, rate_limit=rate)
     path = tmp_path_factory.mktemp("settings") / "changan.toml"
     path.write_text(settings_text(settings))
     assert read_settings(path) == settings

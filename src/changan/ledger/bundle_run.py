@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import struct
-from array import array
-from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.codec import BadArgumentError
-from changan.contract.compiled import marshal
-from changan.contract.compiled.columns import Batch
 from changan.contract.compiled.layout import fixed_size
+from changan.contract.compiled.plain_columns import run_columns
 from changan.contract.gas import GAS_LIMIT_MAX
-from changan.contract.instance import Call, Code, Row
+from changan.contract.instance import Row
 from changan.crypto.merkle import tree_root
 from changan.ledger.bundle import Bundle
 from changan.ledger.state import Write
@@ -21,10 +18,10 @@ from changan.ledger.wire.messages import BundleResult, BundleRows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from changan.contract.instance import BlockContext, Event
+    from changan.contract.instance import BlockContext
     from changan.contract.plain import PlainInstance
     from changan.contract.program import Program
-    from changan.contract.types import EventType, Signature
+    from changan.contract.types import Signature
     from changan.crypto.digest import Digest
 
 DELTA_GROUP_RECORDS = 16
@@ -54,7 +51,8 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
     digest: Digest,
 ) -> RanBundle:
     """Execute the rows of a bundle in order; all together may use the bundle's budget, where it has one."""
-    batch = _one_by_one(instance, signature, bundle, caller, block)
+    budget = bundle.budget or None
+    batch = run_columns(instance, signature.name, caller, bundle.columns, block, gas_limit=GAS_LIMIT_MAX, budget=budget)
     changed = instance.collect()
     records = [delta_record(instance.program, row) for row in changed]
     rows = BundleRows(
@@ -77,36 +75,6 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
     )
     writes = [Write(name, row.key, row.value) for row in changed]
     return RanBundle(result, rows, bundle_delta_root(records, digest), writes)
-
-
-def _one_by_one(
-    instance: PlainInstance, signature: Signature, bundle: Bundle, caller: bytes, block: BlockContext
-) -> Batch:
-    outcomes, used, results, events = array("I"), array("Q"), [], []
-    left = bundle.budget or bundle.rows * GAS_LIMIT_MAX
-    kinds = {kind.name: (number, kind) for number, kind in enumerate(instance.program.tree.events)}
-    fixed = None if signature.result is None else fixed_size(signature.result)
-    for row in range(bundle.rows):
-        if left <= 0:
-            outcomes.append(Code.OUT_OF_GAS)
-            used.append(0)
-            results.append(bytes(fixed or 0))
-            continue
-        call = Call(caller, bundle.arguments(signature, row), min(GAS_LIMIT_MAX, left))
-        outcome = instance.run(signature.name, [call], block)[0]
-        left -= outcome.gas
-        outcomes.append(outcome.code | outcome.detail << 8 | outcome.line << 16)
-        used.append(outcome.gas)
-        failed = outcome.code != Code.OK or signature.result is None
-        results.append(bytes(fixed or 0) if failed else marshal.write_alone(signature.result, outcome.result))  # type: ignore[arg-type]  # there is one
-        events += [_event(row, *kinds[event.name], event) for event in outcome.events]
-    ends = array("I", accumulate(map(len, results))) if signature.result is not None and fixed is None else None
-    return Batch(outcomes, used, b"".join(results), ends, b"".join(events))
-
-
-def _event(row: int, number: int, kind: EventType, event: Event) -> bytes:
-    fields = b"".join(marshal.write(part, value) for (_, part), value in zip(kind.fields, event.fields, strict=True))
-    return _EVENT.pack(row, number, len(fields)) + fields
 
 
 class BundleRow(NamedTuple):

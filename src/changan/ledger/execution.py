@@ -181,6 +181,8 @@ class Execution:
                 raise BundleError("a bundle is invoked, not asked")
         except BundleError as error:
             return _failed(TxStatusCode.INVALID_PARAMETER, f"bundle refused: {error}")
+        if not gas_max:
+            return _failed(_PASSED, "")
         if gas_max < _UNBOUNDED:
             bundle = bundle._replace(budget=min(bundle.budget or gas_max, gas_max))
         ran = run_bundle(instance, name, signature, bundle, sender.address, self._block, self._world.digest)

@@ -113,7 +113,7 @@ def apply_block(world: World, decided: Decided) -> AppliedBlock:
             executed.bundle.rows.position = len(transactions) - 1
             bundle_rows.append(executed.bundle.rows)
             state += executed.bundle.writes
-    kind = _block_type(writes)
+    kind = _block_type(decided.requests, writes)
     remembered = _remember(world, decided, context.time)
     changes = Changes(writes + remembered, state + remembered, bundle_rows)
     if any(must_be_alone(request) for request in decided.requests):
@@ -206,11 +206,12 @@ def settles(transactions: Sequence[Transaction]) -> bool:
     return any(tx.payload.contract_name == OWN and tx.result.code == TxStatusCode.SUCCESS for tx in transactions)
 
 
-def _block_type(writes: Sequence[Write]) -> int:
-    """A block of configuration is one that changed it: one whose attempt failed leaves the block before in force."""
-    if any(write.contract == SystemContract.CHAIN_CONFIG for write in writes):
-        return BlockType.CONFIG_BLOCK
-    return BlockType.NORMAL_BLOCK
+def _block_type(requests: Sequence[TxRequest], writes: Sequence[Write]) -> int:
+    """A block of configuration holds a transaction to CHAIN_CONFIG that changed it; a multi-sign's change is in a normal one."""
+    name = SystemContract.CHAIN_CONFIG
+    asked = any(request.payload.contract_name == name for request in requests)
+    changed = any(write.contract == name for write in writes)
+    return BlockType.CONFIG_BLOCK if asked and changed else BlockType.NORMAL_BLOCK
 
 
 def _seal(

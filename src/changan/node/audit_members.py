@@ -62,7 +62,10 @@ class AuditMembers:
         return _holds(known.key, known.algorithm, message, signature)
 
     def _read(self, member: Member) -> _Known:
-        config = ChainConfig.FromString(self._rows["CHAIN_CONFIG", "CHAIN_CONFIG"])
+        row = self._rows.get(("CHAIN_CONFIG", "CHAIN_CONFIG"))
+        if row is None:
+            raise MemberError("the chain has no configuration that says who its members are")
+        config = ChainConfig.FromString(row)
         if config.auth_type.lower() in _CERTIFICATE_MODES:
             return self._read_certificate(member, config)
         return self._read_key(member, config)
