@@ -35,6 +35,7 @@ from changan.ledger.wire.messages import Contract as ContractRecord
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from changan.contract.engines import AnyInstance
     from changan.contract.instance import Event, Outcome, Value
     from changan.contract.names import Contract
     from changan.contract.types import Signature, ValueType
@@ -72,7 +73,7 @@ class Chain:
         self.height = 0
         self.time = START_TIME
         self._rows = Rows()
-        self._instances: dict[str, PlainInstance] = {}
+        self._instances: dict[str, AnyInstance] = {}
 
     def user(self, name: str) -> User:
         """Return the user of this name; the same name is always the same address."""
@@ -158,7 +159,7 @@ class Deployed:
         return door
 
     @property
-    def _instance(self) -> PlainInstance:
+    def _instance(self) -> AnyInstance:
         return self._chain._instances[self._name]  # noqa: SLF001  # our own
 
     def _run(self, method: str, sender: User, arguments: Mapping[str, object], gas: int = GAS_LIMIT_MAX) -> Any:

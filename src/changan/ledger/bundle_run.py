@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.codec import BadArgumentError
+from changan.contract.compiled import CompiledInstance
 from changan.contract.compiled.layout import fixed_size
 from changan.contract.compiled.plain_columns import run_columns
 from changan.contract.gas import GAS_LIMIT_MAX
@@ -18,8 +19,8 @@ from changan.ledger.wire.messages import BundleResult, BundleRows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from changan.contract.engines import AnyInstance
     from changan.contract.instance import BlockContext
-    from changan.contract.plain import PlainInstance
     from changan.contract.program import Program
     from changan.contract.types import Signature
     from changan.crypto.digest import Digest
@@ -42,7 +43,7 @@ class RanBundle(NamedTuple):
 
 
 def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
-    instance: PlainInstance,
+    instance: AnyInstance,
     name: str,
     signature: Signature,
     bundle: Bundle,
@@ -52,7 +53,12 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
 ) -> RanBundle:
     """Execute the rows of a bundle in order; all together may use the bundle's budget, where it has one."""
     budget = bundle.budget or None
-    batch = run_columns(instance, signature.name, caller, bundle.columns, block, gas_limit=GAS_LIMIT_MAX, budget=budget)
+    if isinstance(instance, CompiledInstance):
+        batch = instance.run_columns(signature.name, caller, bundle.columns, block, GAS_LIMIT_MAX, budget)
+    else:
+        batch = run_columns(
+            instance, signature.name, caller, bundle.columns, block, gas_limit=GAS_LIMIT_MAX, budget=budget
+        )
     changed = instance.collect()
     records = [delta_record(instance.program, row) for row in changed]
     rows = BundleRows(

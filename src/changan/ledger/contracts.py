@@ -14,8 +14,8 @@ from changan.ledger.wire.messages import Contract, ContractEvent, ContractStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from changan.contract.engines import AnyInstance
     from changan.contract.instance import BlockContext, Call, Event, Instance
-    from changan.contract.plain import PlainInstance
     from changan.ledger.state import Overlay, Rows
 
 OWNER = SystemContract.CONTRACT_MANAGE.value
@@ -90,7 +90,7 @@ def stopped(record: Contract) -> tuple[int, str] | None:
 class Calls:
     """The calls between contracts inside one outermost call: who is on the stack, and who was entered."""
 
-    def __init__(self, instances: dict[str, PlainInstance], rows: Rows, block: BlockContext) -> None:
+    def __init__(self, instances: dict[str, AnyInstance], rows: Rows, block: BlockContext) -> None:
         self._instances = instances
         self._rows = rows
         self._block = block
@@ -133,7 +133,7 @@ class Calls:
 
 
 def contract_events(
-    instances: Mapping[str, PlainInstance], rows: Rows | Overlay, events: Iterable[Event], tx_id: str
+    instances: Mapping[str, AnyInstance], rows: Rows | Overlay, events: Iterable[Event], tx_id: str
 ) -> list[ContractEvent]:
     """Return events as they travel: the topic is the class name, the data its fields as text."""
     found = []

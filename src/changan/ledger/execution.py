@@ -28,8 +28,8 @@ from changan.ledger.system import OWN, SETTLE, SystemContract
 from changan.ledger.wire.messages import ContractResult, RuntimeType, TxStatusCode
 
 if TYPE_CHECKING:
+    from changan.contract.engines import AnyInstance
     from changan.contract.instance import BlockContext
-    from changan.contract.plain import PlainInstance
     from changan.contract.program import Program
     from changan.contract.types import Signature
     from changan.ledger.admission import Admitted
@@ -189,7 +189,7 @@ class Execution:
         result = ContractResult(result=ran.result.SerializeToString(), message=MESSAGE, gas_used=ran.result.gas)
         return Executed(TxStatusCode.SUCCESS, result, [Write(name, PARAMETER, ran.delta_root)], bundle=ran)
 
-    def _call(self, payload: Payload, record: Contract, instance: PlainInstance, call: Call, *, keep: bool) -> Executed:
+    def _call(self, payload: Payload, record: Contract, instance: AnyInstance, call: Call, *, keep: bool) -> Executed:
         host = Calls(self._world.instances, self._world.rows, self._block)
         host.outermost(record.name)
         if keep:
@@ -209,7 +209,7 @@ class Execution:
         )
         return Executed(TxStatusCode.SUCCESS, result, self._collect(record.name, instance, host) if keep else [])
 
-    def _collect(self, name: str, instance: PlainInstance, host: Calls) -> list[Write]:
+    def _collect(self, name: str, instance: AnyInstance, host: Calls) -> list[Write]:
         writes = [Write(name, row.key, row.value) for row in instance.collect()]
         for other_name, other in host.entered.items():
             writes += [Write(other_name, row.key, row.value) for row in other.collect()]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from changan.contract.engines import plain
 from changan.contract.instance import Row
 from changan.contract.package import recognise
-from changan.contract.plain import PlainInstance
 from changan.contract.program import compile_source
 from changan.errors import MalformedError
 from changan.ledger.commitment import Pending, delta_record
@@ -19,6 +19,8 @@ from changan.ledger.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from changan.contract.engines import AnyInstance, Engine
 
 Section = tuple[str, "Iterable[bytes]"]
 
@@ -53,14 +55,14 @@ def _instance_records(name: str, rows: Iterator[Row]) -> Iterator[bytes]:
     return (delta_record(Write(name, row.key, row.value)) for row in rows)
 
 
-def load(read: Callable[[str], Iterable[bytes]]) -> World:
+def load(read: Callable[[str], Iterable[bytes]], engine: Engine = plain) -> World:
     """Return the world that `dump` gave; `read` yields the items of a section. Raises MalformedError."""
     head = json.loads(next(iter(read("head"))))
     writes = [_record(item) for item in read("rows")]
     config = next((w.value for w in writes if (w.contract, w.key) == (CHAIN_CONFIG, CHAIN_CONFIG)), None)
     if config is None:
         raise MalformedError("the checkpoint holds no chain configuration")
-    world = World(ChainConfig.FromString(config))
+    world = World(ChainConfig.FromString(config), engine)
     for write in writes:
         world.rows.put(write)
     world.begin_epoch()
@@ -83,18 +85,18 @@ def _load_contracts(world: World, read: Callable[[str], Iterable[bytes]]) -> Non
     for key, code in list(world.rows.under(OWNER, prefix)):
         record = find_record(world.rows, key.removeprefix(prefix))
         assert record is not None
-        instance = open_instance(record, code)
+        instance = open_instance(record, code, world.engine)
         instance.restore(Row(write.key, write.value) for write in map(_record, read(f"contract.{record.name}")))
         world.instances[record.name] = instance
 
 
-def open_instance(record: Contract, code: bytes) -> PlainInstance:
+def open_instance(record: Contract, code: bytes, engine: Engine) -> AnyInstance:
     """Return an empty instance of an installed contract."""
     assert record.runtime_type != RuntimeType.NATIVE
     source = recognise(code)
     if source is None:
         raise MalformedError(f"the code of contract {record.name} is not a Python contract")
-    return PlainInstance(compile_source(source), bytes.fromhex(record.address.removeprefix("ZX")))
+    return engine(compile_source(source), bytes.fromhex(record.address.removeprefix("ZX")))
 
 
 def _record(item: bytes) -> Write:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from changan.contract.engines import plain
 from changan.contract.instance import BlockContext
 from changan.crypto.merkle import chainmaker_root
 from changan.errors import ChanganError
@@ -30,6 +31,7 @@ from changan.ledger.world import World
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from changan.contract.engines import Engine
     from changan.ledger.admission import Admitted
     from changan.ledger.commitment import StateRoot
     from changan.ledger.wire.messages import BundleRows, ChainConfig, Member, TxRequest
@@ -71,9 +73,9 @@ class Changes(NamedTuple):
     bundle_rows: list[BundleRows]
 
 
-def apply_genesis(config: ChainConfig) -> tuple[World, AppliedBlock]:
+def apply_genesis(config: ChainConfig, engine: Engine = plain) -> tuple[World, AppliedBlock]:
     """Return the state of a new chain, and its block 0."""
-    world = World(config)
+    world = World(config, engine)
     transaction, rw_set, writes = genesis_transaction(config)
     for write in writes:
         world.commit(write)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from changan.contract.engines import plain
 from changan.ledger.chain_config import Mode, block_version, chain_digest, mode_of
 from changan.ledger.commitment import StateCommitment
 from changan.ledger.key_members import KeyMembers
@@ -17,16 +18,17 @@ from changan.ledger.state import Rows, Write
 from changan.ledger.system import OWN
 
 if TYPE_CHECKING:
-    from changan.contract.plain import PlainInstance
+    from changan.contract.engines import AnyInstance, Engine
     from changan.ledger.wire.messages import ChainConfig
 
 
 class World:
     """The state of one chain at the end of its last block."""
 
-    def __init__(self, config: ChainConfig) -> None:
+    def __init__(self, config: ChainConfig, engine: Engine = plain) -> None:
+        self.engine = engine
         self.rows = Rows()
-        self.instances: dict[str, PlainInstance] = {}
+        self.instances: dict[str, AnyInstance] = {}
         self.remembered = RememberedIds()
         self.digest = chain_digest(config)
         self.commitment = StateCommitment(self.digest)

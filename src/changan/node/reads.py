@@ -21,8 +21,8 @@ from changan.node.store.archive import ArchivedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from changan.contract.engines import AnyInstance
     from changan.contract.instance import Row
-    from changan.contract.plain import PlainInstance
     from changan.contract.types import FieldType
     from changan.contract.view import FieldView
     from changan.ledger.wire.messages import BundleRows
@@ -105,7 +105,7 @@ class Reads:
             self._pin(place, view)
         return {"height": place.height, "rows": shown, "next": shown[-1]["key"] if more else None}
 
-    def _view(self, place: _Place, instance: PlainInstance) -> FieldView:
+    def _view(self, place: _Place, instance: AnyInstance) -> FieldView:
         self._unpin()
         pinned = self._pins.get(place)
         if pinned is not None:
@@ -188,13 +188,13 @@ class Reads:
             raise ReadError(f"the bundle has {bundle.rows} rows, numbered from 0")
         return make_row_receipt(found.block, found.position, signature, bundle, number)
 
-    def _instance(self, contract: str) -> PlainInstance:
+    def _instance(self, contract: str) -> AnyInstance:
         instance = self._world.instances.get(contract)
         if instance is None:
             raise ReadError(f"there is no contract {contract[:128]!r}")
         return instance
 
-    def _field(self, contract: str, field: str) -> tuple[PlainInstance, FieldType]:
+    def _field(self, contract: str, field: str) -> tuple[AnyInstance, FieldType]:
         instance = self._world.instances.get(contract)
         kind = None if instance is None else instance.program.fields.get(field)
         if instance is None or kind is None:
@@ -208,7 +208,7 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
-def _shown(instance: PlainInstance, field: str, kind: FieldType, row: Row) -> dict[str, Any]:
+def _shown(instance: AnyInstance, field: str, kind: FieldType, row: Row) -> dict[str, Any]:
     assert row.value is not None
     hex_key = row.key.partition(".")[2]
     entry: dict[str, Any] = {"key": hex_key}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 from google.protobuf.message import DecodeError
 
+from changan.contract.engines import plain
 from changan.errors import ChanganError, UnverifiedError
 from changan.ledger.admission import recognise, request_of
 from changan.ledger.snapshot import dump, load
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from changan.contract.engines import Engine
     from changan.ledger.transition import AppliedBlock
     from changan.ledger.world import World
 
@@ -38,9 +40,12 @@ class ReplayError(ChanganError):
 class ChainStorage:
     """The files of one chain below `directory`."""
 
-    def __init__(self, directory: Path, *, crash_point: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, directory: Path, *, engine: Engine = plain, crash_point: Callable[[str], None] = lambda _: None
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
+        self._engine = engine
         self._crash_point = crash_point
         self._writing = Lock()
         self._moving = Lock()
@@ -67,7 +72,7 @@ class ChainStorage:
         Raises ReplayError when a block of the log does not come out as it is written.
         """
         if self.log.durable_height < 0:
-            world, applied = apply_genesis(genesis)
+            world, applied = apply_genesis(genesis, self._engine)
             stored = stored_block(applied)
             self.append(stored.SerializeToString(), 0)
             self.index_block(stored)
@@ -85,7 +90,7 @@ class ChainStorage:
             return None
         gc.disable()  # a state is millions of objects and no garbage; looking through them again and again takes half the time
         try:
-            world = load(checkpoint.section)
+            world = load(checkpoint.section, self._engine)
         finally:
             gc.enable()
         stored = BlockWithRWSet.FromString(self.log.read(world.height)).block.header.block_hash
@@ -93,7 +98,7 @@ class ChainStorage:
 
     def _from_genesis(self) -> World:
         stored = BlockWithRWSet.FromString(self.log.read(0))
-        world, applied = apply_genesis(genesis_config(stored))
+        world, applied = apply_genesis(genesis_config(stored), self._engine)
         if applied.block.header.block_hash != stored.block.header.block_hash:
             raise ReplayError("block 0 of the log is not the genesis of its own configuration: run `changan verify`")
         return world

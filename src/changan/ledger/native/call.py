@@ -11,8 +11,8 @@ from changan.ledger.contracts import contract_events
 from changan.ledger.gas import CONTRACT_GAS_MAX
 
 if TYPE_CHECKING:
+    from changan.contract.engines import AnyInstance
     from changan.contract.instance import BlockContext, Event
-    from changan.contract.plain import PlainInstance
     from changan.ledger.members import Identity
     from changan.ledger.state import Overlay
     from changan.ledger.wire.messages import ContractEvent, EndorsementEntry, Member, Payload
@@ -46,7 +46,7 @@ class NativeCall:
     endorsers: Sequence[EndorsementEntry] = ()
     gas_max: int = CONTRACT_GAS_MAX  # what a contract that is entered may use
     events: list[ContractEvent] = field(default_factory=list)
-    installs: dict[str, PlainInstance] = field(default_factory=dict)  # instances that are new once the call ended well
+    installs: dict[str, AnyInstance] = field(default_factory=dict)  # instances that are new once the call ended well
     message: str = "OK"
     gas: int = 0
 

@@ -10,7 +10,6 @@ from changan.contract.check import CheckError
 from changan.contract.codec import BadArgumentError
 from changan.contract.instance import Call, Code
 from changan.contract.package import recognise
-from changan.contract.plain import PlainInstance
 from changan.contract.program import compile_source
 from changan.contract.upgrade import UpgradeError, plan_upgrade
 from changan.crypto.addresses import contract_address
@@ -23,6 +22,7 @@ from changan.ledger.system import OWN, SystemContract
 from changan.ledger.wire.messages import Contract, ContractStatus, RuntimeType
 
 if TYPE_CHECKING:
+    from changan.contract.engines import AnyInstance
     from changan.contract.program import Program
     from changan.ledger.native.call import Method
 
@@ -90,7 +90,7 @@ def _install(call: NativeCall) -> bytes:
         creator=call.sender.full_member(call.member),
         address=address,
     )
-    instance = PlainInstance(program, bytes.fromhex(address.removeprefix("ZX")))
+    instance = call.world.engine(program, bytes.fromhex(address.removeprefix("ZX")))
     _write_record(call, record)
     call.installs[name] = instance
     _run_once(call, instance, program.init_method, arguments, name)
@@ -118,7 +118,7 @@ def _upgrade(call: NativeCall) -> bytes:
     except UpgradeError as error:
         raise NativeError(f"contract upgrade fail, {error}"[:4000]) from error
     before = {row.key: row.value for row in old.rows()}
-    instance = PlainInstance(program, bytes.fromhex(record.address.removeprefix("ZX")))
+    instance = call.world.engine(program, bytes.fromhex(record.address.removeprefix("ZX")))
     instance.restore(migration.apply(old.rows()))
     record.version, record.runtime_type = version, runtime
     _write_record(call, record)
@@ -135,7 +135,7 @@ def _upgrade(call: NativeCall) -> bytes:
 
 
 def _run_once(
-    call: NativeCall, instance: PlainInstance, method: str | None, arguments: dict[str, bytes], name: str
+    call: NativeCall, instance: AnyInstance, method: str | None, arguments: dict[str, bytes], name: str
 ) -> None:
     """Run the contract's @init or @migrate method, if it has one."""
     if method is None:
@@ -165,7 +165,7 @@ def _run_once(
     call.emit(outcome.events)
 
 
-def _write_rows(call: NativeCall, name: str, instance: PlainInstance) -> None:
+def _write_rows(call: NativeCall, name: str, instance: AnyInstance) -> None:
     for row in instance.collect():
         call.overlay.put(name, row.key, row.value)
 
