@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from changan.ledger.chain_config import Mode
 from changan.ledger.rules import Rule
 from changan.node.settings import (
     ChainSettings,
@@ -53,10 +54,10 @@ def test_a_file_of_every_kind(tmp_path):
     assert [chain.chain_id for chain in read_settings(path).chains] == ["trade", "second", "third"]
 
 
-@given(st.integers(1, 100), st.booleans(), st.integers(1, 10**6), st.integers(1, 100_000))
-def test_what_is_written_reads_back(tmp_path_factory, organisations, demo, rate, capacity):
+@given(st.integers(1, 100), st.booleans(), st.integers(1, 10**6), st.integers(1, 100_000), st.sampled_from(Mode))
+def test_what_is_written_reads_back(tmp_path_factory, organisations, demo, rate, capacity, mode):
     chains = (ChainSettings(block_tx_capacity=capacity), ChainSettings(chain_id="b", tx_timestamp_verify=demo))
-    settings = Settings(numbered_organisations(organisations), chains=chains, demo=demo, rate_limit=rate)
+    settings = Settings(numbered_organisations(organisations), chains, demo, rate, mode)
     path = tmp_path_factory.mktemp("settings") / "changan.toml"
     path.write_text(settings_text(settings))
     assert read_settings(path) == settings

@@ -49,10 +49,10 @@ class Settings:
     """What the settings file says."""
 
     organisations: tuple[str, ...] = numbered_organisations(4)
-    auth: Mode = Mode.CERTIFICATES
     chains: tuple[ChainSettings, ...] = (ChainSettings(),)
     demo: bool = True
     rate_limit: int = 20_000  # requests a second that one peer may send
+    auth: Mode = Mode.CERTIFICATES
 
 
 AUTH_NAMES = {"cert": Mode.CERTIFICATES, "key": Mode.KEYS, "public": Mode.PUBLIC}
