@@ -109,6 +109,6 @@ class Policies:
 
 def _check_self(signers: Iterable[Identity], target: str | None) -> None:
     if not target:
-        raise DeniedError("authentication fail: verification rule is [SELF], but org_id is not set in the parameter")
+        raise DeniedError("verification rule is [SELF], but org_id is not set in the parameter")
     if not any(signer.org_id == target for signer in signers):
         raise DeniedError(f"authentication fail: target [{target}] does not belong to the signer")

@@ -210,7 +210,7 @@ def _alias_query(call: NativeCall) -> bytes:
     for name in _names(call, "aliases"):
         info = _alias(call, name)
         if info is None:
-            raise NativeError(f"alias[{name}] not exist")
+            raise NativeError(f"query alias failed, not found alias[{name}], you should add alias first")
         infos.append(info)
     return AliasInfos(alias_infos=infos).SerializeToString()
 
