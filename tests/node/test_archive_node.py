@@ -7,7 +7,7 @@ import pytest
 from recorded_desk import Desk
 from test_sdk_transport import run_sdk
 
-from changan.ledger.wire.messages import ArchiveStatus, BlockHeader, TxResponse, TxType
+from changan.ledger.wire.messages import ArchiveStatus, BlockHeader, BlockInfo, ChainConfig, TxResponse, TxType
 from node_process import NodeProcess, changan
 
 SDK = """
@@ -116,6 +116,21 @@ def test_the_life_of_an_archive(archivist):
     assert int(archivist.ask("GET_ARCHIVED_BLOCK_HEIGHT")) == 0
     assert archivist.ask("GET_FULL_BLOCK_BY_HEIGHT", blockHeight=str(last)) == block
     archivist.verified()
+
+
+def test_configurations_stay_readable(archivist):
+    assert archivist.desk.configure("BLOCK_UPDATE", {"block_tx_capacity": "77"})[1].startswith("0 SUCCESS")
+    changed = archivist.desk.tip()
+    for _ in range(2):
+        archivist.desk.sync("T", "P", {"k": "a", "v": "b"})
+    assert archivist.archive(changed + 1).code == 0
+    for method, parameters in [("GET_BLOCK_BY_HEIGHT", {"blockHeight": str(changed)}), ("GET_LAST_CONFIG_BLOCK", {})]:
+        found = BlockInfo.FromString(archivist.ask(method, **parameters))
+        assert found.block.header.block_height == changed
+    assert archivist.answer("GET_BLOCK_BY_HEIGHT", blockHeight=str(changed + 1)).code == 4
+    asked = archivist.desk.request("CHAIN_CONFIG", "GET_CHAIN_CONFIG_AT", {"block_height": str(changed)}, kind="query")
+    answer = archivist.desk.raw("SendRequest", asked.SerializeToString())
+    assert ChainConfig.FromString(answer.contract_result.result).block.block_tx_capacity == 77
 
 
 def test_a_node_goes_on_without_its_archive(archivist):
