@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
@@ -11,6 +12,7 @@ import structlog
 import uvicorn
 
 from changan.client.doors import KnownDoors, write_doors
+from changan.contract.engines import compiled, plain
 from changan.errors import ChanganError
 from changan.ledger.wire.messages import Node as NodeInfo
 from changan.node.chain import Chain
@@ -103,7 +105,8 @@ class RunningNode:
         self, settings: ChainSettings, crypto: CryptoConfig, crash_point: Callable[[str], None]
     ) -> None:
         chain_id = settings.chain_id
-        storage = ChainStorage(self._home.chain_directory(chain_id), crash_point=crash_point)
+        engine = plain if self._settings.engine == "plain" else compiled(secrets.token_bytes(32))
+        storage = ChainStorage(self._home.chain_directory(chain_id), engine=engine, crash_point=crash_point)
         genesis = genesis_of(crypto, settings)
         made = storage.genesis()
         if made is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ORGANISATIONS_MAX = 100
+ENGINES = ("plain", "compiled")
 _CHAIN_ID = re.compile(r"[a-zA-Z0-9_]{1,30}")
 _ORGANISATION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}")
 _RESOURCE = re.compile(r"[A-Z0-9_]+-[A-Z0-9_]+")
@@ -53,6 +54,7 @@ class Settings:
     demo: bool = True
     rate_limit: int = 20_000  # requests a second that one peer may send
     auth: Mode = Mode.CERTIFICATES
+    engine: str = "plain"  # of contracts; nodes with different ones agree
 
 
 AUTH_NAMES = {"cert": Mode.CERTIFICATES, "key": Mode.KEYS, "public": Mode.PUBLIC}
@@ -105,6 +107,8 @@ def _settings(data: dict[str, Any]) -> Settings:
                 value
             ):
                 found[key] = tuple(_text("organisations", item, _ORGANISATION) for item in value)
+            case "engine", str() if value in ENGINES:
+                found[key] = value
             case "auth", str() if value in AUTH_NAMES:
                 found[key] = AUTH_NAMES[value]
             case "demo", bool():
@@ -116,7 +120,8 @@ def _settings(data: dict[str, Any]) -> Settings:
             case _:
                 raise SettingsError(
                     f"{key} = {value!r}: known are organisations (a number up to {ORGANISATIONS_MAX}, or names), "
-                    "auth (cert, key or public), demo (true or false), rate_limit (a number) and [[chains]]"
+                    "auth (cert, key or public), engine (plain or compiled), demo (true or false), "
+                    "rate_limit (a number) and [[chains]]"
                 )
     ids = [chain.chain_id for chain in found.get("chains", ())]
     if len(set(ids)) != len(ids):
@@ -176,6 +181,7 @@ def settings_text(settings: Settings) -> str:
         "# difference when the node starts, and never applied by starting over.",
         "# 本节点的设置。链的设置在建链时生效；之后的修改会在启动时作为差异显示，不会通过重建来生效。",
         f"organisations = {organisations}".replace("'", '"'),
+        f'engine = "{settings.engine}"  # of contracts: plain, or compiled to WebAssembly',
         f'auth = "{auth_name(settings.auth)}"  # how members are known: cert, key or public',
         f"demo = {str(settings.demo).lower()}",
         f"rate_limit = {settings.rate_limit}  # requests a second that one peer may send",
