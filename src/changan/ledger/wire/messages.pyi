@@ -175,7 +175,8 @@ class ConsensusArgs(Message):
     delta_root: bytes
     state_root: bytes
     state_height: int
-    def __init__(self, *, version: int | None = ..., block_time_us: int | None = ..., outcome_root: bytes | None = ..., delta_root: bytes | None = ..., state_root: bytes | None = ..., state_height: int | None = ...) -> None: ...
+    engine_height: int
+    def __init__(self, *, version: int | None = ..., block_time_us: int | None = ..., outcome_root: bytes | None = ..., delta_root: bytes | None = ..., state_root: bytes | None = ..., state_height: int | None = ..., engine_height: int | None = ...) -> None: ...
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...
 
