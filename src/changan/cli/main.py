@@ -7,7 +7,7 @@ import sys
 import click
 
 from changan import __version__
-from changan.cli import audit, bench, contract, look, node
+from changan.cli import audit, bench, cluster, contract, look, node
 from changan.cli.language import say
 from changan.errors import ChanganError
 
@@ -53,6 +53,8 @@ for command in (
     audit.export,
     audit.import_,
     bench.bench,
+    cluster.cluster,
+    cluster.engine,
 ):
     main.add_command(command)
 

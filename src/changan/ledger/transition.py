@@ -51,6 +51,8 @@ class Decided(NamedTuple):
     requests: Sequence[TxRequest]
     verdicts: Sequence[Admitted | None]
     """What this node already found of each request. One of an older identity epoch, or None, is judged again."""
+    engine_height: int = 0
+    """The height of the ordering engine's own block, 0 where no engine orders."""
 
 
 class AppliedBlock(NamedTuple):
@@ -132,8 +134,10 @@ def _judge(world: World, decided: Decided) -> list[Admitted]:
 
 
 def _verdict(world: World, request: TxRequest, verdict: Admitted | None, time: int) -> Admitted:
-    if verdict is not None and verdict.epoch == world.epoch and verdict.sender.not_after >= time:
-        return verdict
+    if verdict is not None and verdict.epoch == world.epoch:
+        sender = verdict.sender
+        if sender.not_before <= time <= sender.not_after:
+            return verdict
     try:
         check_form(request)
         return authenticate(request, world.members, world.policies, time, world.epoch)
@@ -201,6 +205,7 @@ def _seal(
         block_time_us=decided.time_us,
         outcome_root=outcome_root(transactions, digest),
         delta_root=delta_root(writes, digest),
+        engine_height=decided.engine_height,
     )
     if due is not None:
         arguments.state_root, arguments.state_height = due.root, due.height

@@ -23,6 +23,8 @@ from changan.node.store.lock import HomeLock
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from fastapi import FastAPI
+
     from changan.node.home import ChainSettings, Home, Settings
     from changan.node.pki.layout import CryptoConfig
 
@@ -67,7 +69,7 @@ class RunningNode:
         """Start everything; the doors answer while the context lasts. Raises ChanganError in words."""
         self._home.prepare()
         with HomeLock(self._home.root):
-            crypto = found_organisations(self._home, self._settings)
+            crypto = self._find_organisations()
             try:
                 for settings in self._settings.chains:
                     await self._open_chain(settings, crypto, crash_point)
@@ -82,6 +84,9 @@ class RunningNode:
             finally:
                 await self._close_chains()
 
+    def _find_organisations(self) -> CryptoConfig:
+        return found_organisations(self._home, self._settings)
+
     async def _open_chain(
         self, settings: ChainSettings, crypto: CryptoConfig, crash_point: Callable[[str], None]
     ) -> None:
@@ -94,7 +99,7 @@ class RunningNode:
         chain = Chain(world, storage, [node], lambda: list(self.chains))
         self.chains[chain_id] = chain
         self._tasks[chain_id] = asyncio.create_task(Solo(chain, proposer_of(first)).run(), name=f"chain {chain_id}")
-        self._tasks[chain_id].add_done_callback(_report)
+        self._tasks[chain_id].add_done_callback(report)
 
     @contextlib.asynccontextmanager
     async def _open_rpc(self, crypto: CryptoConfig) -> AsyncIterator[str]:
@@ -124,10 +129,13 @@ class RunningNode:
                 await chain.stop()
             await server.stop(GRACE_S)
 
+    def _make_http(self) -> FastAPI:
+        return make_http(self.chains)
+
     @contextlib.asynccontextmanager
     async def _open_http(self) -> AsyncIterator[str]:
         config = uvicorn.Config(
-            make_http(self.chains),
+            self._make_http(),
             host=self._doors.host,
             port=self._doors.http_port,
             log_config=None,
@@ -178,6 +186,7 @@ def _server_credentials(crypto: CryptoConfig, *, mutual: bool) -> grpc.ServerCre
     return grpc.ssl_server_credentials([pair], root_certificates=roots if mutual else None, require_client_auth=mutual)
 
 
-def _report(task: asyncio.Task[None]) -> None:
+def report(task: asyncio.Task[None]) -> None:
+    """Say in the log what ended a chain's task."""
     if not task.cancelled() and task.exception() is not None:
         _log.error("chain.stopped", chain=task.get_name(), reason=repr(task.exception()))

@@ -1,0 +1,78 @@
+"""Comet ordering: what waits in a chain's pool goes to the engine, and what the engine decides is executed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from changan.node.comet.abci.server import AbciServer
+from changan.node.comet.application import LedgerApplication
+from changan.node.comet.batches import BatchCache
+from changan.node.comet.engine import Engine
+from changan.node.comet.seals import Seals
+from changan.node.comet.submission import Submission
+
+if TYPE_CHECKING:
+    from changan.node.chain import Chain
+    from changan.node.comet.engine import EngineHome
+    from changan.node.solo import Proposer
+
+
+class Comet:
+    """Takes what waits in a chain's pool to an ordering that all organisations share."""
+
+    def __init__(self, chain: Chain, proposer: Proposer, binary: Path, home: EngineHome) -> None:
+        self._chain = chain
+        # A Unix socket's path is short, and a home's may be long.
+        self._sockets = Path(tempfile.mkdtemp(prefix="changan-"))
+        self.engine = Engine(binary, home, self._sockets)
+        self._cache = BatchCache()
+        self._submission = Submission(chain, self._cache, self.engine.door)
+        seals = Seals(proposer.member.org_id, proposer)
+        self.application = LedgerApplication(chain, self._cache, self._submission, seals)
+
+    @property
+    def verified(self) -> int:
+        """How many requests of others, or of its own anew, this node has checked for the ordering."""
+        return self._cache.verified
+
+    async def run(self) -> None:
+        """Work until the chain stops. What ends it before is shown as the chain's fault, and told to those who wait."""
+        try:
+            async with AbciServer(self.application).listen(self.engine.application_socket):
+                await self._work()
+        except Exception as error:
+            await self._chain.fail(f"the chain stopped, start the node again: {error!r}")
+            raise
+        finally:
+            await self.engine.stop()
+            shutil.rmtree(self._sockets, ignore_errors=True)
+
+    async def _work(self) -> None:
+        engine = asyncio.create_task(self.engine.run(self._begin), name="engine")
+        submission = asyncio.create_task(self._submission.run(), name="submission")
+        stopping = asyncio.create_task(self._stopping(), name="stopping")
+        tasks = {engine, submission, stopping}
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await self.engine.stop()
+            self._submission.stop()
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    def _begin(self, engine_is_new: bool) -> None:  # noqa: FBT001  # the engine calls it
+        self.application.engine_is_new = engine_is_new
+
+    async def _stopping(self) -> None:
+        while not self._chain.stopping:
+            await self._chain.hurry()
