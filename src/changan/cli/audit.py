@@ -152,6 +152,8 @@ def verify_receipt_(file: Path, trust: Path | None) -> None:
         (say("block", "区块"), f"{header.block_height} {header.block_hash.hex()}"),
         (say("sealed by", "出块者"), proven.proposer or say("not checked: give --trust", "未检查：请给出 --trust")),
     ]
+    if proven.agreed:
+        lines.append((say("agreed by", "同意的组织"), ", ".join(proven.agreed)))
     click.echo(say("ok", "通过"))
     for name, value in lines:
         click.echo(f"  {name}: {value}")

@@ -20,6 +20,7 @@ from changan.ledger.wire.messages import (
     MemberType,
     Transaction,
 )
+from changan.node.audit_agreement import Agreement
 from changan.node.audit_tree import AuditTree
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Auditor:
         self._forgotten: int | None = None
         self._seen: set[bytes] = set()
         self._certificates: dict[tuple[str, int, bytes], x509.Certificate] = {}
+        self._agreement = Agreement(_verifies)
         self.transactions = self.signatures = self.state_roots = 0
 
     def blocks(self) -> Iterator[int]:
@@ -134,8 +136,11 @@ class Auditor:
         if header.block_height == 0:
             return
         sealer = self._certificate(need, header.proposer, header.block_timestamp)
-        need(_verifies(sealer, header.block_hash, header.signature), "the proposer's signature does not hold")
-        self.signatures += 1
+        if self._agreement.ordered_by_vote(self._rows):
+            self.signatures += self._agreement.block(need, block, self._rows)
+        else:
+            need(_verifies(sealer, header.block_hash, header.signature), "the proposer's signature does not hold")
+            self.signatures += 1
         for tx in block.txs:
             self._sender(need, tx.sender, tx.payload.SerializeToString(), header.block_timestamp, tx.payload.tx_id)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.ledger.wire.messages import BlockWithRWSet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from changan.ledger.wire.messages import Transaction, TxRWSet
     from changan.node.store.blocklog import BlockLog
     from changan.node.store.index import Index
@@ -33,6 +35,8 @@ class Reader:
         self._index = index
         self._cache: OrderedDict[int, BlockWithRWSet] = OrderedDict()
         self._lock = Lock()
+        self.complete: Callable[[BlockWithRWSet], None] = lambda _: None
+        """Adds to a block that is handed out what was learnt of it after it rested."""
 
     @property
     def height(self) -> int:
@@ -41,6 +45,13 @@ class Reader:
 
     def block(self, height: int) -> BlockWithRWSet | None:
         """Return the block at `height`, or None where there is none."""
+        found = self.stored(height)
+        if found is not None:
+            self.complete(found)
+        return found
+
+    def stored(self, height: int) -> BlockWithRWSet | None:
+        """Return the block at `height` as it rests, or None where there is none."""
         if not 0 <= height <= self.height:
             return None
         with self._lock:

@@ -180,6 +180,32 @@ class ConsensusArgs(Message):
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...
 
+class Seal(Message):
+    org_id: str
+    signature: bytes
+    def __init__(self, *, org_id: str | None = ..., signature: bytes | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class SealedBlock(Message):
+    block_hash: bytes
+    seals: RepeatedCompositeFieldContainer[Seal]
+    def __init__(self, *, block_hash: bytes | None = ..., seals: Iterable[Seal] | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class SealedBlocks(Message):
+    blocks: RepeatedCompositeFieldContainer[SealedBlock]
+    def __init__(self, *, blocks: Iterable[SealedBlock] | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class Certificate(Message):
+    seals: RepeatedCompositeFieldContainer[EndorsementEntry]
+    def __init__(self, *, seals: Iterable[EndorsementEntry] | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
 class Bundle(Message):
     version: int
     rows: int

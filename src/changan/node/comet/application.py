@@ -9,6 +9,7 @@ import structlog
 
 from changan import __version__
 from changan.errors import ChanganError, MalformedError
+from changan.ledger.roster import roster_of
 from changan.ledger.transition import Decided
 from changan.ledger.wire.messages import ConsensusArgs
 from changan.node.comet.abci.application import ACCEPT, REFUSED, REJECT, Application
@@ -28,7 +29,6 @@ from changan.node.comet.abci.messages import (
 )
 from changan.node.comet.batches import BATCH, HEAD_VERSION, RING, RING_BYTES_MAX, encode_head
 from changan.node.comet.proposal import Selection, UnfitError, select, take_apart
-from changan.node.comet.roster import roster_of
 from changan.node.storage import genesis_config
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ class LedgerApplication(Application):
         """The last height of the engine whose outcome rests here."""
         self.voted: list[str] = []  # organisations whose votes decided the engine's last block
         self.faults: list[dict[str, object]] = []  # misbehaviour that the engine has evidence of
+        self._sealed_by_votes = _header(chain, chain.reader.height).pre_block_hash
+        """What the votes for the engine's last block sealed: the last ledger block before it."""
         self._follow_roster()
 
     def _follow_roster(self) -> None:
@@ -110,6 +112,7 @@ class LedgerApplication(Application):
         if self._roster_epoch != self._chain.world.epoch:
             self.roster = roster_of(self._chain.world.config)
             self._roster_epoch = self._chain.world.epoch
+            self._seals.roster = self.roster
 
     # Query connection
 
@@ -170,8 +173,11 @@ class LedgerApplication(Application):
         chain = self._chain
         selection = Selection(chain.world, chain.next_time_us())
         rings = [data for data in request.txs if data[:1] == RING and len(data) <= RING_BYTES_MAX]
-        head = Head(version=HEAD_VERSION, time_us=selection.time_us)
-        self._seals.add_to(head, chain.world.block_hash)
+        for vote in request.local_last_commit.votes:
+            voter = self.roster.by_address.get(vote.validator.address)
+            if voter is not None and vote.block_id_flag == _COMMITTED:
+                self._seals.take(voter.org_id, self._sealed_by_votes, vote.vote_extension)
+        head = Head(version=HEAD_VERSION, time_us=selection.time_us, sealed=self._seals.to_carry())
         room = request.max_tx_bytes - head.ByteSize() - sum(len(ring) + _OVERHEAD_BYTES for ring in rings)
         batches: list[bytes] = []
         for data in request.txs:
@@ -183,7 +189,8 @@ class LedgerApplication(Application):
         own = self._own.propose(request.height, capacity - len(selection.requests), room - _OVERHEAD_BYTES)
         if own is not None and self._fits(selection, own[0]):
             batches.append(own[0])
-        return ResponsePrepareProposal(txs=[encode_head(head), *batches, *rings] if batches else rings)
+        heads = [encode_head(head)] if batches or head.sealed else []
+        return ResponsePrepareProposal(txs=[*heads, *batches, *rings])
 
     def _fits(self, selection: Selection, data: bytes) -> bool:
         try:
@@ -197,8 +204,8 @@ class LedgerApplication(Application):
         chain = self._chain
         try:
             parts = take_apart(request.txs)
-            if parts.head is not None and abs(parts.head.time_us - chain.next_time_us()) > CLOCK_US_MAX:
-                raise UnfitError("the block's time lies too far from this node's clock")
+            if parts.head is not None:
+                self._check_head(parts.head)
             select(chain.world, self._cache, parts)
         except (UnfitError, MalformedError) as error:
             who = self.roster.by_address.get(request.proposer_address)
@@ -207,16 +214,23 @@ class LedgerApplication(Application):
             return ResponseProcessProposal(status=REJECT)
         return ResponseProcessProposal(status=ACCEPT)
 
+    def _check_head(self, head: Head) -> None:
+        if abs(head.time_us - self._chain.next_time_us()) > CLOCK_US_MAX:
+            raise UnfitError("the block's time lies too far from this node's clock")
+        problem = self._seals.problem(head)
+        if problem is not None:
+            raise UnfitError(problem)
+
     async def extend_vote(self, _: RequestExtendVote) -> ResponseExtendVote:
         """Seal the last ledger block with this vote."""
-        return ResponseExtendVote(vote_extension=self._seals.own(self._chain.world))
+        return ResponseExtendVote(vote_extension=self._seals.own(self._chain.world.block_hash))
 
     async def verify_vote_extension(self, request: RequestVerifyVoteExtension) -> ResponseVerifyVoteExtension:
         """Check another organisation's seal of the last ledger block, and keep it."""
         voter = self.roster.by_address.get(request.validator_address)
         if request.height != self.height + 1 or voter is None:
             return ResponseVerifyVoteExtension(status=ACCEPT)  # of a height that cannot be judged here
-        good = self._seals.take(self.roster, voter.org_id, self._chain.world, request.vote_extension)
+        good = self._seals.take(voter.org_id, self._chain.world.block_hash, request.vote_extension)
         return ResponseVerifyVoteExtension(status=ACCEPT if good else REJECT)
 
     async def finalize_block(self, request: RequestFinalizeBlock) -> ResponseFinalizeBlock:
@@ -244,7 +258,9 @@ class LedgerApplication(Application):
         if self.height and height != self.height + 1:
             raise OrderingError(f"the engine's height {height} does not follow {self.height}")
         self._note_votes(request)
+        before = self._chain.world.block_hash
         applied = self._execute(request)
+        self._sealed_by_votes = before
         answer = ResponseFinalizeBlock(app_hash=self._chain.world.block_hash, tx_results=results)
         self._pending = _Pending(height, request.hash, applied, answer)
         return answer
@@ -253,7 +269,10 @@ class LedgerApplication(Application):
         chain = self._chain
         voter = self.roster.by_address.get(request.proposer_address)
         try:
-            selection = select(chain.world, self._cache, take_apart(request.txs))
+            parts = take_apart(request.txs)
+            if parts.head is not None:
+                self._seals.decided(parts.head)
+            selection = select(chain.world, self._cache, parts)
         except (UnfitError, MalformedError) as error:
             _log.error("block.void", height=request.height, reason=str(error))
             return None
@@ -267,7 +286,10 @@ class LedgerApplication(Application):
             selection.verdicts,
             request.height,
         )
-        return chain.apply(decided)
+        applied = chain.apply(decided)
+        self._seals.rest_in(applied.block)
+        self._seals.begin(applied.block.header.block_hash)
+        return applied
 
     def _note_votes(self, request: RequestFinalizeBlock) -> None:
         """Keep who voted for the block before, and name who is proven to have voted twice."""

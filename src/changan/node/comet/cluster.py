@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from changan.errors import ChanganError
+from changan.ledger.roster import Voter, entries
 from changan.ledger.wire.messages import ConsensusType, OrgConfig
 from changan.node.comet.engine import EngineHome, EngineKeys
-from changan.node.comet.roster import Voter, entries
 from changan.node.founding import genesis_of
 from changan.node.home import Home
 from changan.node.pki.layout import DIRECTORY, make_crypto_config

@@ -17,7 +17,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from changan.errors import ChanganError
-from changan.node.comet.roster import Voter, address_of
+from changan.ledger.roster import Voter, address_of
 from changan.node.comet.submission import UnsentError
 
 if TYPE_CHECKING:

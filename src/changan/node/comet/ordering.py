@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from changan.ledger.roster import roster_of
 from changan.node.comet.abci.server import AbciServer
 from changan.node.comet.application import LedgerApplication
 from changan.node.comet.batches import BatchCache
@@ -32,7 +33,8 @@ class Comet:
         self.engine = Engine(binary, home, self._sockets)
         self._cache = BatchCache()
         self._submission = Submission(chain, self._cache, self.engine.door)
-        seals = Seals(proposer.member.org_id, proposer)
+        seals = Seals(chain.reader, roster_of(chain.world.config), proposer)
+        chain.reader.complete = seals.complete
         self.application = LedgerApplication(chain, self._cache, self._submission, seals)
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.errors import ChanganError, MalformedError
 from changan.ledger.admission import RefusedError
 from changan.ledger.transition import must_be_alone
-from changan.node.comet.batches import BATCH, RING, RING_BYTES_MAX, decode_head, judge_request
+from changan.node.comet.batches import BATCH, HEAD, RING, RING_BYTES_MAX, decode_head, judge_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ class UnfitError(ChanganError):
 
 
 class Parts(NamedTuple):
-    """A proposal taken apart; one without batches has no head."""
+    """A proposal taken apart; only one without batches may have no head."""
 
     head: Head | None
     batches: Sequence[bytes]
@@ -37,8 +37,9 @@ class Parts(NamedTuple):
 def take_apart(transactions: Sequence[bytes]) -> Parts:
     """Return the parts of a proposal. Raises MalformedError."""
     batches = [data for data in transactions if data[:1] == BATCH]
-    head = decode_head(transactions[0]) if batches else None
-    others = [data for data in transactions[bool(batches) :] if data[:1] != BATCH]
+    headed = bool(batches) or (transactions[:1] != [] and transactions[0][:1] == HEAD)
+    head = decode_head(transactions[0]) if headed else None
+    others = [data for data in transactions[headed:] if data[:1] != BATCH]
     if any(data[:1] != RING or len(data) > RING_BYTES_MAX for data in others):
         raise MalformedError("a proposal holds its head, batches and rings, nothing else")
     return Parts(head, batches)
@@ -116,7 +117,7 @@ def select(world: World, cache: BatchCache, parts: Parts) -> Selection | None:
 
     Raises UnfitError, MalformedError.
     """
-    if parts.head is None:
+    if parts.head is None or not parts.batches:
         return None
     selection = Selection(world, parts.head.time_us)
     for data in parts.batches:

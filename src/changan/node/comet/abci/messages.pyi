@@ -428,15 +428,7 @@ class Packed(Message):
 class Head(Message):
     version: int
     time_us: int
-    seals: RepeatedCompositeFieldContainer[Seal]
     sealed: bytes
-    def __init__(self, *, version: int | None = ..., time_us: int | None = ..., seals: Iterable[Seal] | None = ..., sealed: bytes | None = ...) -> None: ...
-    @classmethod
-    def FromString(cls, s: bytes) -> Self: ...
-
-class Seal(Message):
-    org_id: str
-    signature: bytes
-    def __init__(self, *, org_id: str | None = ..., signature: bytes | None = ...) -> None: ...
+    def __init__(self, *, version: int | None = ..., time_us: int | None = ..., sealed: bytes | None = ...) -> None: ...
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...

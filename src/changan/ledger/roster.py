@@ -1,4 +1,4 @@
-"""Who votes: the engine's keys of each organisation's node, as the chain's configuration binds them."""
+"""Who votes: the keys of each organisation's node as the chain's configuration binds them, and what a quorum of them is."""
 
 from __future__ import annotations
 
@@ -53,6 +53,10 @@ class Roster:
         self.by_address = {voter.address: voter for voter in self.voters}
         self.peers = frozenset(voter.peer for voter in self.voters)
         self._keys = {voter.org_id: _seal_key(voter) for voter in self.voters}
+
+    def is_quorum(self, count: int) -> bool:
+        """Whether so many voters are more than two thirds."""
+        return 3 * count > 2 * len(self.voters)
 
     def seal_key(self, org_id: str) -> tuple[PublicKey, str]:
         """Return the key that checks an organisation's seals, and the digest it signs over."""
