@@ -210,7 +210,7 @@ class LedgerApplication(Application):
         except (UnfitError, MalformedError) as error:
             who = self.roster.by_address.get(request.proposer_address)
             org_id = "unknown" if who is None else who.org_id
-            _log.warning("proposal.rejected", height=request.height, proposer=org_id, reason=str(error))
+            _log.warning("proposal.rejected", height=request.height, proposer=org_id, reason=str(error)[:300])
             return ResponseProcessProposal(status=REJECT)
         return ResponseProcessProposal(status=ACCEPT)
 
@@ -274,7 +274,7 @@ class LedgerApplication(Application):
                 self._seals.decided(parts.head)
             selection = select(chain.world, self._cache, parts)
         except (UnfitError, MalformedError) as error:
-            _log.error("block.void", height=request.height, reason=str(error))
+            _log.error("block.void", height=request.height, reason=str(error)[:300])
             return None
         if selection is None or not selection.requests or voter is None:
             return None
