@@ -17,11 +17,13 @@ from changan.node.audit import Auditor
 from changan.node.comet.abci.application import ACCEPT, REJECT
 from changan.node.comet.abci.messages import (
     Head,
+    Misbehavior,
     RequestCheckTx,
     RequestFinalizeBlock,
     RequestProcessProposal,
     RequestQuery,
     Response,
+    Validator,
 )
 from changan.node.comet.abci.server import answer
 from changan.node.comet.batches import HEAD, RING, decode_batch, decode_head, encode_batch, encode_head
@@ -321,6 +323,17 @@ async def test_a_wrong_clock_is_outvoted(model):
     assert len({peer.chain.world.block_hash for peer in model.peers}) == 1
 
 
+async def test_who_votes_twice_is_named(model):
+    await token(model)
+    fault = Misbehavior(type=1, validator=Validator(address=model.voters[2].address), height=1)
+    request = RequestFinalizeBlock(hash=b"2", height=2, proposer_address=model.voters[0].address, misbehavior=[fault])
+    peer = model.peers[1]
+    await peer.app.finalize_block(request)
+    assert peer.app.faults == [
+        {"organisation": "wx-org3.chainmaker.org", "kind": "two votes for one height", "height": 1}
+    ]
+
+
 # The door to the engine
 
 
@@ -485,7 +498,8 @@ async def run_seed(consortium, directory, seed: int) -> dict[str, int]:
             counts["between"] += 1
         elif kind < 0.26:
             name = dice.choice(["noise", "no head", "a time of the past", "a changed amount"])
-            model.lie = lies(model)[name]
+            lie = lies(model)[name]
+            model.lie = lambda txs, lie=lie: lie(txs) if txs else [b"noise"]
             counts["lie"] += 1
         elif kind < 0.34:
             model.cut = {dice.randrange(4)}

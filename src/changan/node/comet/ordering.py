@@ -19,6 +19,7 @@ from changan.node.comet.submission import Submission
 
 if TYPE_CHECKING:
     from changan.node.chain import Chain
+    from changan.node.comet.abci.application import Application
     from changan.node.comet.engine import EngineHome
     from changan.node.solo import Proposer
 
@@ -36,6 +37,8 @@ class Comet:
         seals = Seals(chain.reader, roster_of(chain.world.config), proposer)
         chain.reader.complete = seals.complete
         self.application = LedgerApplication(chain, self._cache, self._submission, seals)
+        self.served: Application = self.application
+        """What the engine talks to; tests put a recorder before the application."""
 
     @property
     def verified(self) -> int:
@@ -45,7 +48,7 @@ class Comet:
     async def run(self) -> None:
         """Work until the chain stops. What ends it before is shown as the chain's fault, and told to those who wait."""
         try:
-            async with AbciServer(self.application).listen(self.engine.application_socket):
+            async with AbciServer(self.served).listen(self.engine.application_socket):
                 await self._work()
         except Exception as error:
             await self._chain.fail(f"the chain stopped, start the node again: {error!r}")
