@@ -24,7 +24,6 @@ from changan.node.home import Home
 from changan.node.run import Doors
 
 DEFAULT_HOME = Path("changan-cluster")
-CLOCK_VARIABLE = "CHANGAN_CLOCK_OFFSET_S"  # for fault tests only
 _DEMO_DONE = "demo-installed"
 _HOME = click.option(
     "--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True, help="The cluster's folder."
@@ -143,8 +142,7 @@ def node(
     configure_logs(log_level)
     place = Home(home.resolve())
     place.prepare()
-    offset = int(float(os.environ.get(CLOCK_VARIABLE, "0")) * 1_000_000)
-    running = CometNode(place, place.settings(), Doors(host, rpc_port, http_port), find_engine(engine_binary), offset)
+    running = CometNode(place, place.settings(), Doors(host, rpc_port, http_port), find_engine(engine_binary))
     asyncio.run(_serve(running, place, with_parent=with_parent))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from changan.errors import ChanganError
@@ -26,14 +28,17 @@ if TYPE_CHECKING:
     from changan.node.run import Doors
 
 
+CLOCK_VARIABLE = "CHANGAN_CLOCK_OFFSET_S"
+"""`ORG=SECONDS`, for fault tests only."""
+
+
 class CometNode(RunningNode):
     """One organisation's node."""
 
-    def __init__(self, home: Home, settings: Settings, doors: Doors, binary: Path, clock_offset_us: int = 0) -> None:
+    def __init__(self, home: Home, settings: Settings, doors: Doors, binary: Path) -> None:
         super().__init__(home, settings, doors, demo=False)
         self._root = home.root
         self._binary = binary
-        self._clock_offset_us = clock_offset_us  # for fault tests only
         self._file = read_node_file(home.root)
         self._orderings: dict[str, Comet] = {}
 
@@ -55,8 +60,7 @@ class CometNode(RunningNode):
         own = crypto.organisations[0]
         nodes = [NodeInfo(node_id=org.node_id, node_address="") for org in crypto.organisations]
         nodes[0].node_address = f"{self._doors.host}:{self._doors.rpc_port}"
-        offset = self._clock_offset_us
-        chain = Chain(world, storage, nodes, lambda: list(self.chains), *([_clock(offset)] if offset else []))
+        chain = Chain(world, storage, nodes, lambda: list(self.chains), _clock(self._file.org_id))
         self.chains[chain_id] = chain
         engine = engine_home(self._root, chain_id)
         engine.configure(self._file.listen, self._file.peers)
@@ -93,7 +97,8 @@ class CometNode(RunningNode):
         return state
 
 
-def _clock(offset_us: int) -> Callable[[], int]:
-    import time  # noqa: PLC0415  # only fault tests come here
-
-    return lambda: time.time_ns() // 1000 + offset_us
+def _clock(org_id: str) -> Callable[[], int]:
+    """Return this node's clock, microseconds; a fault test may set it wrong."""
+    whose, _, seconds = os.environ.get(CLOCK_VARIABLE, "").partition("=")
+    offset = int(float(seconds) * 1_000_000) if whose == org_id else 0
+    return lambda: time.time_ns() // 1000 + offset
