@@ -17,6 +17,7 @@ import httpx2
 from changan.cli.language import say
 from changan.cli.node import CRASH_VARIABLE, configure_logs, crash_point_from
 from changan.node.comet.binary import VERSION, build_engine, find_engine
+from changan.node.comet.carry import COMPOSE_FILE, UNIT_FILE
 from changan.node.comet.cluster import DOORS_FILE, Place, Ports, init_cluster, read_cluster
 from changan.node.comet.run import CometNode
 from changan.node.comet.supervise import Supervisor, install_examples
@@ -58,15 +59,39 @@ def cluster() -> None:
 @_HOME
 @click.option("--orgs", type=click.IntRange(1, 100), default=4, show_default=True, help="Organisations, a node each.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address that the nodes listen on.")
+@click.option("--hosts", default="", help="Machines, H1,H2,…, one an organisation: makes folders to carry to them.")
 @click.option("--rpc-port", type=_PORT, default=12301, show_default=True, help="The first node's gRPC; 0 for any.")
 @click.option("--http-port", type=_PORT, default=8080, show_default=True, help="The first node's HTTP; 0 for any.")
 @click.option("--p2p-port", type=_PORT, default=11301, show_default=True, help="The first engine's; 0 for any.")
 @click.option("--demo/--no-demo", default=True, help="Install the example contracts at the first start.")
-def init(home: Path, orgs: int, host: str, rpc_port: int, http_port: int, p2p_port: int, *, demo: bool) -> None:
-    """Make organisations, certificates, keys and genesis: one home an organisation below --home."""
-    places = init_cluster(home.resolve(), orgs, host, Ports(rpc_port, http_port, p2p_port), demo=demo)
+def init(
+    home: Path, orgs: int, host: str, hosts: str, rpc_port: int, http_port: int, p2p_port: int, *, demo: bool
+) -> None:
+    """Make organisations, certificates, keys and genesis: one home an organisation below --home.
+
+    \b
+    Examples:
+      changan cluster init --home trial
+      changan cluster init --home consortium --hosts a.example,b.example,c.example,d.example
+    """
+    apart = bool(hosts)
+    ports = Ports(rpc_port, http_port, p2p_port)
+    if apart and not all((rpc_port, http_port, p2p_port)):
+        raise click.ClickException(say("--hosts needs ports that are known", "使用 --hosts 时端口须为确定值"))
+    names = [name.strip() for name in hosts.split(",")] if apart else [host] * orgs
+    places = init_cluster(home.resolve(), names, ports, apart=apart, demo=demo)
     for place in places:
-        click.echo(f"{home.resolve() / place.org_id}")
+        click.echo(f"{home.resolve() / place.org_id}" + (f"  -> {place.host}" if apart else ""))
+    if apart:
+        click.echo(
+            say(
+                f"each folder goes to its machine, with {UNIT_FILE} or {COMPOSE_FILE} inside; "
+                f"{home}/crypto-config holds every key: keep it off the network",
+                f"将各目录带到对应机器，用其中的 {UNIT_FILE} 或 {COMPOSE_FILE} 启动；"
+                f"{home}/crypto-config 含全部密钥，请离线保存",
+            )
+        )
+        return
     click.echo(say(f"now: changan cluster up --home {home}", f"接着运行：changan cluster up --home {home}"))
 
 
@@ -126,6 +151,8 @@ def _stop_event() -> asyncio.Event:
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--rpc-port", type=_PORT, default=12301, show_default=True, help="gRPC; 0 for any.")
 @click.option("--http-port", type=_PORT, default=8080, show_default=True, help="HTTP; 0 for any.")
+@click.option("--tls/--no-tls", default=False, show_default=True, help="TLS at the gRPC door.")
+@click.option("--mutual/--one-way", default=False, help="With --tls: clients show certificates too.")
 @click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 @_LEVEL
 def node(
@@ -136,13 +163,17 @@ def node(
     http_port: int,
     log_level: str,
     *,
+    tls: bool,
+    mutual: bool,
     with_parent: bool,
 ) -> None:
     """Start one organisation's node, from its home below a cluster's folder."""
     configure_logs(log_level)
     place = Home(home.resolve())
     place.prepare()
-    running = CometNode(place, place.settings(), Doors(host, rpc_port, http_port), find_engine(engine_binary))
+    level = "none" if not tls else "mutual" if mutual else "server"
+    doors = Doors(host, rpc_port, http_port, level)
+    running = CometNode(place, place.settings(), doors, find_engine(engine_binary))
     asyncio.run(_serve(running, place, with_parent=with_parent))
 
 

@@ -79,6 +79,8 @@ class Chain:
         self.arrived = asyncio.Event()  # something waits in the pool
         self._hurry = asyncio.Event()  # somebody waits for a result, so the next block is sealed at once
         self._query = ChainQuery(self.chain_id, self.reader, world.digest, nodes, chains)
+        self.request_bytes_max: int | None = None
+        """The largest request that the ordering can carry; None where the door's own limit is all there is."""
         self.afloat: dict[str, Waiting] = {}  # handed to an ordering that has not decided on them yet
         self._sealing: frozenset[str] = frozenset()
         self._waiters: dict[str, list[asyncio.Future[Committed]]] = {}
@@ -136,6 +138,9 @@ class Chain:
         if payload.contract_name == SystemContract.CHAIN_QUERY:
             text = f"CHAIN_QUERY-{payload.method} reads the chain's past: send it as a query, tx: {payload.tx_id}"
             raise RefusedError(TxStatusCode.CONTRACT_FAIL, text)
+        if self.request_bytes_max is not None and size > self.request_bytes_max:
+            text = f"the request is {size} bytes, the ordering carries at most {self.request_bytes_max}"
+            raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, {text}, {place}")
         if not self.pool.has_room(size):
             text = f"Add tx failed, TxPool is full, chainId:{self.chain_id}"
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, text)

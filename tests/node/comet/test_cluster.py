@@ -232,6 +232,11 @@ def test_a_refusal_reaches_the_caller(cluster):
         connection.invoke("nosuch", "method")
 
 
+def test_a_request_that_the_ordering_cannot_carry_is_refused_with_the_limit(cluster):
+    with cluster.connect(0) as connection, pytest.raises(CallError, match="carries at most 2031616"):
+        connection.invoke("evidence", "put", {"digest": "ab" * 32, "note": "n" * 2_100_000})
+
+
 def balance(cluster, n, who) -> int:
     with cluster.connect(n) as connection:
         return int(connection.query("token", "balance_of", {"who": who}).text)

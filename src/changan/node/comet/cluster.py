@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from changan.errors import ChanganError
 from changan.ledger.roster import Voter, entries
 from changan.ledger.wire.messages import ConsensusType, OrgConfig
+from changan.node.comet.carry import copy_certificates, write_service_files
 from changan.node.comet.engine import EngineHome, EngineKeys
 from changan.node.founding import genesis_of
 from changan.node.home import Home
 from changan.node.pki.layout import DIRECTORY, make_crypto_config
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from changan.ledger.wire.messages import ChainConfig
@@ -111,13 +113,18 @@ def engine_home(home: Path, chain_id: str) -> EngineHome:
     return EngineHome(home / "engine" / chain_id)
 
 
-def init_cluster(root: Path, organisations: int, host: str, ports: Ports, *, demo: bool) -> list[Place]:
-    """Make the folders of a new cluster. Raises ClusterError, LayoutError."""
+def init_cluster(root: Path, hosts: Sequence[str], ports: Ports, *, apart: bool, demo: bool) -> list[Place]:
+    """Make the folders of a new cluster, one organisation a host. Raises ClusterError, LayoutError.
+
+    With `apart` every node has a machine of its own: the same ports everywhere, and in each folder only what its
+    organisation may know.
+    """
+    organisations = len(hosts)
     if organisations < VOTERS_MIN:
         raise ClusterError(f"{organisations} organisations cannot outvote one that lies: it takes {VOTERS_MIN} or more")
     if (root / CLUSTER_FILE).exists():
         raise ClusterError(f"{root} holds a cluster already: start it with `changan cluster up --home {root}`")
-    crypto = make_crypto_config(root, organisations, datetime.now(UTC), [host])
+    crypto = make_crypto_config(root, organisations, datetime.now(UTC), hosts)
     keys = {org.org_id: EngineKeys.make() for org in crypto.organisations}
     voters = tuple(
         keys[org.org_id].voter(org.org_id, org.node().sign_certificate.read_bytes()) for org in crypto.organisations
@@ -126,14 +133,22 @@ def init_cluster(root: Path, organisations: int, host: str, ports: Ports, *, dem
     for number, (org, voter) in enumerate(zip(crypto.organisations, voters, strict=True)):
         home = root / org.org_id
         home.mkdir(mode=0o700)
-        shutil.copytree(root / DIRECTORY, home / DIRECTORY)
+        if apart:
+            copy_certificates(root / DIRECTORY, home, org.org_id)
+        else:
+            shutil.copytree(root / DIRECTORY, home / DIRECTORY)
         settings = Home(home).settings(organisations)
         for chain in settings.chains:
             engine_home(home, chain.chain_id).make(keys[org.org_id], chain.chain_id, voters)
-        rpc, http, p2p = (number + first if first else 0 for first in (ports.rpc, ports.http, ports.p2p))
-        places.append(Place(org.org_id, host, rpc, http, p2p, voter.peer))
+        step = 0 if apart else number
+        rpc, http, p2p = (step + first if first else 0 for first in (ports.rpc, ports.http, ports.p2p))
+        places.append(Place(org.org_id, hosts[number], rpc, http, p2p, voter.peer))
         NodeFile(org.org_id, voters, "", ()).write(home)
-    _write_cluster(root, places, demo=demo)
+    if apart:
+        for place in settle_places(root, places, listen_on="0.0.0.0"):  # noqa: S104  # on a machine of its own
+            write_service_files(root / place.org_id, place)
+    else:
+        _write_cluster(root, places, demo=demo)
     return places
 
 
@@ -156,13 +171,13 @@ def read_cluster(root: Path) -> tuple[list[Place], bool]:
         raise ClusterError(f"{path} does not decode: {error!r}") from error
 
 
-def settle_places(root: Path, places: list[Place]) -> list[Place]:
+def settle_places(root: Path, places: list[Place], listen_on: str = "") -> list[Place]:
     """Give free ports to the engines that ask for any, and tell every node where the others listen."""
     settled = [replace(place, p2p_port=place.p2p_port or _free_port(place.host)) for place in places]
     for place in settled:
         home = root / place.org_id
         peers = tuple(f"{one.peer}@{one.host}:{one.p2p_port}" for one in settled if one.org_id != place.org_id)
-        replace(read_node_file(home), listen=f"{place.host}:{place.p2p_port}", peers=peers).write(home)
+        replace(read_node_file(home), listen=f"{listen_on or place.host}:{place.p2p_port}", peers=peers).write(home)
     return settled
 
 

@@ -13,7 +13,7 @@ from changan.ledger.roster import roster_of
 from changan.node.comet.abci.server import AbciServer
 from changan.node.comet.application import LedgerApplication
 from changan.node.comet.batches import BatchCache
-from changan.node.comet.engine import Engine
+from changan.node.comet.engine import TX_BYTES_MAX, Engine
 from changan.node.comet.seals import Seals
 from changan.node.comet.submission import Submission
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from changan.node.comet.abci.application import Application
     from changan.node.comet.engine import EngineHome
     from changan.node.solo import Proposer
+
+
+REQUEST_BYTES_MAX = TX_BYTES_MAX - 64 * 1024
+"""What a batch of one may hold; the engine refuses larger ones."""
 
 
 class Comet:
@@ -34,6 +38,7 @@ class Comet:
         self.engine = Engine(binary, home, self._sockets)
         self._cache = BatchCache()
         self._submission = Submission(chain, self._cache, self.engine.door)
+        chain.request_bytes_max = REQUEST_BYTES_MAX
         seals = Seals(chain.reader, roster_of(chain.world.config), proposer)
         chain.reader.complete = seals.complete
         self.application = LedgerApplication(chain, self._cache, self._submission, seals)
