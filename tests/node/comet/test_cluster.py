@@ -354,5 +354,23 @@ def test_a_wiped_disk_comes_back_from_the_others_and_a_clock_an_hour_behind_hind
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     restart_with_clock(cluster, -3600)
     assert [balance(cluster, n, "b4" * 20) for n in range(4)] == [12, 12, 12, 12]
-    cluster.verify()
     assert changan("verify", "--replay", "--home", str(home), timeout=120).returncode == 0
+
+
+def test_the_engines_stores_can_be_begun_anew_on_all_nodes(cluster):
+    height = cluster.level()
+    assert cluster.stop() == 0, cluster.words()
+    for n in range(4):
+        done = changan("engine", "renew", "--home", str(cluster.org_home(n)))
+        assert done.returncode == 0, done.stderr
+    cluster.start()
+    with cluster.connect(2) as connection:
+        connection.invoke("token", "transfer", {"to": "b5" * 20, "amount": 1})
+    cluster.kill(1, node=True, engine=True)
+    with cluster.connect(0) as connection:
+        connection.invoke("token", "transfer", {"to": "b5" * 20, "amount": 1})
+    blocks = cluster.check_equal()
+    assert len(blocks) == height + 3
+    assert ConsensusArgs.FromString(blocks[-1].block.header.consensus_args).engine_height > 10_000
+    assert [balance(cluster, n, "b5" * 20) for n in range(4)] == [2, 2, 2, 2]
+    cluster.verify()

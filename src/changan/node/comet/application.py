@@ -27,7 +27,7 @@ from changan.node.comet.abci.messages import (
     ResponseQuery,
     ResponseVerifyVoteExtension,
 )
-from changan.node.comet.batches import BATCH, HEAD_VERSION, RING, RING_BYTES_MAX, encode_head
+from changan.node.comet.batches import BATCH, HEAD_VERSION, encode_head
 from changan.node.comet.proposal import Selection, UnfitError, select, take_apart
 from changan.node.storage import genesis_config
 
@@ -89,7 +89,7 @@ class _Pending(NamedTuple):
 class LedgerApplication(Application):
     """One chain of this node under the engine. All of it runs on the event loop."""
 
-    def __init__(self, chain: Chain, cache: BatchCache, own: OwnBatches, seals: Seals) -> None:
+    def __init__(self, chain: Chain, cache: BatchCache, own: OwnBatches, seals: Seals, first_height: int = 1) -> None:
         self._chain = chain
         self._cache = cache
         self._own = own
@@ -99,7 +99,9 @@ class LedgerApplication(Application):
         self._roster_epoch = -1
         self.engine_is_new = False
         """Whether the engine knows no block yet, though the chain may have some: then it starts from the beginning."""
-        self.height = _engine_height(chain, chain.reader.height)
+        self.first_height = first_height
+        """Where the engine's own blocks begin; more than 1 where its stores were begun anew on an older chain."""
+        self.height = max(first_height - 1, _engine_height(chain, chain.reader.height))
         """The last height of the engine whose outcome rests here."""
         self.voted: list[str] = []  # organisations whose votes decided the engine's last block
         self.faults: list[dict[str, object]] = []  # misbehaviour that the engine has evidence of
@@ -119,9 +121,10 @@ class LedgerApplication(Application):
     async def info(self, _: RequestInfo) -> ResponseInfo:
         """Say how far the chain rests; to an engine that lost its blocks: not at all, it will hear what it was told before."""
         answer = ResponseInfo(data=self._chain.chain_id, version=__version__, app_version=APP_VERSION)
-        if not self.engine_is_new and self.height:
-            answer.last_block_height = self.height
-            answer.last_block_app_hash = self._hash_at(self.height)
+        height = self.first_height - 1 if self.engine_is_new else self.height
+        if height:
+            answer.last_block_height = height
+            answer.last_block_app_hash = self._hash_at(height)
         return answer
 
     async def query(self, request: RequestQuery) -> ResponseQuery:
@@ -139,8 +142,6 @@ class LedgerApplication(Application):
     async def check_tx(self, request: RequestCheckTx) -> ResponseCheckTx:
         """Let batches be gossiped whose requests are all authentic, while something in them is still to come."""
         data, world = request.tx, self._chain.world
-        if data[:1] == RING and len(data) <= RING_BYTES_MAX:
-            return ResponseCheckTx(code=REFUSED if request.type else 0)
         try:
             judged = self._cache.judge(data, world, self._chain.time())
         except MalformedError as error:
@@ -172,13 +173,12 @@ class LedgerApplication(Application):
         """Propose what others sent, and what waits here, as far as there is room."""
         chain = self._chain
         selection = Selection(chain.world, chain.next_time_us())
-        rings = [data for data in request.txs if data[:1] == RING and len(data) <= RING_BYTES_MAX]
         for vote in request.local_last_commit.votes:
             voter = self.roster.by_address.get(vote.validator.address)
             if voter is not None and vote.block_id_flag == _COMMITTED:
                 self._seals.take(voter.org_id, self._sealed_by_votes, vote.vote_extension)
         head = Head(version=HEAD_VERSION, time_us=selection.time_us, sealed=self._seals.to_carry())
-        room = request.max_tx_bytes - head.ByteSize() - sum(len(ring) + _OVERHEAD_BYTES for ring in rings)
+        room = request.max_tx_bytes - head.ByteSize() - _OVERHEAD_BYTES
         batches: list[bytes] = []
         for data in request.txs:
             size = len(data) + _OVERHEAD_BYTES
@@ -190,7 +190,7 @@ class LedgerApplication(Application):
         if own is not None and self._fits(selection, own[0]):
             batches.append(own[0])
         heads = [encode_head(head)] if batches or head.sealed else []
-        return ResponsePrepareProposal(txs=[*heads, *batches, *rings])
+        return ResponsePrepareProposal(txs=[*heads, *batches])
 
     def _fits(self, selection: Selection, data: bytes) -> bool:
         try:

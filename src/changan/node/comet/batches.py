@@ -1,4 +1,4 @@
-"""What travels through the engine: batches of signed requests, the head of a proposal, and rings that ask for a block."""
+"""What travels through the engine: batches of signed requests, and the head of a proposal."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from changan.ledger.admission import Admitted
     from changan.ledger.world import World
 
-BATCH, HEAD, RING = b"\x01", b"\x02", b"\x03"
+BATCH, HEAD = b"\x01", b"\x02"
 """The first byte of an engine transaction says what it is."""
 HEAD_VERSION = 1
-RING_BYTES_MAX = 64
 CACHED_BYTES_MAX = 64 * 1024 * 1024
 _PAYLOAD, _SENDER = b"\x0a", b"\x12"  # TxRequest: fields 1 and 2
 _SIGNER, _SIGNATURE = b"\x0a", b"\x12"  # EndorsementEntry: fields 1 and 2

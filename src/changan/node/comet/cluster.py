@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from changan.errors import ChanganError
 from changan.ledger.roster import Voter, entries
-from changan.ledger.wire.messages import ConsensusType, OrgConfig
+from changan.ledger.wire.messages import BlockWithRWSet, ConsensusArgs, ConsensusType, OrgConfig
 from changan.node.comet.carry import copy_certificates, write_service_files
 from changan.node.comet.engine import EngineHome, EngineKeys
 from changan.node.founding import genesis_of
 from changan.node.home import Home
 from changan.node.pki.layout import DIRECTORY, make_crypto_config
+from changan.node.store.blocklog import BlockLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 CLUSTER_FILE = "cluster.json"
 NODE_FILE = "node.json"
 DOORS_FILE = "doors.json"
+RENEWED_AFTER = 10_000
+"""Engine blocks after a ledger block are empty and few; so far behind it none was ever signed."""
 VOTERS_MIN = 4
 """The least number of which one may lie or be down."""
 
@@ -169,6 +172,24 @@ def read_cluster(root: Path) -> tuple[list[Place], bool]:
         raise ClusterError(f"{root} holds no cluster: make one with `changan cluster init --home {root}`") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ClusterError(f"{path} does not decode: {error!r}") from error
+
+
+def renew_engine(home: Home, chain_id: str) -> tuple[int, bytes]:
+    """Begin the engine's blocks anew behind the last block of a chain; return their first height, and that block's hash.
+
+    The height leaves out what the engine may have signed after that block. Raises ClusterError, CorruptLogError.
+    """
+    directory = home.chain_directory(chain_id) / "log"
+    if not directory.exists():
+        raise ClusterError(f"{home.root} has no chain {chain_id}")
+    log = BlockLog(directory, read_only=True)
+    try:
+        header = BlockWithRWSet.FromString(log.read(log.durable_height)).block.header
+    finally:
+        log.close()
+    first_height = ConsensusArgs.FromString(header.consensus_args).engine_height + RENEWED_AFTER
+    engine_home(home.root, chain_id).renew(first_height, header.block_hash)
+    return first_height, header.block_hash
 
 
 def settle_places(root: Path, places: list[Place], listen_on: str = "") -> list[Place]:

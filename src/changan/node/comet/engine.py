@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,25 @@ class EngineHome:
     def is_new(self) -> bool:
         """Whether the engine has stored no block here."""
         return not (self.root / "data" / "blockstore.db").exists()
+
+    @property
+    def first_height(self) -> int:
+        """The height that the engine's blocks begin at."""
+        genesis = json.loads((self.root / "config" / "genesis.json").read_text(encoding="utf-8"))
+        return int(genesis["initial_height"])
+
+    def renew(self, first_height: int, app_hash: bytes) -> None:
+        """Begin the engine's blocks anew at a height, behind a ledger block; the signing state stays."""
+        genesis = json.loads((self.root / "config" / "genesis.json").read_text(encoding="utf-8"))
+        genesis.update(initial_height=str(first_height), app_hash=app_hash.hex().upper())
+        for path in (self.root / "data").iterdir():
+            if path == self._signing_state:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        self._write("config/genesis.json", genesis)
 
     def configure(self, listen: str, peers: Sequence[str]) -> None:
         """Write where the engine listens and whom it knows; all else is as measured to be best on quick lines."""

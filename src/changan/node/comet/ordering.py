@@ -41,7 +41,7 @@ class Comet:
         chain.request_bytes_max = REQUEST_BYTES_MAX
         seals = Seals(chain.reader, roster_of(chain.world.config), proposer)
         chain.reader.complete = seals.complete
-        self.application = LedgerApplication(chain, self._cache, self._submission, seals)
+        self.application = LedgerApplication(chain, self._cache, self._submission, seals, home.first_height)
         self.served: Application = self.application
         """What the engine talks to; tests put a recorder before the application."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.errors import ChanganError, MalformedError
 from changan.ledger.admission import RefusedError
 from changan.ledger.transition import must_be_alone
-from changan.node.comet.batches import BATCH, HEAD, RING, RING_BYTES_MAX, decode_head, judge_request
+from changan.node.comet.batches import BATCH, decode_head, judge_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ class UnfitError(ChanganError):
 
 
 class Parts(NamedTuple):
-    """A proposal taken apart; only one without batches may have no head."""
+    """A proposal taken apart; an empty one has no head."""
 
     head: Head | None
     batches: Sequence[bytes]
@@ -36,12 +36,11 @@ class Parts(NamedTuple):
 
 def take_apart(transactions: Sequence[bytes]) -> Parts:
     """Return the parts of a proposal. Raises MalformedError."""
-    batches = [data for data in transactions if data[:1] == BATCH]
-    headed = bool(batches) or (transactions[:1] != [] and transactions[0][:1] == HEAD)
-    head = decode_head(transactions[0]) if headed else None
-    others = [data for data in transactions[headed:] if data[:1] != BATCH]
-    if any(data[:1] != RING or len(data) > RING_BYTES_MAX for data in others):
-        raise MalformedError("a proposal holds its head, batches and rings, nothing else")
+    if not transactions:
+        return Parts(None, ())
+    head, batches = decode_head(transactions[0]), transactions[1:]
+    if any(data[:1] != BATCH for data in batches):
+        raise MalformedError("a proposal holds its head and batches, nothing else")
     return Parts(head, batches)
 
 
