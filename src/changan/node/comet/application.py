@@ -121,7 +121,7 @@ class LedgerApplication(Application):
     async def info(self, _: RequestInfo) -> ResponseInfo:
         """Say how far the chain rests; to an engine that lost its blocks: not at all, it will hear what it was told before."""
         answer = ResponseInfo(data=self._chain.chain_id, version=__version__, app_version=APP_VERSION)
-        height = self.first_height - 1 if self.engine_is_new else self.height
+        height = 0 if self.engine_is_new else self.height
         if height:
             answer.last_block_height = height
             answer.last_block_app_hash = self._hash_at(height)
@@ -157,7 +157,7 @@ class LedgerApplication(Application):
     # Consensus connection
 
     async def init_chain(self, request: RequestInitChain) -> ResponseInitChain:
-        """Begin at the genesis block, which every node makes from the same configuration."""
+        """Begin behind the genesis block, or where the engine's stores were begun anew behind a later one."""
         chain = self._chain
         if request.chain_id != chain.chain_id:
             raise OrderingError(f"the engine orders chain {request.chain_id!r}, this is {chain.chain_id!r}")
@@ -167,7 +167,9 @@ class LedgerApplication(Application):
         genesis = roster_of(genesis_config(first))
         if named != {voter.validator for voter in genesis.voters}:
             raise OrderingError("the engine's genesis names other voters than the chain's configuration")
-        return ResponseInitChain(app_hash=first.block.header.block_hash)
+        if request.initial_height != self.first_height:
+            raise OrderingError(f"the engine begins at {request.initial_height}, this node knows {self.first_height}")
+        return ResponseInitChain(app_hash=self._hash_at(self.first_height - 1))
 
     async def prepare_proposal(self, request: RequestPrepareProposal) -> ResponsePrepareProposal:
         """Propose what others sent, and what waits here, as far as there is room."""
