@@ -18,7 +18,16 @@ from changan.cli.language import say
 from changan.cli.node import CRASH_VARIABLE, configure_logs, crash_point_from
 from changan.node.comet.binary import VERSION, build_engine, find_engine
 from changan.node.comet.carry import COMPOSE_FILE, UNIT_FILE
-from changan.node.comet.cluster import DOORS_FILE, Place, Ports, init_cluster, read_cluster, renew_engine
+from changan.node.comet.cluster import (
+    DOORS_FILE,
+    Place,
+    Ports,
+    engine_home,
+    init_cluster,
+    read_cluster,
+    read_node_file,
+    renew_engine,
+)
 from changan.node.comet.run import CometNode
 from changan.node.comet.supervise import Supervisor, install_examples
 from changan.node.home import Home
@@ -53,9 +62,22 @@ def install() -> None:
 
 @engine.command()
 @click.option("--home", type=click.Path(path_type=Path), required=True, help="One node's home, DIR/ORG.")
+def refetch(home: Path) -> None:
+    """Empty the engine's stores of one stopped node; it gets its blocks from the others. Its signing state stays."""
+    place = Home(home.resolve())
+    read_node_file(place.root)
+    with HomeLock(place.root):
+        for chain in place.settings().chains:
+            engine_home(place.root, chain.chain_id).empty()
+    click.echo(say("emptied; start the node", "已清空；请启动节点"))
+
+
+@engine.command()
+@click.option("--home", type=click.Path(path_type=Path), required=True, help="One node's home, DIR/ORG.")
 def renew(home: Path) -> None:
     """Begin the engine's stores anew behind the chain's last block. On every node, all stopped and level."""
     place = Home(home.resolve())
+    read_node_file(place.root)
     with HomeLock(place.root):
         for chain in place.settings().chains:
             height, block_hash = renew_engine(place, chain.chain_id)

@@ -100,6 +100,11 @@ class EngineHome:
         """Begin the engine's blocks anew at a height, behind a ledger block; the signing state stays."""
         genesis = json.loads((self.root / "config" / "genesis.json").read_text(encoding="utf-8"))
         genesis.update(initial_height=str(first_height), app_hash=app_hash.hex().upper())
+        self.empty()
+        self._write("config/genesis.json", genesis)
+
+    def empty(self) -> None:
+        """Forget the engine's blocks, never what it has signed; it gets them from its peers again."""
         for path in (self.root / "data").iterdir():
             if path == self._signing_state:
                 continue
@@ -107,7 +112,6 @@ class EngineHome:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-        self._write("config/genesis.json", genesis)
 
     def configure(self, listen: str, peers: Sequence[str]) -> None:
         """Write where the engine listens and whom it knows; all else is as measured to be best on quick lines."""
