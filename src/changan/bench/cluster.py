@@ -158,7 +158,8 @@ def run(seconds: float, rounds: int = 3) -> list[dict[str, Any]]:
             for label, mode, workers in (
                 ("signed calls, packed 100", "packed", 4),
                 ("signed calls, packed 100", "packed", 8),
-                ("signed calls, one message each", "sync", 8),
+                ("signed calls, one message each, 100 at a time", "single", 4),
+                ("signed calls, one message each, one at a time", "sync", 8),
             ):
                 found = [measure(cluster, mode, workers, seconds) for _ in range(rounds)]
                 rows += _rows(f"{label}, {workers} clients", found)
