@@ -9,6 +9,7 @@ import pytest
 from model import Model
 from test_server import requests as random_requests
 
+from changan.client.requests import sign_request
 from changan.errors import MalformedError
 from changan.ledger.admission import RefusedError
 from changan.ledger.snapshot import dump
@@ -168,6 +169,22 @@ async def test_the_same_request_in_two_batches_counts_once(model):
     assert all(not peer.mempool and not peer.chain.afloat for peer in model.peers)
     with pytest.raises(RefusedError, match="TxId exist"):
         model.submit(2, request)
+
+
+async def test_of_a_batch_only_what_is_new_is_executed(model):
+    await token(model)
+    old, new, late = (transfer(model) for _ in range(3))
+    model.submit(0, old)
+    await model.send()
+    assert await model.step(0)
+    late.payload.timestamp -= 700
+    late = sign_request(late.payload, model.consortium.admin())
+    data = encode_batch([old, new, new, late, old], 1)
+    for peer in model.peers:
+        peer.mempool[data] = None
+    assert await model.step(1)
+    assert balance(model) == 2
+    assert model.peers[0].chain.reader.block(3).block.header.tx_count == 1
 
 
 async def test_what_a_proposal_lost_is_sent_again(model):
