@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -329,6 +330,12 @@ def test_faults_at_random(cluster):
     settled(cluster, load, who, before)
 
 
+def corrupt(path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x40
+    path.write_bytes(data)
+
+
 def restart_with_clock(cluster, offset_s: int) -> None:
     cluster.start({"CHANGAN_CLOCK_OFFSET_S": f"{cluster.orgs[3]}={offset_s}"})
     before = balance(cluster, 0, "b4" * 20)
@@ -345,10 +352,15 @@ def test_a_clock_that_is_an_hour_ahead_hinders_nobody(cluster):
     restart_with_clock(cluster, 3600)
 
 
-def test_a_wiped_disk_comes_back_from_the_others_and_a_clock_an_hour_behind_hinders_nobody(cluster):
+def test_a_wiped_disk_comes_back_from_the_others_and_a_clock_an_hour_behind_hinders_nobody(cluster, engine):
     cluster.level()
     assert cluster.stop() == 0, cluster.words()
     home = cluster.org_home(1)
+    corrupt(next((home / "chains" / "chain1" / "log").glob("*.log")))
+    ports = ["--rpc-port", "0", "--http-port", "0", "--engine-binary", str(engine)]
+    refused = changan("cluster", "node", "--home", str(home), *ports)
+    assert refused.returncode == 1
+    assert re.search(r"block \d+ at byte \d+ (fails its checksum|has a damaged head)", refused.stderr)
     shutil.rmtree(home / "chains")
     for n in (1, 2):  # the one lost everything but its keys and what it has signed, the other only the engine's stores
         done = changan("engine", "refetch", "--home", str(cluster.org_home(n)))
