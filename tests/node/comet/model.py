@@ -211,19 +211,11 @@ class Model:
         if not one.up or 3 * len(up) <= 2 * len(self.peers):
             return None
         address = self.voters[proposer].address
-        votes = [
-            ExtendedVoteInfo(
-                validator=Validator(address=voter.address, power=1),
-                vote_extension=self.extensions.get(n, b""),
-                block_id_flag=2 if n in self.extensions else 1,
-            )
-            for n, voter in enumerate(self.voters)
-        ]
         prepared = await one.app.prepare_proposal(
             RequestPrepareProposal(
                 max_tx_bytes=4 * MIB,
                 txs=list(one.mempool),
-                local_last_commit=ExtendedCommitInfo(votes=votes),
+                local_last_commit=self.last_commit(),
                 height=height,
                 proposer_address=address,
             )
@@ -250,6 +242,19 @@ class Model:
                 await peer.commit()
             await peer.settle_mempool(decision)
         return decision
+
+    def last_commit(self) -> ExtendedCommitInfo:
+        """The votes for the last height, as a proposer is told of them."""
+        return ExtendedCommitInfo(
+            votes=[
+                ExtendedVoteInfo(
+                    validator=Validator(address=voter.address, power=1),
+                    vote_extension=self.extensions.get(n, b""),
+                    block_id_flag=2 if n in self.extensions else 1,
+                )
+                for n, voter in enumerate(self.voters)
+            ]
+        )
 
     async def _vote(self, up: list[Peer], height: int) -> None:
         self.extensions = {}

@@ -20,9 +20,11 @@ from changan.node.comet.abci.messages import (
     Head,
     Misbehavior,
     RequestCheckTx,
+    RequestExtendVote,
     RequestFinalizeBlock,
     RequestProcessProposal,
     RequestQuery,
+    RequestVerifyVoteExtension,
     Response,
     Validator,
 )
@@ -155,6 +157,101 @@ async def test_a_proposal_carries_the_certificate_of_the_block_before(model):
 def sealed(decision) -> list[bytes]:
     heads = [decode_head(data) for data in decision.txs if data[:1] == HEAD]
     return [one.block_hash for head in heads for one in SealedBlocks.FromString(head.sealed).blocks]
+
+
+async def test_each_block_has_one_certificate_in_the_records(model):
+    await token(model)
+    for n in range(10):
+        model.submit(n % 4, transfer(model))
+        await model.send()
+        await model.step(n % 4)
+        if n % 3 == 0:
+            await model.step(n % 4)
+    reader = model.peers[1].chain.reader
+    found = [
+        one.block_hash
+        for height in range(reader.height + 1)
+        for one in SealedBlocks.FromString(
+            reader.stored(height).block.additional_data.extra_data.get("changan.sealed", b"")
+        ).blocks
+    ]
+    assert len(found) == len(set(found))
+    hashes = [reader.stored(height).block.header.block_hash for height in range(reader.height + 1)]
+    assert found == hashes[: len(found)]
+    assert len(found) >= len(hashes) - 2
+
+
+async def test_a_proposer_that_has_just_started_carries_what_the_last_votes_sealed(model):
+    await token(model)
+    await model.step(1)
+    first = model.peers[0].chain.world.block_hash
+    await model.peers[2].crash()
+    assert first in sealed(await model.step(2))
+
+
+async def test_a_wrong_seal_is_rejected(model):
+    await token(model)
+    app, height = model.peers[0].app, len(model.decided) + 1
+    block_hash = model.peers[0].chain.world.block_hash
+    good = (await model.peers[1].app.extend_vote(RequestExtendVote(height=height))).vote_extension
+    foreign = model.peers[2].seals.own(block_hash)
+    address = model.voters[1].address
+
+    async def judge(signature: bytes, who: bytes = address) -> int:
+        request = RequestVerifyVoteExtension(validator_address=who, height=height, vote_extension=signature)
+        return (await app.verify_vote_extension(request)).status
+
+    for wrong in (b"", foreign, good[:-1], good[:9] + bytes([good[9] ^ 1]) + good[10:], good + b"\x00"):
+        assert await judge(wrong) == REJECT
+    assert await judge(good) == ACCEPT
+    assert await judge(good, model.voters[3].address) == REJECT
+
+
+async def test_a_forged_certificate_is_rejected(model):
+    await token(model)
+    await model.step(1)
+    head = decode_head((await model.peers[0].app.prepare_proposal(_prepare(model))).txs[0])
+    (one,) = [one for one in SealedBlocks.FromString(head.sealed).blocks if len(one.seals) >= 3][-1:]
+    forged = SealedBlocks(blocks=[one])
+    forged.blocks[0].seals[0].signature = one.seals[1].signature
+    twice, few = SealedBlocks(blocks=[one]), SealedBlocks(blocks=[one])
+    twice.blocks[0].seals[1].CopyFrom(one.seals[0])
+    del few.blocks[0].seals[2:]
+    for sealed_blocks in (forged, twice, few):
+        data = encode_head(Head(version=1, time_us=head.time_us, sealed=sealed_blocks.SerializeToString()))
+        request = RequestProcessProposal(txs=[data], height=3, proposer_address=model.voters[0].address)
+        assert {(await peer.app.process_proposal(request)).status for peer in model.peers} == {REJECT}
+        before = [set(peer.seals._carried) for peer in model.peers]
+        for peer in model.peers:
+            peer.seals.decided(decode_head(data))
+        assert [set(peer.seals._carried) for peer in model.peers] == before
+
+
+async def test_a_sender_frozen_after_gossip_is_judged_again(model):
+    """What holds for a block is what the block before left: a verdict of an older epoch counts for nothing."""
+    await token(model)
+    victim = model.consortium.signer(2, "client1", "client")
+    doomed = model.request("token", "transfer", {"to": TO, "amount": "1"}, sender=victim)
+    model.submit(1, doomed)
+    future = model.peers[1].chain.result(doomed.payload.tx_id)
+    parameters = {"certs": victim.member.member_info.decode()}
+    freeze = model.request(
+        "CERT_MANAGE", "CERTS_FREEZE", parameters, sender=model.consortium.admin(), endorsers=model.consortium.admins()
+    )
+    model.submit(0, freeze)
+    await model.send()  # the freeze and the doomed request are both in every pool of the engine
+    data = next(data for data in model.peers[0].mempool if decode_batch(data)[0] == doomed)
+    assert await model.step(0)
+    assert model.peers[0].chain.world.height == 2
+    assert all(data not in peer.mempool for peer in model.peers)
+    lie = encode_head(Head(version=1, time_us=model.time_us + 1_000_000))
+    request = RequestProcessProposal(txs=[lie, data], height=3, proposer_address=model.voters[0].address)
+    assert {(await peer.app.process_proposal(request)).status for peer in model.peers} == {REJECT}
+    for number in list(model.peers[1].submission._afloat):
+        model.peers[1].submission._give_back(number)
+    await model.send()
+    with pytest.raises(RefusedError):
+        await future
 
 
 async def test_the_same_request_in_two_batches_counts_once(model):
@@ -323,7 +420,12 @@ def _prepare(model: Model):
     from changan.node.comet.abci.messages import RequestPrepareProposal
 
     peer = model.peers[0]
-    return RequestPrepareProposal(max_tx_bytes=4 << 20, txs=list(peer.mempool), height=len(model.decided) + 1)
+    return RequestPrepareProposal(
+        max_tx_bytes=4 << 20,
+        txs=list(peer.mempool),
+        height=len(model.decided) + 1,
+        local_last_commit=model.last_commit(),
+    )
 
 
 async def test_a_wrong_clock_is_outvoted(model):
