@@ -189,6 +189,17 @@ async def test_a_proposer_that_has_just_started_carries_what_the_last_votes_seal
     assert first in sealed(await model.step(2))
 
 
+async def test_a_proposer_that_heard_no_votes_carries_what_the_engine_tells_of_them(model):
+    await token(model)
+    first = model.peers[0].chain.world.block_hash
+    model.submit(0, transfer(model))
+    await model.send()
+    await model.step(1)  # the votes for block 2 sealed block 1
+    for found in model.peers[2].seals._recent.values():
+        found.clear()
+    assert sealed(await model.step(2))[-1] == first
+
+
 async def test_a_wrong_seal_is_rejected(model):
     await token(model)
     app, height = model.peers[0].app, len(model.decided) + 1
