@@ -15,7 +15,7 @@ from changan.client.requests import Signer, make_payload, sign_request
 from changan.node.chain import Chain
 from changan.node.comet.binary import BinaryError, check_sources, find_engine, find_go, installed_path, version_of
 from changan.node.comet.cluster import genesis_of_cluster
-from changan.node.comet.engine import EngineError, EngineHome, EngineKeys, end_leftover
+from changan.node.comet.engine import EngineError, EngineHome, EngineKeys, end_leftover, socket_folder
 from changan.node.comet.ordering import Comet
 from changan.node.founding import install_examples, proposer_of
 from changan.node.home import ChainSettings
@@ -139,6 +139,20 @@ async def test_the_door_says_what_is_wrong(single, tmp_path):
     with pytest.raises(EngineError, match="nosuch"):
         await door.ask("nosuch")
     assert (await door.ask("status"))["node_info"]["network"] == "chain1"
+
+
+def test_sockets_lie_where_nobody_else_comes(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    folder = socket_folder(tmp_path / ("long" * 40))
+    assert folder == socket_folder(tmp_path / ("long" * 40)) != socket_folder(tmp_path / "other")
+    assert len(str(folder / "app")) - len(str(tmp_path)) < 40
+    folder.chmod(0o755)
+    with pytest.raises(EngineError, match="open to others"):
+        socket_folder(tmp_path / ("long" * 40))
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(EngineError, match="open to others"):
+        socket_folder(tmp_path / ("long" * 40))
 
 
 def test_programs_that_are_no_engine_are_refused(tmp_path, engine, monkeypatch):

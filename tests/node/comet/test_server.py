@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -46,6 +48,16 @@ async def test_golden_bytes_of_the_socket():
     assert (await answer(Application(), bytes.fromhex("0a040a026869"))).data == bytes.fromhex("12040a026869")
     assert (await answer(Application(), bytes.fromhex("1200"))).data == bytes.fromhex("1a00")
     assert (await answer(Application(), bytes.fromhex("1a00"))).data == bytes.fromhex("2200")
+
+
+def test_shipped_descriptors_are_those_of_the_texts():
+    path = Path(__file__).resolve().parents[3] / "tools" / "compile_protos.py"
+    spec = importlib.util.spec_from_file_location("compile_protos", path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    for home, name in ((tool.WIRE, "changan"), (tool.ABCI, "abci")):
+        assert (home / f"{name}.desc").read_bytes() == tool.descriptor_set(home)
+        assert (home / "messages.pyi").read_text(encoding="utf-8") == tool.stub(home)
 
 
 class Failing(Application):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import select
 import shutil
 import signal
+import stat
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -353,6 +356,21 @@ class Engine:
                 process.kill()
                 await process.wait()
         self._home.pid_file.unlink(missing_ok=True)
+
+
+def socket_folder(root: Path) -> Path:
+    """Return the folder of an engine home's Unix sockets; their paths must be short, and a home's may be long.
+
+    Raises EngineError where somebody else could reach it.
+    """
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
+    folder = base / f"changan-{os.getuid()}-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) != 0o700 or not stat.S_ISDIR(status.st_mode):  # noqa: PLR2004  # the mode asked for
+        raise EngineError(f"{folder} is open to others: remove it, and start the node again")
+    return folder
 
 
 def end_leftover(home: EngineHome) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from changan.ledger.roster import roster_of
 from changan.node.comet.abci.server import AbciServer
 from changan.node.comet.application import LedgerApplication
 from changan.node.comet.batches import BatchCache
-from changan.node.comet.engine import TX_BYTES_MAX, Engine
+from changan.node.comet.engine import TX_BYTES_MAX, Engine, socket_folder
 from changan.node.comet.seals import Seals
 from changan.node.comet.submission import Submission
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from changan.node.chain import Chain
     from changan.node.comet.abci.application import Application
     from changan.node.comet.engine import EngineHome
@@ -33,8 +33,7 @@ class Comet:
 
     def __init__(self, chain: Chain, proposer: Proposer, binary: Path, home: EngineHome) -> None:
         self._chain = chain
-        # A Unix socket's path is short, and a home's may be long.
-        self._sockets = Path(tempfile.mkdtemp(prefix="changan-"))
+        self._sockets = socket_folder(home.root)
         self.engine = Engine(binary, home, self._sockets)
         self._cache = BatchCache()
         self._submission = Submission(chain, self._cache, self.engine.door)
