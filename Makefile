@@ -3,18 +3,28 @@
 # make check  linters, types, layers, docs
 # make fuzz   fuzz every decoder with coverage, SECONDS each (60 where nothing is said)
 # make faults kill a node 300 times under load, and see that nothing acknowledged is lost or doubled
+# make cluster-faults  the long fault runs of a cluster (hours)
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR ?= changan-home
 
-.PHONY: run test check docs fuzz faults lock clean
+.PHONY: run test check docs fuzz faults cluster-faults lock clean
 
 run: $(VENV)/.run
 	$(BIN)/changan up --home $(HOME_DIR) $(ARGS)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# The long runs: SEEDS of the model, ROUNDS of kills and pauses of a real cluster, REQUESTS at the engine's socket.
+SEEDS ?= 10000
+ROUNDS ?= 100
+REQUESTS ?= 1000000
+cluster-faults: $(VENV)/.dev
+	CHANGAN_FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet/test_cluster.py $(ARGS)
+	CHANGAN_FUZZ_REQUESTS=$(REQUESTS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet -k "random_requests or mutated" $(ARGS)
+	CHANGAN_MODEL_SEEDS=$(SEEDS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet/test_application.py -k test_seeds $(ARGS)
 
 check: $(VENV)/.dev docs
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Compile the .proto texts into the descriptor set and the type stub that changan.ledger.wire ships.
+"""Compile the .proto texts into the descriptor sets and the type stubs that changan ships.
 
 Run after editing a .proto: `python tools/compile_protos.py`. A test compares the result with what is checked in.
 """
@@ -11,7 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-WIRE = Path(__file__).resolve().parent.parent / "src" / "changan" / "ledger" / "wire"
+_PACKAGE = Path(__file__).resolve().parent.parent / "src" / "changan"
+WIRE = _PACKAGE / "ledger" / "wire"
+ABCI = _PACKAGE / "node" / "comet" / "abci"
 SCALARS = {
     "string": "str",
     "bytes": "bytes",
@@ -37,21 +39,21 @@ from google.protobuf.message import Message
 '''
 
 
-def descriptor_set() -> bytes:
+def descriptor_set(home: Path = WIRE) -> bytes:
     """Return the serialized FileDescriptorSet of all .proto texts, in dependency order."""
-    names = sorted(path.name for path in (WIRE / "protos").glob("*.proto"))
+    names = sorted(path.name for path in (home / "protos").glob("*.proto"))
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "set"
-        command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{WIRE / 'protos'}", f"--descriptor_set_out={out}"]
+        command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{home / 'protos'}", f"--descriptor_set_out={out}"]
         subprocess.run([*command, *names], check=True)
         return out.read_bytes()
 
 
-def stub() -> str:
+def stub(home: Path = WIRE) -> str:
     """Return the text of messages.pyi."""
     enums: list[str] = []
     messages: list[str] = []
-    for path in sorted((WIRE / "protos").glob("*.proto")):
+    for path in sorted((home / "protos").glob("*.proto")):
         text = re.sub(r"//[^\n]*", "", path.read_text(encoding="utf-8"))
         if path.name == "txpool.proto":  # its TxType would hide common's; messages.py calls it PoolTxType
             text = text.replace("TxType", "PoolTxType")
@@ -105,5 +107,6 @@ def _enum_names() -> set[str]:
 
 
 if __name__ == "__main__":
-    (WIRE / "changan.desc").write_bytes(descriptor_set())
-    (WIRE / "messages.pyi").write_text(stub(), encoding="utf-8")
+    for place, name in ((WIRE, "changan"), (ABCI, "abci")):
+        (place / f"{name}.desc").write_bytes(descriptor_set(place))
+        (place / "messages.pyi").write_text(stub(place), encoding="utf-8")

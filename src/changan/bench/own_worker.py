@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from changan.client.connect import connect
 from changan.client.doors import MESSAGE_BYTES_MAX
 from changan.client.requests import Signer, make_payload, sign_request
-from changan.ledger.wire.messages import PackedRequests, PackedResponses
+from changan.ledger.wire.messages import PackedRequests, PackedResponses, TxRequest, TxResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,11 @@ def main() -> None:
         request_serializer=PackedRequests.SerializeToString,
         response_deserializer=PackedResponses.FromString,
     )
+    alone = channel.unary_unary(
+        "/api.RpcNode/SendRequestSync",
+        request_serializer=TxRequest.SerializeToString,
+        response_deserializer=TxResponse.FromString,
+    )
     print("go", flush=True)
     sys.stdin.readline()
     cpu, started = time.process_time(), time.perf_counter()
@@ -42,11 +47,23 @@ def main() -> None:
         if mode == "sync":
             connection.invoke("token", "transfer", arguments)
             calls += 1
+        elif mode == "single":
+            calls += _singly(alone, connection.signer, connection.chain_id, to)
         else:
             calls += _packed(send, connection.signer, connection.chain_id, to)
         latencies.append(time.perf_counter() - begun)
     elapsed = time.perf_counter() - started
     print(json.dumps({"calls": calls, "seconds": elapsed, "cpu": time.process_time() - cpu, "latencies": latencies}))
+
+
+def _singly(send: grpc.UnaryUnaryMultiCallable[Any, TxResponse], signer: Signer, chain_id: str, to: str) -> int:
+    """Send as many calls as a pack holds, each in a message of its own, and wait for all of them."""
+    payloads = [make_payload(chain_id, "token", "transfer", {"to": to, "amount": "1"}) for _ in range(PACK)]
+    futures = [send.future(sign_request(payload, signer), timeout=60) for payload in payloads]
+    for future in futures:
+        response = future.result()
+        assert response.code == 0, response.message
+    return len(futures)
 
 
 def _packed(send: Callable[..., PackedResponses], signer: Signer, chain_id: str, to: str) -> int:

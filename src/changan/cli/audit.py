@@ -169,6 +169,7 @@ def _lines(document: dict[str, Any], members: Members | None) -> list[tuple[str,
         (say("outcome", "结果"), f"{tx.result.code} {result.message}".strip()),
         (say("rows written", "写入行数"), str(len(proven.rw_set.tx_writes))),
         *_block_lines(header, proven.proposer),
+        *([(say("agreed by", "同意的组织"), ", ".join(proven.agreed))] if proven.agreed else []),
     ]
 
 

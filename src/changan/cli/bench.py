@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from changan.bench import cluster as cluster_bench
 from changan.bench import crypto as crypto_bench
 from changan.bench import single as single_bench
 
@@ -48,6 +49,17 @@ def crypto(json_file: Path | None, seconds: float, kernels: Path, *, node: bool)
     show(rows)
     if json_file is not None:
         write_json(json_file, f"changan bench crypto --seconds {seconds:g}", rows)
+
+
+@bench.command()
+@click.option("--json", "json_file", type=click.Path(path_type=Path), default=None, help="Also write the table here.")
+@click.option("--seconds", type=click.FloatRange(0.5, 600), default=5.0, show_default=True, help="Each measurement.")
+def cluster(json_file: Path | None, seconds: float) -> None:
+    """Four organisations on this machine: signed calls, packed and one by one, and the latency at light load."""
+    rows = cluster_bench.run(seconds)
+    show(rows)
+    if json_file is not None:
+        write_json(json_file, f"changan bench cluster --seconds {seconds:g}", rows)
 
 
 def show(rows: list[dict[str, Any]]) -> None:

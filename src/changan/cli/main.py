@@ -7,7 +7,7 @@ import sys
 import click
 
 from changan import __version__
-from changan.cli import audit, bench, contract, look, node
+from changan.cli import audit, bench, cluster, contract, look, node
 from changan.cli.chinese import translate
 from changan.cli.language import is_chinese, say
 from changan.errors import ChanganError
@@ -54,6 +54,8 @@ for command in (
     audit.export,
     audit.import_,
     bench.bench,
+    cluster.cluster,
+    cluster.engine,
 ):
     main.add_command(command)
 if is_chinese():

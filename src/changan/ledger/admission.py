@@ -43,11 +43,10 @@ class Admitted(NamedTuple):
     epoch: int
     payer: Identity | None = None
 
-    @property
-    def valid_until(self) -> int:
-        """The last second (of block time) at which those who act may act."""
-        ends = self.sender.not_after
-        return ends if self.payer is None else min(ends, self.payer.not_after)
+    def holds_at(self, time: int) -> bool:
+        """Whether the certificates of all who act are within their time at `time`, seconds of block time."""
+        sender, payer = self.sender, self.payer or self.sender
+        return sender.not_before <= time <= sender.not_after and payer.not_before <= time <= payer.not_after
 
 
 def check_form(request: TxRequest) -> None:

@@ -29,8 +29,16 @@ MEMBER_INFO_BYTES_MAX = 64 * 1024
 _TLS_USAGES = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
 _LIST_SIGNERS = (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)
 _CACHED_MAX = 65_536
-# A certificate is decoded part by part, as each is asked for; these say that a part does not decode.
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What reading a strange certificate may raise; some of it only when a part is looked at."""
 
 
 class UndecodableMemberError(UnverifiedError):
@@ -98,7 +106,10 @@ class Members:
         key = member.SerializeToString()
         identity = self._cache.get(key)
         if identity is None:
-            identity = self._resolve(member)
+            try:
+                identity = self._resolve(member)
+            except _UNREADABLE as error:
+                raise UnverifiedError("the certificate does not decode") from error
             if len(self._cache) >= _CACHED_MAX:
                 self._cache.clear()
             self._cache[key] = identity
@@ -212,7 +223,7 @@ def read_certificate(pem: bytes) -> x509.Certificate:
 def _load(pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem)
-    except (ValueError, TypeError, x509.InvalidVersion) as error:
+    except _UNREADABLE as error:
         raise UndecodableMemberError("failed to decode sign cert, rest not nil") from error
 
 

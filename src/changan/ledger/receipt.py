@@ -18,7 +18,7 @@ from changan.crypto.suite import Suite, algorithms, require_built
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.commitment import outcome_leaf
 from changan.ledger.hashing import block_hash, rw_set_hash, transaction_hash
-from changan.ledger.wire.messages import BlockHeader, ConsensusArgs, Transaction, TxRWSet
+from changan.ledger.wire.messages import BlockHeader, Certificate, ConsensusArgs, Transaction, TxRWSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 PATH_MAX = 64
+CERTIFICATE_KEY = "changan.certificate"
+"""Where a block that is handed out carries its certificate of agreement (AdditionalData.extra_data)."""
 _DIGEST_NAME = "SHA256"
 
 
@@ -38,6 +40,7 @@ class Proven(NamedTuple):
     transaction: Transaction
     rw_set: TxRWSet
     proposer: str | None  # common name of who sealed the block; None where no trust roots were given
+    agreed: tuple[str, ...] = ()  # organisations whose seals of the block hold, where trust roots were given
 
 
 def make_receipt(stored: BlockWithRWSet, position: int) -> dict[str, Any]:
@@ -46,7 +49,7 @@ def make_receipt(stored: BlockWithRWSet, position: int) -> dict[str, Any]:
     transactions = stored.block.txs
     hashes = [transaction_hash(tx, digest) for tx in transactions]
     outcomes = [outcome_leaf(tx, digest) for tx in transactions]
-    return {
+    receipt = {
         "format": FORMAT,
         "suite": int(Suite.INTERNATIONAL),
         "tx_id": transactions[position].payload.tx_id,
@@ -58,6 +61,11 @@ def make_receipt(stored: BlockWithRWSet, position: int) -> dict[str, Any]:
         "rw_set_path": texts(chainmaker_path([tx.result.rw_set_hash for tx in transactions], position, digest)),
         "outcome_path": texts(tree_path(outcomes, position, digest)),
     }
+    if stored.block.HasField("additional_data"):
+        certificate = stored.block.additional_data.extra_data.get(CERTIFICATE_KEY, b"")
+        if certificate:
+            receipt["certificate"] = _text(certificate)
+    return receipt
 
 
 def verify_receipt(receipt: Mapping[str, Any], members: Members | None = None) -> Proven:
@@ -88,7 +96,32 @@ def verify_receipt(receipt: Mapping[str, Any], members: Members | None = None) -
     root = ConsensusArgs.FromString(header.consensus_args).outcome_root
     if not tree_verify(outcome, place, path_in(receipt, "outcome_path"), root, digest):
         raise UnverifiedError("the outcome is not the one under the block's outcome root")
-    return Proven(header, transaction, rw_set, None if members is None else proposer_of(header, members))
+    if members is None:
+        return Proven(header, transaction, rw_set, None)
+    if "certificate" in receipt:
+        agreed = _agreed(header, members, decoded(receipt, "certificate"))
+        return Proven(header, transaction, rw_set, header.proposer.org_id, agreed)
+    return Proven(header, transaction, rw_set, proposer_of(header, members))
+
+
+def _agreed(header: BlockHeader, members: Members, data: bytes) -> tuple[str, ...]:
+    """Return the organisations that sealed a block, if they are more than two thirds of those trusted."""
+    try:
+        entries = Certificate.FromString(data).seals
+    except DecodeError as error:
+        raise MalformedError("the certificate does not decode") from error
+    if len(entries) > len(members.voters):
+        raise UnverifiedError("the certificate has more seals than there are organisations")
+    found: set[str] = set()
+    for entry in entries:
+        sealer = members.authenticate(entry, header.block_hash, header.block_timestamp)
+        if sealer.role != "CONSENSUS":
+            raise UnverifiedError(f"the block was sealed by {sealer.member_id}, who is no voting node")
+        found.add(sealer.org_id)
+    if 3 * len(found) <= 2 * len(members.voters):
+        text = f"{len(found)} of {len(members.voters)} organisations sealed the block: that is no quorum"
+        raise UnverifiedError(text)
+    return tuple(sorted(found))
 
 
 def proposer_of(header: BlockHeader, members: Members) -> str:

@@ -53,6 +53,8 @@ class Decided(NamedTuple):
     requests: Sequence[TxRequest]
     verdicts: Sequence[Admitted | None]
     """What this node already found of each request. One of an older identity epoch, or None, is judged again."""
+    engine_height: int = 0
+    """The height of the ordering engine's own block, 0 where no engine orders."""
 
 
 class AppliedBlock(NamedTuple):
@@ -152,7 +154,7 @@ def _judge(world: World, decided: Decided) -> list[Admitted]:
 
 
 def _verdict(world: World, request: TxRequest, verdict: Admitted | None, time: int) -> Admitted:
-    if verdict is not None and verdict.epoch == world.epoch and verdict.valid_until >= time:
+    if verdict is not None and verdict.epoch == world.epoch and verdict.holds_at(time):
         return verdict
     try:
         check_form(request)
@@ -231,6 +233,7 @@ def _seal(
         block_time_us=decided.time_us,
         outcome_root=outcome_root(transactions, digest),
         delta_root=delta_root(changes.listed, digest),
+        engine_height=decided.engine_height,
     )
     if due is not None:
         arguments.state_root, arguments.state_height = due.root, due.height

@@ -16,6 +16,7 @@ from changan.ledger.wire.messages import (
     Contract,
     Transaction,
 )
+from changan.node.audit_agreement import Agreement
 from changan.node.audit_bundle import BundleAudit, Installed, State
 from changan.node.audit_members import AuditMembers, MemberError
 from changan.node.audit_tree import AuditTree
@@ -78,6 +79,7 @@ class Auditor:
         self._seen: set[bytes] = set()
         self._bundles = BundleAudit(_prefixed_root, _h)
         self._members = AuditMembers(self._rows)
+        self._agreement = Agreement(self._members)
         self.transactions = self.signatures = self.state_roots = 0
 
     def blocks(self) -> Iterator[int]:
@@ -137,9 +139,12 @@ class Auditor:
         header = block.header
         if header.block_height == 0:
             return
-        self._signed(
-            need, header.proposer, header.block_hash, header.signature, header.block_timestamp, "the proposer's"
-        )
+        if self._agreement.ordered_by_vote(self._rows):
+            self.signatures += self._agreement.block(need, block, self._rows)
+        else:
+            self._signed(
+                need, header.proposer, header.block_hash, header.signature, header.block_timestamp, "the proposer's"
+            )
         for tx in block.txs:
             signed = tx.payload.SerializeToString()
             for who, entry in (("sender", tx.sender), ("payer", tx.payer)):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from changan.ledger.admission import Admitted
-    from changan.ledger.transition import Decided
+    from changan.ledger.transition import AppliedBlock, Decided
     from changan.ledger.wire.messages import Payload, TxRequest
     from changan.ledger.world import World
     from changan.node.reader import Reader
@@ -84,6 +84,9 @@ class Chain:
         self.arrived = asyncio.Event()  # something waits in the pool
         self._hurry = asyncio.Event()  # somebody waits for a result, so the next block is sealed at once
         self._query = ChainQuery(world, self.reader, nodes, chains)
+        self.request_bytes_max: int | None = None
+        """The largest request that the ordering can carry; None where the door's own limit is all there is."""
+        self.afloat: dict[str, Waiting] = {}  # handed to an ordering that has not decided on them yet
         self._sealing: frozenset[str] = frozenset()
         self._waiters: dict[str, list[asyncio.Future[Committed]]] = {}
 
@@ -123,7 +126,7 @@ class Chain:
 
     def is_pending(self, tx_id: str) -> bool:
         """Whether a request with this id waits, or is in the block that is being made."""
-        return tx_id in self.pool or tx_id in self._sealing
+        return tx_id in self.pool or tx_id in self.afloat or tx_id in self._sealing
 
     def _admit(self, request: TxRequest, size: int) -> None:
         payload = request.payload
@@ -141,6 +144,9 @@ class Chain:
             text = f"CHAIN_QUERY-{payload.method} reads the chain's past: send it as a query, tx: {payload.tx_id}"
             raise RefusedError(TxStatusCode.CONTRACT_FAIL, text)
         self._check_bundle(payload)
+        if self.request_bytes_max is not None and size > self.request_bytes_max:
+            text = f"the request is {size} bytes, the ordering carries at most {self.request_bytes_max}"
+            raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, {text}, {place}")
         if not self.pool.has_room(size):
             text = f"Add tx failed, TxPool is full, chainId:{self.chain_id}"
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, text)
@@ -250,18 +256,28 @@ class Chain:
 
     async def execute(self, decided: Decided, seal: Callable[[bytes], bytes]) -> None:
         """Execute a decided block, bring it to rest and answer those who wait for it. Raises StoppedError."""
+        applied = self.apply(decided)
+        header = applied.block.header
+        header.signature = seal(header.block_hash)
+        await self.settle(applied)
+
+    def apply(self, decided: Decided) -> AppliedBlock:
+        """Execute a decided block; it does not rest yet."""
         self._sealing = frozenset(request.payload.tx_id for request in decided.requests)
         started = time.perf_counter()
         applied = apply_block(self.world, decided)
-        header = applied.block.header
-        header.signature = seal(header.block_hash)
         METRICS.execution.labels(self.chain_id).observe(time.perf_counter() - started)
-        self._acknowledge(header.block_height, await self.rest.bring(applied))
+        return applied
+
+    async def settle(self, applied: AppliedBlock) -> None:
+        """Bring an executed block to rest and answer those who wait for it. Raises StoppedError."""
+        self._acknowledge(applied.block.header.block_height, await self.rest.bring(applied))
         await self.rest.notify()
         self.rest.maybe_checkpoint(len(applied.block.txs))
 
     def _acknowledge(self, height: int, stored: BlockWithRWSet) -> None:
         for position, transaction in enumerate(stored.block.txs):
+            self.afloat.pop(transaction.payload.tx_id, None)
             for future in self._waiters.pop(transaction.payload.tx_id, ()):
                 if not future.done():
                     future.set_result(Committed(height, position, stored))
@@ -269,6 +285,7 @@ class Chain:
 
     def drop(self, tx_id: str, reason: RefusedError) -> None:
         """Tell those who wait for a transaction that it will not come."""
+        self.afloat.pop(tx_id, None)
         for future in self._waiters.pop(tx_id, ()):
             if not future.done():
                 future.set_exception(reason)

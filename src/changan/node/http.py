@@ -26,7 +26,7 @@ from changan.node.rpc import REQUEST_BYTES_MAX
 from changan.node.store.archive import ArchivedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from starlette.types import ASGIApp
 
@@ -39,10 +39,14 @@ ChainId = Annotated[str, Query(description="the chain; left out: the first one",
 Name = Annotated[str, Path(max_length=128)]
 
 
-def make_http(chains: Mapping[str, Chain], limits: RateLimits) -> ASGIApp:
-    """Return the application over the chains of a node."""
+def make_http(
+    chains: Mapping[str, Chain], limits: RateLimits, more: Mapping[str, Callable[[], Awaitable[Any]]]
+) -> ASGIApp:
+    """Return the application over the chains of a node; `more` are further reads, by path."""
     app = FastAPI(title="changan", version=__version__, description="Reads of one changan node.", redoc_url=None)
     _Routes(chains).add_to(app)
+    for path, read in more.items():
+        app.get(path, summary=read.__doc__)(read)
     for kind, status in ((ReadError, 404), (ArchivedError, 410), (RefusedError, 503), (StoppedError, 503)):
         app.add_exception_handler(kind, _answering(status))
     return LimitedApp(app, limits)

@@ -22,6 +22,11 @@ class Waiting(NamedTuple):
     size: int
     verdict: Admitted
 
+    @property
+    def alone(self) -> bool:
+        """Whether it must be the only one in its block."""
+        return must_be_alone(self.request)
+
 
 class Pool:
     """Admitted requests. A full pool refuses; it never grows beyond its bounds."""
@@ -64,7 +69,7 @@ class Pool:
         while self._by_sender and len(taken) < count_max:
             sender, queue = next(iter(self._by_sender.items()))
             waiting = queue[0]
-            alone = must_be_alone(waiting.request)
+            alone = waiting.alone
             if taken and (alone or waiting.size > room):
                 break
             queue.popleft()

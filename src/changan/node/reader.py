@@ -10,6 +10,8 @@ from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.store.archive import ArchivedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from changan.ledger.wire.messages import Transaction, TxRWSet
     from changan.node.store.blocklog import BlockLog
     from changan.node.store.index import Index
@@ -36,6 +38,8 @@ class Reader:
         self._cache: OrderedDict[int, tuple[BlockWithRWSet, int]] = OrderedDict()
         self._cached_bytes = 0
         self._lock = Lock()
+        self.complete: Callable[[BlockWithRWSet], None] = lambda _: None
+        """Adds to a block that is handed out what was learnt of it after it rested."""
 
     @property
     def height(self) -> int:
@@ -47,6 +51,8 @@ class Reader:
         found = self.stored(height)
         if found is not None and 0 < height <= self.archived_height and not found.block.header.block_type & 1:
             raise ArchivedError(f"block {height} is archived")
+        if found is not None:
+            self.complete(found)
         return found
 
     @property

@@ -17,6 +17,7 @@ from changan.ledger.wire.messages import (
     ChainMakerVersionResponse,
     CheckNewBlockChainConfigRequest,
     CheckNewBlockChainConfigResponse,
+    ConsensusType,
     DebugConfigRequest,
     DebugConfigResponse,
     GetConsensusStatusRequest,
@@ -283,7 +284,8 @@ class RpcNode:
 
     async def _consensus_state(self, request: GetConsensusStatusRequest, context: Context) -> BytesValue:
         chain = await self._known(request.chain_id, context)
-        return BytesValue(value=f'{{"type":"SOLO","height":{chain.reader.height}}}'.encode())
+        kind = _CONSENSUS_NAMES.get(chain.world.config.consensus.type, "unknown")
+        return BytesValue(value=f'{{"type":"{kind}","height":{chain.reader.height}}}'.encode())
 
     async def _validators(self, request: GetConsensusStatusRequest, context: Context) -> Validators:
         chain = await self._known(request.chain_id, context)
@@ -315,6 +317,8 @@ _TYPE_NAMES = {
     TxType.SUBSCRIBE: "subscribe",
     TxType.ARCHIVE: "archive",
 }
+
+_CONSENSUS_NAMES = {ConsensusType.SOLO: "SOLO", ConsensusType.TBFT: "TBFT"}
 
 
 def _reads_at_the_door(request: TxRequest) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 import structlog
@@ -33,7 +33,7 @@ from changan.node.storage import ChainStorage
 from changan.node.store.lock import HomeLock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from changan.node.home import Home
     from changan.node.pki.layout import CryptoConfig
@@ -77,13 +77,15 @@ class RunningNode:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._limits = RateLimits(settings.rate_limit)
         self._differences: list[str] = []
+        self._reads: dict[str, Callable[[], Awaitable[Any]]] = {}
+        """Further reads of the HTTP door, by path."""
 
     @contextlib.asynccontextmanager
     async def open(self, crash_point: Callable[[str], None] = lambda _: None) -> AsyncIterator[Ready]:
         """Start everything; the doors answer while the context lasts. Raises ChanganError in words."""
         self._home.prepare()
         with HomeLock(self._home.root):
-            crypto = found_organisations(self._home, self._settings, self._doors.host)
+            crypto = self._find_organisations()
             try:
                 for settings in self._settings.chains:
                     await self._open_chain(settings, crypto, crash_point)
@@ -100,6 +102,9 @@ class RunningNode:
                     yield Ready(rpc, http, tuple(self._differences))
             finally:
                 await self._close_chains()
+
+    def _find_organisations(self) -> CryptoConfig:
+        return found_organisations(self._home, self._settings, self._doors.host)
 
     async def _open_chain(
         self, settings: ChainSettings, crypto: CryptoConfig, crash_point: Callable[[str], None]
@@ -119,7 +124,7 @@ class RunningNode:
         self._tasks[chain_id] = asyncio.create_task(
             Solo(chain, proposer_of(crypto, first)).run(), name=f"chain {chain_id}"
         )
-        self._tasks[chain_id].add_done_callback(_report)
+        self._tasks[chain_id].add_done_callback(report)
 
     @contextlib.asynccontextmanager
     async def _open_rpc(self, crypto: CryptoConfig) -> AsyncIterator[str]:
@@ -152,7 +157,7 @@ class RunningNode:
     @contextlib.asynccontextmanager
     async def _open_http(self) -> AsyncIterator[str]:
         config = uvicorn.Config(
-            make_http(self.chains, self._limits),
+            make_http(self.chains, self._limits, self._reads),
             host=self._doors.host,
             port=self._doors.http_port,
             log_config=None,
@@ -203,6 +208,7 @@ def _server_credentials(crypto: CryptoConfig, *, mutual: bool) -> grpc.ServerCre
     return grpc.ssl_server_credentials([pair], root_certificates=roots if mutual else None, require_client_auth=mutual)
 
 
-def _report(task: asyncio.Task[None]) -> None:
+def report(task: asyncio.Task[None]) -> None:
+    """Say in the log what ended a chain's task."""
     if not task.cancelled() and task.exception() is not None:
         _log.error("chain.stopped", chain=task.get_name(), reason=repr(task.exception()))

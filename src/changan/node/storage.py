@@ -182,6 +182,7 @@ def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:
         header.proposer if header.HasField("proposer") else None,
         requests,
         verdicts,
+        arguments.engine_height,
     )
     applied = apply_block(world, decided)
     if applied.block.header.block_hash != header.block_hash:

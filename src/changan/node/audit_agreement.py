@@ -1,0 +1,89 @@
+"""The audit of agreement: that a quorum of organisations sealed each block of a chain that is ordered by vote."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from changan.ledger.wire.messages import ChainConfig, ConsensusType, Member, MemberType, SealedBlocks
+from changan.node.audit_members import MemberError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from changan.ledger.wire.messages import Block, ConfigKeyValue
+    from changan.node.audit_members import AuditMembers
+
+WINDOW = 16
+_CONFIG = ("CHAIN_CONFIG", "CHAIN_CONFIG")
+_PREFIX = "comet."
+
+
+class Need(Protocol):
+    """Asks for what must hold of one block."""
+
+    def __call__(self, holds: object, otherwise: str) -> None:
+        """Raise what ends the audit unless it holds."""
+
+
+class _Unsealed(NamedTuple):
+    height: int
+    time: int  # seconds
+    voters: Mapping[str, Member]  # at that height
+
+
+class Agreement:
+    """Follows which blocks are sealed; a certificate stands in one of the blocks that come after."""
+
+    def __init__(self, members: AuditMembers) -> None:
+        self._members = members
+        self._unsealed: dict[bytes, _Unsealed] = {}
+        self._config = b""
+        self._voters: dict[str, Member] = {}
+        self.certificates = 0
+
+    def ordered_by_vote(self, rows: Mapping[tuple[str, str], bytes]) -> bool:
+        """Whether the chain's blocks are agreed on by vote; the state is that at the end of the block before."""
+        if rows[_CONFIG] != self._config:
+            self._config = rows[_CONFIG]
+            consensus = ChainConfig.FromString(self._config).consensus
+            self._voters = {}
+            if consensus.type == ConsensusType.TBFT:
+                self._voters = dict(_voter(entry) for entry in consensus.ext_config if entry.key.startswith(_PREFIX))
+        return bool(self._voters)
+
+    def block(self, need: Need, block: Block, rows: Mapping[tuple[str, str], bytes]) -> int:
+        """Check a block's proposer and the certificates that it carries; return how many signatures were checked."""
+        assert rows[_CONFIG] == self._config
+        header = block.header
+        need(header.proposer == self._voters.get(header.proposer.org_id), "was proposed by no voter")
+        checked = 0
+        extra = block.additional_data.extra_data if block.HasField("additional_data") else {}
+        for sealed in SealedBlocks.FromString(extra.get("changan.sealed", b"")).blocks:
+            found = self._unsealed.pop(sealed.block_hash, None)
+            if found is None:
+                continue  # of block 0, or sealed twice
+            organisations = {seal.org_id for seal in sealed.seals}
+            need(3 * len(organisations) > 2 * len(found.voters), f"carries no quorum for block {found.height}")
+            for seal in sealed.seals:
+                voter = found.voters.get(seal.org_id)
+                good = voter is not None and self._holds(voter, sealed.block_hash, seal.signature, found.time)
+                need(good, f"carries a wrong seal of {seal.org_id} for block {found.height}")
+                checked += 1
+            self.certificates += 1
+        for old in self._unsealed.values():
+            need(header.block_height - old.height <= WINDOW, f"block {old.height} has no certificate of agreement")
+        self._unsealed[header.block_hash] = _Unsealed(header.block_height, header.block_timestamp, self._voters)
+        return checked
+
+    def _holds(self, voter: Member, message: bytes, signature: bytes, time: int) -> bool:
+        try:
+            return self._members.verifies(voter, message, signature, time)
+        except MemberError:
+            return False
+
+
+def _voter(entry: ConfigKeyValue) -> tuple[str, Member]:
+    org_id = entry.key.removeprefix(_PREFIX)
+    pem = json.loads(entry.value)["certificate"].encode()
+    return org_id, Member(org_id=org_id, member_type=MemberType.CERT, member_info=pem)

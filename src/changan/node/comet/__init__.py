@@ -1,0 +1,1 @@
+"""Ordering between organisations: CometBFT decides what comes next, this node executes it."""

@@ -1,0 +1,1 @@
+"""The application's side of ABCI 2.0: messages, frames and the socket server."""

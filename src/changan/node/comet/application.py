@@ -1,0 +1,351 @@
+"""The ledger as an application of the engine: it proposes and judges by one rule, executes what is decided, and lets it rest."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import structlog
+
+from changan import __version__
+from changan.errors import ChanganError, MalformedError
+from changan.ledger.roster import roster_of
+from changan.ledger.transition import Decided
+from changan.ledger.wire.messages import ConsensusArgs
+from changan.node.comet.abci.application import ACCEPT, REFUSED, REJECT, Application
+from changan.node.comet.abci.messages import (
+    ExecTxResult,
+    Head,
+    ResponseCheckTx,
+    ResponseCommit,
+    ResponseExtendVote,
+    ResponseFinalizeBlock,
+    ResponseInfo,
+    ResponseInitChain,
+    ResponsePrepareProposal,
+    ResponseProcessProposal,
+    ResponseQuery,
+    ResponseVerifyVoteExtension,
+)
+from changan.node.comet.batches import BATCH, HEAD_VERSION, encode_head
+from changan.node.comet.proposal import Selection, UnfitError, select, take_apart
+from changan.node.storage import genesis_config
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from changan.ledger.transition import AppliedBlock
+    from changan.ledger.wire.messages import BlockHeader
+    from changan.node.chain import Chain
+    from changan.node.comet.abci.messages import (
+        RequestCheckTx,
+        RequestCommit,
+        RequestExtendVote,
+        RequestFinalizeBlock,
+        RequestInfo,
+        RequestInitChain,
+        RequestPrepareProposal,
+        RequestProcessProposal,
+        RequestQuery,
+        RequestVerifyVoteExtension,
+    )
+    from changan.node.comet.batches import BatchCache
+    from changan.node.comet.seals import Seals
+
+_log = structlog.get_logger()
+CLOCK_US_MAX = 10_000_000
+"""How far a proposed block's time may lie from this node's clock."""
+APP_VERSION = 1
+_OVERHEAD_BYTES = 16  # of one transaction in the engine's block
+_COMMITTED = 2  # the flag of a vote for the decided block
+_MISBEHAVIOUR = {1: "two votes for one height", 2: "a light client was shown another chain"}
+FAULTS_KEPT = 100
+_PEER_FILTER = "/p2p/filter/id/"
+
+
+class OrderingError(ChanganError):
+    """The engine asks for something that cannot follow what this node has executed."""
+
+
+class OwnBatches(Protocol):
+    """This node's own requests, as the application asks for them."""
+
+    def propose(self, height: int, count_max: int, bytes_max: int) -> tuple[bytes, Sequence[object]] | None:
+        """Return a batch of requests that wait here, for a proposal at a height of the engine; None where none waits."""
+
+    def decided(self, height: int) -> None:
+        """Take note that the engine's block at a height was executed."""
+
+
+class _Pending(NamedTuple):
+    """A block of the engine that was executed and does not rest yet."""
+
+    height: int
+    block_hash: bytes  # the engine's
+    applied: AppliedBlock | None
+    response: ResponseFinalizeBlock
+
+
+class LedgerApplication(Application):
+    """One chain of this node under the engine. All of it runs on the event loop."""
+
+    def __init__(self, chain: Chain, cache: BatchCache, own: OwnBatches, seals: Seals, first_height: int = 1) -> None:
+        self._chain = chain
+        self._cache = cache
+        self._own = own
+        self._seals = seals
+        self._pending: _Pending | None = None
+        self._told: _Pending | None = None  # what an engine that lost its blocks was told again
+        self._roster_epoch = -1
+        self.engine_is_new = False
+        """Whether the engine knows no block yet, though the chain may have some: then it starts from the beginning."""
+        self.first_height = first_height
+        """Where the engine's own blocks begin; more than 1 where its stores were begun anew on an older chain."""
+        self.height = max(first_height - 1, _engine_height(chain, chain.reader.height))
+        """The last height of the engine whose outcome rests here."""
+        self.voted: list[str] = []  # organisations whose votes decided the engine's last block
+        self.faults: list[dict[str, object]] = []  # misbehaviour that the engine has evidence of
+        self._sealed_by_votes = _header(chain, chain.reader.height).pre_block_hash
+        """What the votes for the engine's last block sealed: the last ledger block before it."""
+        self._follow_roster()
+
+    def _follow_roster(self) -> None:
+        """Read the voters again where the configuration may have changed."""
+        if self._roster_epoch != self._chain.world.epoch:
+            self.roster = roster_of(self._chain.world.config)
+            self._roster_epoch = self._chain.world.epoch
+            self._seals.roster = self.roster
+
+    # Query connection
+
+    async def info(self, _: RequestInfo) -> ResponseInfo:
+        """Say how far the chain rests; to an engine that lost its blocks: not at all, it will hear what it was told before."""
+        answer = ResponseInfo(data=self._chain.chain_id, version=__version__, app_version=APP_VERSION)
+        height = 0 if self.engine_is_new else self.height
+        if height:
+            answer.last_block_height = height
+            answer.last_block_app_hash = self._hash_at(height)
+        return answer
+
+    async def query(self, request: RequestQuery) -> ResponseQuery:
+        """Say whether a peer belongs to the chain; all other questions have better doors."""
+        path = request.path
+        if path.startswith(_PEER_FILTER):
+            known = path.removeprefix(_PEER_FILTER) in self.roster.peers
+            return ResponseQuery(code=0 if known else REFUSED, log="" if known else "no organisation's node")
+        if path.startswith("/p2p/filter/"):
+            return ResponseQuery()
+        return ResponseQuery(code=REFUSED, log="ask at the node's own doors")
+
+    # Mempool connection
+
+    async def check_tx(self, request: RequestCheckTx) -> ResponseCheckTx:
+        """Let batches be gossiped whose requests are all authentic, while something in them is still to come."""
+        data, world = request.tx, self._chain.world
+        try:
+            judged = self._cache.judge(data, world, self._chain.time())
+        except MalformedError as error:
+            return ResponseCheckTx(code=REFUSED, log=str(error))
+        refusal = judged.refusal
+        if refusal is not None:
+            return ResponseCheckTx(code=REFUSED, log=refusal.message[:500])
+        if all(world.remembered.holds(one.payload.tx_id) for one in judged.requests):
+            return ResponseCheckTx(code=REFUSED, log="all of it was executed")
+        await asyncio.sleep(0)  # others get their turn between two large batches
+        return ResponseCheckTx()
+
+    # Consensus connection
+
+    async def init_chain(self, request: RequestInitChain) -> ResponseInitChain:
+        """Begin behind the genesis block, or where the engine's stores were begun anew behind a later one."""
+        chain = self._chain
+        if request.chain_id != chain.chain_id:
+            raise OrderingError(f"the engine orders chain {request.chain_id!r}, this is {chain.chain_id!r}")
+        first = chain.reader.block(0)
+        assert first is not None
+        named = {update.pub_key.ed25519 for update in request.validators}
+        genesis = roster_of(genesis_config(first))
+        if named != {voter.validator for voter in genesis.voters}:
+            raise OrderingError("the engine's genesis names other voters than the chain's configuration")
+        if request.initial_height != self.first_height:
+            raise OrderingError(f"the engine begins at {request.initial_height}, this node knows {self.first_height}")
+        return ResponseInitChain(app_hash=self._hash_at(self.first_height - 1))
+
+    async def prepare_proposal(self, request: RequestPrepareProposal) -> ResponsePrepareProposal:
+        """Propose what others sent, and what waits here, as far as there is room."""
+        chain = self._chain
+        selection = Selection(chain.world, chain.next_time_us())
+        for vote in request.local_last_commit.votes:
+            voter = self.roster.by_address.get(vote.validator.address)
+            if voter is not None and vote.block_id_flag == _COMMITTED:
+                self._seals.take(voter.org_id, self._sealed_by_votes, vote.vote_extension)
+        head = Head(version=HEAD_VERSION, time_us=selection.time_us, sealed=self._seals.to_carry())
+        room = request.max_tx_bytes - head.ByteSize() - _OVERHEAD_BYTES
+        batches: list[bytes] = []
+        for data in request.txs:
+            size = len(data) + _OVERHEAD_BYTES
+            if data[:1] == BATCH and size <= room and self._fits(selection, data):
+                batches.append(data)
+                room -= size
+        capacity = max(1, chain.world.config.block.block_tx_capacity)
+        own = self._own.propose(request.height, capacity - len(selection.requests), room - _OVERHEAD_BYTES)
+        if own is not None and self._fits(selection, own[0]):
+            batches.append(own[0])
+        heads = [encode_head(head)] if batches or head.sealed else []
+        return ResponsePrepareProposal(txs=[*heads, *batches])
+
+    def _fits(self, selection: Selection, data: bytes) -> bool:
+        try:
+            judged = self._cache.judge(data, self._chain.world, selection.time_us // 1_000_000)
+            return selection.add(judged) > 0
+        except (UnfitError, MalformedError):
+            return False
+
+    async def process_proposal(self, request: RequestProcessProposal) -> ResponseProcessProposal:
+        """Accept what an honest proposer could have made by this node's state and clock."""
+        chain = self._chain
+        try:
+            parts = take_apart(request.txs)
+            if parts.head is not None:
+                self._check_head(parts.head)
+            select(chain.world, self._cache, parts)
+        except (UnfitError, MalformedError) as error:
+            who = self.roster.by_address.get(request.proposer_address)
+            org_id = "unknown" if who is None else who.org_id
+            _log.warning("proposal.rejected", height=request.height, proposer=org_id, reason=str(error)[:300])
+            return ResponseProcessProposal(status=REJECT)
+        return ResponseProcessProposal(status=ACCEPT)
+
+    def _check_head(self, head: Head) -> None:
+        if abs(head.time_us - self._chain.next_time_us()) > CLOCK_US_MAX:
+            raise UnfitError("the block's time lies too far from this node's clock")
+        problem = self._seals.problem(head)
+        if problem is not None:
+            raise UnfitError(problem)
+
+    async def extend_vote(self, _: RequestExtendVote) -> ResponseExtendVote:
+        """Seal the last ledger block with this vote."""
+        return ResponseExtendVote(vote_extension=self._seals.own(self._chain.world.block_hash))
+
+    async def verify_vote_extension(self, request: RequestVerifyVoteExtension) -> ResponseVerifyVoteExtension:
+        """Check another organisation's seal of the last ledger block, and keep it."""
+        voter = self.roster.by_address.get(request.validator_address)
+        if request.height != self.height + 1 or voter is None:
+            return ResponseVerifyVoteExtension(status=ACCEPT)  # of a height that cannot be judged here
+        good = self._seals.take(voter.org_id, self._chain.world.block_hash, request.vote_extension)
+        return ResponseVerifyVoteExtension(status=ACCEPT if good else REJECT)
+
+    async def finalize_block(self, request: RequestFinalizeBlock) -> ResponseFinalizeBlock:
+        """Execute a decided block; what no honest node would have accepted is no ledger block."""
+        try:
+            return self._finalize(request)
+        except Exception as error:
+            await self._chain.fail(f"the chain stopped at the engine's height {request.height}: {error!r}")
+            raise
+
+    def _finalize(self, request: RequestFinalizeBlock) -> ResponseFinalizeBlock:
+        pending, height = self._pending, request.height
+        results = [ExecTxResult() for _ in request.txs]
+        self._told = None
+        if pending is not None and pending.height == height:
+            if pending.block_hash != request.hash:
+                raise OrderingError(f"two blocks were decided at the engine's height {height}")
+            return pending.response  # the engine stopped before it could note the answer
+        if height <= self.height:  # it lost its blocks, and is told again what came of them
+            told = ResponseFinalizeBlock(app_hash=self._hash_at(height), tx_results=results)
+            self._told = _Pending(height, request.hash, None, told)
+            return told
+        if pending is not None and pending.applied is not None:
+            raise OrderingError(f"the engine's height {pending.height} was executed and never committed")
+        if self.height and height != self.height + 1:
+            raise OrderingError(f"the engine's height {height} does not follow {self.height}")
+        self._note_votes(request)
+        before = self._chain.world.block_hash
+        applied = self._execute(request)
+        self._sealed_by_votes = before
+        answer = ResponseFinalizeBlock(app_hash=self._chain.world.block_hash, tx_results=results)
+        self._pending = _Pending(height, request.hash, applied, answer)
+        return answer
+
+    def _execute(self, request: RequestFinalizeBlock) -> AppliedBlock | None:
+        chain = self._chain
+        voter = self.roster.by_address.get(request.proposer_address)
+        try:
+            parts = take_apart(request.txs)
+            if parts.head is not None:
+                self._seals.decided(parts.head)
+            selection = select(chain.world, self._cache, parts)
+        except (UnfitError, MalformedError) as error:
+            _log.error("block.void", height=request.height, reason=str(error)[:300])
+            return None
+        if selection is None or not selection.requests or voter is None:
+            return None
+        decided = Decided(
+            chain.world.height + 1,
+            selection.time_us,
+            voter.member,
+            selection.requests,
+            selection.verdicts,
+            request.height,
+        )
+        applied = chain.apply(decided)
+        self._seals.rest_in(applied.block)
+        self._seals.begin(applied.block.header.block_hash)
+        return applied
+
+    def _note_votes(self, request: RequestFinalizeBlock) -> None:
+        """Keep who voted for the block before, and name who is proven to have voted twice."""
+        votes = request.decided_last_commit.votes
+        self.voted = [self._name(one.validator.address) for one in votes if one.block_id_flag == _COMMITTED]
+        for fault in request.misbehavior:
+            found = {
+                "organisation": self._name(fault.validator.address),
+                "kind": _MISBEHAVIOUR.get(fault.type, str(fault.type)),
+                "height": fault.height,
+            }
+            self.faults = [*self.faults, found][-FAULTS_KEPT:]
+            _log.error("organisation.misbehaved", **found)
+
+    def _name(self, address: bytes) -> str:
+        who = self.roster.by_address.get(address)
+        return address.hex() if who is None else who.org_id
+
+    async def commit(self, _: RequestCommit) -> ResponseCommit:
+        """Bring the executed block to rest; only then are those who wait answered."""
+        if self._told is not None:
+            self._told = None
+            return ResponseCommit()
+        pending = self._pending
+        if pending is None:
+            raise OrderingError("nothing was executed that could be committed")
+        if pending.applied is not None:
+            await self._chain.settle(pending.applied)
+        self._pending = None
+        self.engine_is_new = False
+        self.height = max(self.height, pending.height)
+        self._follow_roster()
+        self._own.decided(pending.height)
+        return ResponseCommit()
+
+    # The mapping between the engine's heights and the chain's
+
+    def _hash_at(self, height: int) -> bytes:
+        """Return the hash of the last ledger block at or below a height of the engine that rests here."""
+        low, high = 0, self._chain.reader.height + 1  # block `low` is at or below, block `high` above
+        while high - low > 1:
+            middle = (low + high) // 2
+            if _engine_height(self._chain, middle) <= height:
+                low = middle
+            else:
+                high = middle
+        return _header(self._chain, low).block_hash
+
+
+def _engine_height(chain: Chain, ledger_height: int) -> int:
+    return ConsensusArgs.FromString(_header(chain, ledger_height).consensus_args).engine_height
+
+
+def _header(chain: Chain, ledger_height: int) -> BlockHeader:
+    stored = chain.reader.block(ledger_height)
+    assert stored is not None
+    return stored.block.header

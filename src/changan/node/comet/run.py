@@ -1,0 +1,100 @@
+"""A node of a cluster: a node whose chains are ordered by the engine, with one door more to see how that goes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from changan.errors import ChanganError
+from changan.ledger.wire.messages import Node as NodeInfo
+from changan.node.chain import Chain
+from changan.node.comet.cluster import engine_home, genesis_of_cluster, read_node_file
+from changan.node.comet.engine import EngineError
+from changan.node.comet.ordering import Comet
+from changan.node.founding import proposer_of
+from changan.node.pki.layout import CryptoConfig, read_crypto_config
+from changan.node.run import RunningNode, report
+from changan.node.storage import ChainStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from changan.node.home import Home
+    from changan.node.run import Doors
+    from changan.node.settings import ChainSettings, Settings
+
+
+CLOCK_VARIABLE = "CHANGAN_CLOCK_OFFSET_S"
+"""`ORG=SECONDS`, for fault tests only."""
+
+
+class CometNode(RunningNode):
+    """One organisation's node."""
+
+    def __init__(self, home: Home, settings: Settings, doors: Doors, binary: Path) -> None:
+        super().__init__(home, settings, doors, demo=False)
+        self._root = home.root
+        self._binary = binary
+        self._file = read_node_file(home.root)
+        self._orderings: dict[str, Comet] = {}
+        self._reads["/v1/ordering"] = self._ordering
+
+    def _find_organisations(self) -> CryptoConfig:
+        """Return the organisations, this node's own first."""
+        crypto = read_crypto_config(self._root)
+        own = [org for org in crypto.organisations if org.org_id == self._file.org_id]
+        if not own:
+            raise ChanganError(f"{crypto.directory} lacks {self._file.org_id}, whose node this is")
+        return CryptoConfig(crypto.directory, (*own, *(org for org in crypto.organisations if org not in own)))
+
+    async def _open_chain(
+        self, settings: ChainSettings, crypto: CryptoConfig, crash_point: Callable[[str], None]
+    ) -> None:
+        chain_id = settings.chain_id
+        storage = ChainStorage(self._home.chain_directory(chain_id), crash_point=crash_point)
+        genesis = genesis_of_cluster(read_crypto_config(self._root), settings, self._file.voters)
+        world = await asyncio.to_thread(storage.open_world, genesis)
+        own = crypto.organisations[0]
+        nodes = [NodeInfo(node_id=org.node_id, node_address="") for org in crypto.organisations]
+        nodes[0].node_address = f"{self._doors.host}:{self._doors.rpc_port}"
+        chain = Chain(world, storage, nodes, lambda: list(self.chains), _clock(self._file.org_id))
+        self.chains[chain_id] = chain
+        engine = engine_home(self._root, chain_id)
+        engine.configure(self._file.listen, self._file.peers)
+        ordering = self._orderings[chain_id] = Comet(chain, proposer_of(crypto, own), self._binary, engine)
+        self._tasks[chain_id] = asyncio.create_task(ordering.run(), name=f"chain {chain_id}")
+        self._tasks[chain_id].add_done_callback(report)
+
+    async def _ordering(self) -> dict[str, Any]:
+        """How the ordering between organisations goes"""
+        return {chain_id: await self._state(ordering) for chain_id, ordering in self._orderings.items()}
+
+    async def _state(self, ordering: Comet) -> dict[str, Any]:
+        application = ordering.application
+        names = {voter.peer: voter.org_id for voter in application.roster.voters}
+        state: dict[str, Any] = {
+            "type": "TBFT",
+            "organisation": self._file.org_id,
+            "voters": [voter.org_id for voter in application.roster.voters],
+            "engine_height": application.height,
+            "engine_starts": ordering.engine.starts,
+            "voted": application.voted,
+            "faults": application.faults,
+            "verified": ordering.verified,
+        }
+        try:
+            peers = (await ordering.engine.door.ask("net_info"))["peers"]
+            state["peers"] = sorted(names.get(one["node_info"]["id"], "unknown") for one in peers)
+        except (EngineError, KeyError, TypeError) as error:
+            state["peers"], state["engine"] = [], str(error)
+        return state
+
+
+def _clock(org_id: str) -> Callable[[], int]:
+    """Return this node's clock, microseconds; a fault test may set it wrong."""
+    whose, _, seconds = os.environ.get(CLOCK_VARIABLE, "").partition("=")
+    offset = int(float(seconds) * 1_000_000) if whose == org_id else 0
+    return lambda: time.time_ns() // 1000 + offset

@@ -1,0 +1,179 @@
+"""A cluster in processes, as a user starts it, and what faults do to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import httpx2
+
+from changan.client.connect import Connection, connect
+from changan.ledger.wire.messages import BlockWithRWSet
+from changan.node.audit import Auditor
+from changan.node.store.blocklog import BlockLog
+from node_process import CHANGAN, changan
+
+_READY = re.compile(r"^ready rpc=(\S+) http=(\S+) home=(.+)$", re.MULTILINE)
+
+
+class ClusterProcess:
+    def __init__(self, home: Path, engine: Path, *, demo: bool = True, orgs: int = 4) -> None:
+        self.home = home
+        self._engine = engine
+        ports = [option for kind in ("rpc", "http", "p2p") for option in (f"--{kind}-port", "0")]
+        made = changan(
+            "cluster", "init", "--home", str(home), "--orgs", str(orgs), *ports, *([] if demo else ["--no-demo"])
+        )
+        assert made.returncode == 0, made.stderr
+        self.orgs = [f"wx-org{n}.chainmaker.org" for n in range(1, orgs + 1)]
+        self.start()
+
+    def start(self, env: dict[str, str] | None = None) -> None:
+        self._out, self._err = self.home / "up.out", self.home / "up.err"
+        with self._out.open("wb") as out, self._err.open("ab") as err:
+            self.process = subprocess.Popen(
+                [*CHANGAN, "cluster", "up", "--home", str(self.home), "--engine-binary", str(self._engine)],
+                stdout=out,
+                stderr=err,
+                env={**os.environ, **(env or {})},
+            )
+        found = wait_for(lambda: _READY.search(self._out.read_text()) or self.process.poll() is not None, 120)
+        assert isinstance(found, re.Match), self.words()
+        self.rpc, self.http = found[1].split(","), found[2].split(",")
+
+    def words(self) -> str:
+        logs = [self.home / org / "node.log" for org in self.orgs]
+        return self._err.read_text()[-1500:] + "".join(log.read_text()[-1500:] for log in logs if log.exists())
+
+    def org_home(self, n: int) -> Path:
+        return self.home / self.orgs[n]
+
+    def connect(self, n: int = 0, **options) -> Connection:
+        return connect(self.rpc[n], home=self.org_home(n), **options)
+
+    def get(self, n: int, path: str):
+        return httpx2.get(f"{self.http[n]}{path}", timeout=10).raise_for_status().json()
+
+    def height(self, n: int) -> int:
+        with contextlib.suppress(httpx2.HTTPError):
+            return self.get(n, "/v1/health")["heights"]["chain1"]
+        return -1
+
+    def heights(self) -> list[int]:
+        return [self.height(n) for n in range(len(self.orgs))]
+
+    def level(self, nodes=None, timeout: float = 60) -> int:
+        """Wait until the nodes are level and return their height."""
+        nodes = list(range(len(self.orgs))) if nodes is None else nodes
+        wait_for(lambda: len({self.height(n) for n in nodes}) == 1 and self.height(nodes[0]) >= 0, timeout)
+        return self.height(nodes[0])
+
+    # Faults
+
+    def node_pid(self, n: int) -> int:
+        return int((self.org_home(n) / "LOCK").read_text())
+
+    def engine_pid(self, n: int) -> int:
+        return int((self.org_home(n) / "engine" / "chain1" / "engine.pid").read_text())
+
+    def kill(self, n: int, *, node: bool = False, engine: bool = False) -> None:
+        pids = [self.engine_pid(n)] * engine + [self.node_pid(n)] * node
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def paused(self, *nodes: int):
+        """Stop nodes and their engines for a while; for the others they are gone."""
+        pids = [pid for n in nodes for pid in (self.engine_pid(n), self.node_pid(n))]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    # What must hold afterwards
+
+    def blocks(self, n: int) -> list[BlockWithRWSet]:
+        log = BlockLog(self.org_home(n) / "chains" / "chain1" / "log", read_only=True)
+        try:
+            return [BlockWithRWSet.FromString(log.read(height)) for height in range(log.durable_height + 1)]
+        finally:
+            log.close()
+
+    def check_equal(self, nodes=None) -> list[BlockWithRWSet]:
+        """Every node holds the same blocks; return them."""
+        nodes = list(range(len(self.orgs))) if nodes is None else nodes
+        self.level(nodes)
+        logs = [self.blocks(n) for n in nodes]
+        hashes = [[stored.block.header.block_hash for stored in log] for log in logs]
+        assert all(one == hashes[0] for one in hashes)
+        return logs[0]
+
+    def verify(self) -> None:
+        """Audit every node's log; one of them by the command."""
+        done = changan("verify", "--home", str(self.org_home(0)), timeout=240)
+        assert done.returncode == 0, done.stderr
+        for n in range(1, len(self.orgs)):
+            log = BlockLog(self.org_home(n) / "chains" / "chain1" / "log", read_only=True)
+            for _ in Auditor(log).blocks():
+                pass
+            log.close()
+
+    def status(self):
+        return changan("cluster", "status", "--home", str(self.home))
+
+    def state(self, n: int) -> dict:
+        return self.get(n, "/v1/ordering")["chain1"]
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+def wait_for(condition, timeout: float):
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not within {timeout} s")
+
+
+class Load:
+    """Threads that call and note which transactions were acknowledged. Lost answers are asked for again."""
+
+    def __init__(self, cluster: ClusterProcess, nodes, to: str) -> None:
+        import threading
+
+        self.acknowledged: list[str] = []
+        self.failed: list[str] = []
+        self._stop = threading.Event()
+        self._to = to
+        self._threads = [threading.Thread(target=self._run, args=(cluster, n)) for n in nodes]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, cluster: ClusterProcess, n: int) -> None:
+        with cluster.connect(n) as connection:
+            while not self._stop.is_set():
+                try:
+                    answer = connection.invoke("token", "transfer", {"to": self._to, "amount": 1})
+                    self.acknowledged.append(answer.tx_id)
+                except Exception as error:
+                    self.failed.append(repr(error))
+                    time.sleep(0.2)
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(120)
+            assert not thread.is_alive()
