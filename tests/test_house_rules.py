@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from changan import contract
+
 ROOT = Path(__file__).parent.parent
 LINES_MAX = 400
 LONGER = {  # file: why it is one sitting all the same
@@ -63,3 +65,8 @@ def test_nothing_speaks_of_the_machine_it_was_written_on():
         and pattern.search(path.read_text(encoding="utf-8", errors="ignore"))
     ]
     assert found == []
+
+
+def test_no_module_hides_a_word_of_the_contract_language():
+    words = {word.lower() for word in contract.__all__}
+    assert {path.stem for path in FILES if path.parent == Path("src/changan/contract")} & words == set()

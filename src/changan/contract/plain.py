@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Never
 
 from changan.contract.codec import pack, unpack
 from changan.contract.emit_python import emit_module
+from changan.contract.field_view import FieldView
 from changan.contract.gas import (
     DIGEST_PER_BYTE,
     EVENT_BYTES_MAX,
@@ -27,7 +28,6 @@ from changan.contract.types import (
     words,
     zero,
 )
-from changan.contract.view import FieldView
 from changan.crypto.digest import sha256, sm3
 from changan.errors import MalformedError
 

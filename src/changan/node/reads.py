@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from changan.contract.engines import AnyInstance
+    from changan.contract.field_view import FieldView
     from changan.contract.instance import Row
     from changan.contract.types import FieldType
-    from changan.contract.view import FieldView
     from changan.ledger.wire.messages import BundleRows
     from changan.ledger.world import World
     from changan.node.rest import Rest

@@ -13,9 +13,9 @@ from changan.contract.compiled import layout as l
 from changan.contract.compiled.emit_records import GONE, RECORD_HEADER_BYTES
 from changan.contract.compiled.entry import Machine, compile_text
 from changan.contract.compiled.module import ModuleText, emit_module
+from changan.contract.field_view import FieldView
 from changan.contract.instance import Row
 from changan.contract.types import U64, ListType, MapType
-from changan.contract.view import FieldView
 from changan.errors import MalformedError
 
 if TYPE_CHECKING:
