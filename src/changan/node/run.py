@@ -110,8 +110,7 @@ class RunningNode:
         self, settings: ChainSettings, crypto: CryptoConfig, crash_point: Callable[[str], None]
     ) -> None:
         chain_id = settings.chain_id
-        engine = plain if self._settings.engine == "plain" else compiled(secrets.token_bytes(32))
-        storage = ChainStorage(self._home.chain_directory(chain_id), engine=engine, crash_point=crash_point)
+        storage = self._storage(chain_id, crash_point)
         genesis = genesis_of(crypto, settings)
         made = storage.genesis()
         if made is not None:
@@ -125,6 +124,10 @@ class RunningNode:
             Solo(chain, proposer_of(crypto, first)).run(), name=f"chain {chain_id}"
         )
         self._tasks[chain_id].add_done_callback(report)
+
+    def _storage(self, chain_id: str, crash_point: Callable[[str], None]) -> ChainStorage:
+        engine = plain if self._settings.engine == "plain" else compiled(secrets.token_bytes(32))
+        return ChainStorage(self._home.chain_directory(chain_id), engine=engine, crash_point=crash_point)
 
     @contextlib.asynccontextmanager
     async def _open_rpc(self, crypto: CryptoConfig) -> AsyncIterator[str]:

@@ -178,6 +178,18 @@ def _certified(cluster, n, tx_id):
     return found if "certificate" in found else None
 
 
+def test_a_bundle_comes_to_rest_at_every_node_row_by_row(cluster):
+    with cluster.connect(3) as connection:
+        before = int(connection.query("token", "balance_of", {"who": "66" * 20}).text)
+        columns = {"to": [bytes([0x66]) * 20] * 50, "amount": [1] * 49 + [2**60]}
+        [sent] = connection.invoke_many("token", "transfer", columns)
+        assert [row.code == 0 for row in sent.rows] == [True] * 49 + [False]
+    cluster.check_equal()
+    for n in range(4):
+        with cluster.connect(n) as connection:
+            assert int(connection.query("token", "balance_of", {"who": "66" * 20}).text) == before + 49
+
+
 def test_one_request_given_to_all_nodes_counts_once(cluster):
     home = cluster.org_home(0)
     with cluster.connect(0) as connection:

@@ -16,7 +16,6 @@ from changan.node.comet.ordering import Comet
 from changan.node.founding import proposer_of
 from changan.node.pki.layout import CryptoConfig, read_crypto_config
 from changan.node.run import RunningNode, report
-from changan.node.storage import ChainStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +53,7 @@ class CometNode(RunningNode):
         self, settings: ChainSettings, crypto: CryptoConfig, crash_point: Callable[[str], None]
     ) -> None:
         chain_id = settings.chain_id
-        storage = ChainStorage(self._home.chain_directory(chain_id), crash_point=crash_point)
+        storage = self._storage(chain_id, crash_point)
         genesis = genesis_of_cluster(read_crypto_config(self._root), settings, self._file.voters)
         world = await asyncio.to_thread(storage.open_world, genesis)
         own = crypto.organisations[0]
