@@ -5,6 +5,7 @@ from __future__ import annotations
 import table_archive
 import table_certificates
 import table_client
+import table_config
 import table_contracts
 import table_gas
 import table_governance
@@ -20,9 +21,10 @@ def rows() -> list[Row]:
         table_contracts,
         table_certificates,
         table_governance,
+        table_config,
         table_gas,
         table_archive,
         table_stake,
-        table_queries,  # last: much was refused by then, and the past has to show none of it
+        table_queries,  # last: much was refused or put back by then, and the past has to show it
     )
     return [row for part in parts for row in part.ROWS]
