@@ -67,8 +67,10 @@ def refused(method: str, call: Call, says: str, note: str) -> Row:
 
 
 def forbidden(method: str, call: Call, resource: str) -> Row:
-    """A method that the policies of a chain of certificates forbid to everybody, as the real node's do."""
-    return refused(method, call, rf"\[{resource}\] is forbidden to access", "forbidden on a chain of certificates")
+    """A method that the policies of the chain's identity mode forbid to everybody, as the real node's do."""
+    return refused(
+        method, call, rf"\[{resource}\] is forbidden to access", "forbidden to everybody in this identity mode"
+    )
 
 
 def broken(method: str, call: Call, says: str) -> Row:

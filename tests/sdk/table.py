@@ -9,13 +9,15 @@ import table_config
 import table_contracts
 import table_gas
 import table_governance
+import table_modes
 import table_queries
 import table_stake
 from row import Row
+from world import CERTIFICATES
 
 
-def rows() -> list[Row]:
-    """Return all rows, in the order in which they are driven."""
+def rows(mode: str) -> list[Row]:
+    """Return the rows of an identity mode, in the order in which they are driven."""
     parts = (
         table_client,
         table_contracts,
@@ -27,4 +29,9 @@ def rows() -> list[Row]:
         table_stake,
         table_queries,  # last: much was refused or put back by then, and the past has to show it
     )
-    return [row for part in parts for row in part.ROWS]
+    return table_modes.of_mode(mode, [row for part in parts for row in part.ROWS])
+
+
+def left_out(mode: str) -> frozenset[str]:
+    """Return the methods that mean nothing in an identity mode."""
+    return frozenset() if mode == CERTIFICATES else table_modes.LEFT_OUT

@@ -215,8 +215,8 @@ def nodes(config: ChainConfig) -> dict[str, list[str]]:
 
 
 def nodes_are(**ids: list[str]) -> Seen:
-    wanted = {ORG: ids.get("first", []), **({OTHER: ids["second"]} if "second" in ids else {})}
-    return lambda _, config: nodes(config) == wanted
+    wanted = [ids.get("first", []), *([ids["second"]] if "second" in ids else [])]
+    return lambda _, config: list(nodes(config).values()) == wanted
 
 
 add_org = do("chain_config_consensus_node_org_add", OTHER, [NODE])

@@ -16,13 +16,15 @@ from chainmaker.user import User
 from chainmaker.utils import file_utils
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from google.protobuf import json_format
 
 SYNC_S = 10  # the SDK asks for a transaction's result in a busy loop; so long at most
 RECEIVER = "11" * 20
+CERTIFICATES, KEYS, PUBLIC = "permissionedWithCert", "permissionedWithKey", "public"
+"""The identity modes, as the SDK's configuration names them."""
 ACCOUNT = "22" * 20
 """The gas account that rows fill and empty."""
 STRANGERS = "wx-org9.chainmaker.org"
@@ -88,14 +90,13 @@ class World:
         self.package = package
         self.called: set[str] = set()
         self._settings = file_utils.load_yaml(config)
-        user = self._settings["chain_client"]
-        self.certificate = x509.load_pem_x509_certificate(Path(user["user_sign_crt_file_path"]).read_bytes())
+        self._user = user = self._settings["chain_client"]
+        self.mode = user.get("auth_type", CERTIFICATES)
         self._scratch = tempfile.TemporaryDirectory(prefix="sdk-conformance-")
         self._members: dict[str, Traced] = {}
         self._kept: dict[str, object] = {}
         self.real = self._client(self.settings())
         self.cc = Traced(self.real, self.called)
-        self.org = self.real.org_id
         self.endorsers_config = self._settings["chain_client"]["endorsers"]
         authority = Path(self._settings["chain_client"]["nodes"][0]["trust_root_paths"][0])
         self.ca_cert, self.ca_key = authority / "ca.crt", authority / "ca.key"
@@ -124,14 +125,39 @@ class World:
 
     # Members
 
-    def member(self, name: str) -> Traced:
-        """Return a client with a key and certificate of its own, made for this run."""
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The client's certificate, on a chain of certificates."""
+        return x509.load_pem_x509_certificate(Path(self._user["user_sign_crt_file_path"]).read_bytes())
+
+    @property
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """The client's key, read here and not by the SDK."""
+        data = Path(self._user["user_sign_key_file_path"]).read_bytes()
+        return serialization.load_pem_private_key(data, None).public_key()
+
+    @property
+    def org(self) -> str:
+        """The client's organisation, empty on a public chain."""
+        return self._user.get("org_id", "")
+
+    def organisation(self) -> str | None:
+        """Return what the client has to say of its organisation: what its certificate says, where it has one."""
+        if self.mode != CERTIFICATES:
+            return self.org or None
+        return self.certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value
+
+    def member(self, name: str, *, registered: bool = True) -> Traced:
+        """Return a client with a key of its own, made for this run, that may speak on the chain once it is registered."""
         if name not in self._members:
             settings = self.settings()
             certificate, key = self.issue(name)
-            for part, path in (("sign_crt", certificate), ("sign_key", key)):
-                settings["chain_client"][f"user_{part}_file_path"] = str(path)
+            settings["chain_client"]["user_sign_key_file_path"] = str(key)
+            if self.mode == CERTIFICATES:
+                settings["chain_client"]["user_sign_crt_file_path"] = str(certificate)
             self._members[name] = Traced(self._client(settings), self.called)
+            if self.mode == KEYS and registered:
+                done(self.real.add_pubkey(self._members[name]._client.public_bytes.decode(), self.org, "CLIENT"))
         return self._members[name]
 
     def admin(self) -> Traced:
@@ -143,7 +169,9 @@ class World:
         return self._members["admin"]
 
     def authority(self) -> str:
-        """Return the certificate (PEM) of the authority of STRANGERS, made for this run."""
+        """Return the trust root of STRANGERS (PEM), made for this run: an authority's certificate, or the stranger's key."""
+        if self.mode == KEYS:
+            return self.stranger()._client.public_bytes.decode()
         return make_authority(Path(self._scratch.name) / "strangers-ca", STRANGERS)[0].read_text()
 
     def stranger(self) -> Traced:
@@ -152,7 +180,9 @@ class World:
             settings = self.settings()
             client = settings["chain_client"]
             certificate, key = self.strangers_files()
-            client.update(org_id=STRANGERS, user_sign_crt_file_path=str(certificate), user_sign_key_file_path=str(key))
+            client.update(org_id=STRANGERS, user_sign_key_file_path=str(key))
+            if self.mode == CERTIFICATES:
+                client.update(user_sign_crt_file_path=str(certificate))
             self._members["stranger"] = Traced(self._client(settings), self.called)
         return self._members["stranger"]
 
@@ -185,6 +215,10 @@ class World:
                 return False
             raise
         return True
+
+    def trust_root(self) -> str:
+        """Return the trust root of the client's organisation (PEM): its authority's certificate, or its administrator's key."""
+        return self.ca_cert.read_text() if self.mode == CERTIFICATES else self.administrator(1).public_bytes.decode()
 
     def administrator(self, number: int) -> User:
         """Return the administrator of the organisation with this number, from 1 on."""
@@ -275,13 +309,10 @@ class World:
     def signed(self, entry: EndorsementEntry, message: bytes) -> bool:
         """Whether the client of the configuration signed these bytes."""
         try:
-            self.certificate.public_key().verify(entry.signature, message, ec.ECDSA(hashes.SHA256()))
+            self.public_key.verify(entry.signature, message, ec.ECDSA(hashes.SHA256()))
         except InvalidSignature:
             return False
         return entry.signer.org_id == self.org
-
-    def organisation_of_certificate(self) -> str:
-        return self.certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value
 
     def node_address(self) -> str:
         return self._settings["chain_client"]["nodes"][0]["node_addr"]
