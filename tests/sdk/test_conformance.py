@@ -35,13 +35,20 @@ def drive(program: Path, *arguments: object) -> dict:
     return json.loads(done.stdout)
 
 
+def stop_and_replay(node: NodeProcess) -> None:
+    """Stop a node, and demand that what was done to its chain gives the same states again."""
+    assert node.stop() == 0, node.errors.read_text()[-2000:]
+    verified = changan("verify", "--replay", "--home", str(node.home))
+    assert verified.returncode == 0, verified.stderr
+
+
 @pytest.fixture(scope="module", params=TRANSPORTS)
 def transport(request, tmp_path_factory):
     """A running node, and the configuration with which the SDK reaches it."""
     options, config = TRANSPORTS[request.param]
     node = NodeProcess(tmp_path_factory.mktemp("node") / "home", *options)
     yield node, node.home / config
-    assert node.stop() == 0, node.errors.read_text()[-2000:]
+    stop_and_replay(node)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +107,7 @@ def test_the_page_shows_what_the_run_gave(report):
 def test_the_other_identity_modes(mode, package, tmp_path):
     node = NodeProcess(tmp_path / "home", "--auth", mode)
     report = drive(HERE / "driver.py", node.home / "sdk_config.yml", TOKEN, package)
-    assert node.stop() == 0, node.errors.read_text()[-2000:]
+    stop_and_replay(node)
     failed = [one for one in (*report["methods"], *report["behaviours"]) if one["verdict"] == page.VERDICTS[-1]]
     assert not failed, json.dumps(failed, indent=1, ensure_ascii=False)
     assert report["ours"] == []
