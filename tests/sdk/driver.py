@@ -4,9 +4,9 @@
     python tests/sdk/driver.py CONFIG CONTRACT PACKAGE --table       the same for people
     python tests/sdk/driver.py CONFIG CONTRACT PACKAGE --markdown    the page docs/sdk-methods.md
 
-CONFIG is an sdk_config.yml of a chain with certificates; CONTRACT is src/changan/examples/token.py, PACKAGE what
+CONFIG is an sdk_config.yml of a chain of any identity mode; CONTRACT is src/changan/examples/token.py, PACKAGE what
 `changan contract build` makes of it. The chain is written to: contracts are installed, certificates are frozen and
-revoked; all of them are made here. This program knows the node only through the SDK: it imports nothing of ours but
+revoked, its configuration is changed and changed back; all of them are made here. This program knows the node only through the SDK: it imports nothing of ours but
 its own table.
 """
 
@@ -28,8 +28,9 @@ import table
 from behaviours import drive_behaviours
 from chainmaker import ChainClientWithEndorsers
 from chainmaker.protos.common.result_pb2 import TxResponse
-from row import DEFECT, FAIL, NOT_BUILT, WORKS, Row
-from world import World
+from chainmaker.protos.config.chain_config_pb2 import ChainConfig
+from row import DEFECT, FAIL, NOT_BUILT, REFUSED, WORKS, Row
+from world import Standing, World
 
 CALL_S = 20  # no method may take longer
 
@@ -119,27 +120,49 @@ def demand_unchanged(world: World, footprint: tuple, height: int) -> None:
         raise UnexpectedError(f"it wrote {written}")
 
 
+def put_back(world: World, row: Row, before: Standing, config: ChainConfig) -> None:
+    """Undo what a row did. Raises UnexpectedError when the chain is not as it was."""
+    ended = bounded(row.undo, world, config)
+    if isinstance(ended, Exception):
+        raise UnexpectedError(f"it was not put back: {words(ended)}") from ended
+    after = world.standing()
+    changed = [name for name, old, new in zip(Standing._fields, before, after, strict=True) if old != new]
+    if changed:
+        raise UnexpectedError(f"it left its traces in {', '.join(changed)}")
+
+
+def judge(world: World, row: Row, answer: object) -> str:
+    """Judge an answer; return those words of it that matter. Raises UnexpectedError."""
+    shown = ""
+    if row.method not in world.called:
+        raise UnexpectedError(f"the row does not call its method; answer {words(answer)}")
+    if row.expect == WORKS:
+        judge_works(world, row, answer)
+    elif row.expect in {REFUSED, NOT_BUILT}:
+        shown = judge_refused(row, answer)
+    else:
+        assert row.expect == DEFECT
+        judge_defect(world, row, answer)
+    return shown
+
+
 def drive(world: World, row: Row) -> dict[str, str]:
-    """Make the call of one row, and judge it."""
+    """Make the call of one row, judge it, and have it put back what it changed."""
     verdict, shown = row.expect, ""
-    answer: object = None
+    standing, config = world.standing(), world.config_now()
+    before = (world.footprint(), world.tip())
+    world.called.clear()
+    answer = bounded(row.call, world)
     try:
-        before = (world.footprint(), world.tip()) if row.expect != WORKS else None
-        world.called.clear()
-        answer = bounded(row.call, world)
-        if row.method not in world.called:
-            raise UnexpectedError(f"the row does not call its method; answer {words(answer)}")
-        if row.expect == WORKS:
-            judge_works(world, row, answer)
-        elif row.expect == NOT_BUILT:
-            shown = judge_refused(row, answer)
-        else:
-            assert row.expect == DEFECT
-            judge_defect(world, row, answer)
-        if before is not None:
+        shown = judge(world, row, answer)
+        if row.expect != WORKS:
             demand_unchanged(world, *before)
     except UnexpectedError as error:
         verdict, shown = FAIL, str(error)
+    try:
+        put_back(world, row, standing, config)
+    except UnexpectedError as error:
+        verdict, shown = FAIL, "; ".join(part for part in (shown if verdict == FAIL else "", str(error)) if part)
     return {
         "method": row.method,
         "class": row.kind,
@@ -151,13 +174,17 @@ def drive(world: World, row: Row) -> dict[str, str]:
 
 def drive_all(world: World) -> list[dict[str, str]]:
     """Drive every row of the table; methods that the table forgot, or that the SDK lacks, are failures too."""
-    rows = table.rows()
+    rows = table.rows(world.mode)
     assert world.block_hash, "what rows share is made before the first one is judged"
     assert world.counter
+    assert world.gas_administrator
+    assert world.member("addressed")
     answers = [drive(world, row) for row in rows]
     driven = [row.method for row in rows]
     public = public_names()
-    wrong = [(name, "missing from the table") for name in public if name not in driven]
+    left_out = table.left_out(world.mode)
+    wrong = [(name, "missing from the table") for name in public if name not in driven and name not in left_out]
+    wrong += [(name, "driven, and left out too") for name in driven if name in left_out]
     wrong += [(name, "in the table, not in the SDK") for name in driven if name not in public]
     wrong += [(name, "twice in the table") for name in sorted(set(driven)) if driven.count(name) > 1]
     answers += [{"method": name, "class": "?", "verdict": FAIL, "returned": "", "note": note} for name, note in wrong]

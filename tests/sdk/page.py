@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 CLASSES = ("C1", "C2", "C3", "local")
-VERDICTS = ("works", "defect of the SDK", "not built", "FAIL")
+VERDICTS = ("works", "defect of the SDK", "refused as on the real node", "not built", "FAIL")
 
 _HEAD = """\
 # The official SDK, method by method
@@ -15,12 +15,19 @@ _HEAD = """\
 Every public method and property of `ChainClientWithEndorsers` of the official Python SDK 3.0.6, driven against a running
 node by `tests/sdk/driver.py`, in a process that imports nothing of ours; over plaintext, and again over mutual TLS.
 
-- *works*: the answer has the type that the SDK promises, and its effect is seen on the chain.
+- *works*: the answer has the type that the SDK promises, and its effect is seen on the chain. What a method changed is
+  then put back, and the next one is driven only on a chain that has no trace of it.
 - *defect of the SDK*: no node can mend it. The note says what is wrong.
+- *refused as on the real node*: forbidden by the policies of the identity mode, or no method of ChainMaker 2.3.7.
 - *not built*: the answer is an error in words, and nothing changed: not the configuration, no contract, no row.
 
 C1 is what a node must answer, C2 what is nice to have, C3 the exotic rest; *local* methods ask the node nothing.
 """
+
+
+def ended(verdicts: list[str]) -> dict[str, int]:
+    """Return how many methods ended in which way."""
+    return {verdict: verdicts.count(verdict) for verdict in VERDICTS if verdict in verdicts}
 
 
 def counts(answers: Iterable[Mapping[str, str]]) -> list[tuple[str, int, dict[str, int]]]:
@@ -30,14 +37,13 @@ def counts(answers: Iterable[Mapping[str, str]]) -> list[tuple[str, int, dict[st
     for kind in (*CLASSES, "?"):
         verdicts = [answer["verdict"] for answer in all_answers if answer["class"] == kind]
         if verdicts:
-            ended = {verdict: verdicts.count(verdict) for verdict in VERDICTS if verdict in verdicts}
-            found.append((kind, len(verdicts), ended))
+            found.append((kind, len(verdicts), ended(verdicts)))
     return found
 
 
-def sentence(kind: str, total: int, ended: Mapping[str, int]) -> str:
+def sentence(kind: str, total: int, numbers: Mapping[str, int]) -> str:
     """Return the counts of one class in words."""
-    return f"{kind}: {total} methods: {', '.join(f'{count} {verdict}' for verdict, count in ended.items())}"
+    return f"{kind}: {total} methods: {', '.join(f'{count} {verdict}' for verdict, count in numbers.items())}"
 
 
 def _ordered(answers: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:

@@ -159,9 +159,17 @@ DEFECTS = {
 }
 """The SDK's own defects that the record lists."""
 
+OTHER_PARAMETERS = "sends the parameters of RECHARGE_GAS: CHARGE_GAS takes a public key and an amount"
+WRONG_REFUND = "sends REFUND_GAS, which takes gas from an account, instead of REFUND_GAS_VM, which gives it back"
+
 FOUND_HERE = {
     "sender_address": "the SDK compares a number with an enumeration: ChainMaker's form, whatever the chain says",
     "sync_canonical_tx_result": "has no body: returns None",
+    "charge_gas": OTHER_PARAMETERS,
+    "create_charge_gas_payload": OTHER_PARAMETERS,
+    "create_charge_gas_for_multi_account_payload": "sends one address and one amount under fixed names, not accounts with amounts",
+    "refund_gas_vm": WRONG_REFUND,
+    "create_refund_gas_vm_payload": WRONG_REFUND,
 }
 """Defects of the SDK that the record does not list; this test found them, and no node can mend them."""
 

@@ -7,25 +7,28 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import record
 from chainmaker.protos.common.request_pb2 import Payload, TxType
+from chainmaker.protos.config.chain_config_pb2 import ChainConfig
 
 if TYPE_CHECKING:
     from world import World
 
 WORKS = "works"
 DEFECT = "defect of the SDK"
+REFUSED = "refused as on the real node"
 NOT_BUILT = "not built"
 FAIL = "FAIL"
-VERDICTS = (WORKS, DEFECT, NOT_BUILT, FAIL)
 
 Call = Callable[["World"], object]
 Check = Callable[["World", object], object]
+Undo = Callable[["World", ChainConfig], object]
 
 
 class Row(NamedTuple):
     """A call, what it has to return, and what has to be true afterwards.
 
-    WORKS: the answer is of the type `returns` and `check` holds. NOT_BUILT: the answer is an error that `says` matches.
-    DEFECT: the SDK raises what `says` matches or, without `says`, hands over something wrong of which `check` is true.
+    WORKS: the answer is of the type `returns` and `check` holds; then `undo`, which is given the configuration as it was,
+    puts back what the call changed. REFUSED, NOT_BUILT: the answer is an error that `says` matches. DEFECT: the SDK raises
+    what `says` matches or, without `says`, hands over something wrong of which `check` is true.
     """
 
     method: str
@@ -35,6 +38,7 @@ class Row(NamedTuple):
     check: Check = lambda _, __: True
     says: str = ""
     note: str = ""
+    undo: Undo = lambda _, __: None
 
     @property
     def kind(self) -> str:
@@ -52,16 +56,21 @@ def holds(method: str, returns: type | tuple[type, ...], check: Check) -> Row:
     return Row(method, WORKS, lambda world: getattr(world.cc, method), returns, check)
 
 
-def unbuilt(method: str, call: Call, resource: str, note: str = "") -> Row:
-    """A method whose system contract, or whose method there, is not built into the node."""
-    says = rf"\b{resource} is not built into this node yet; nothing was changed"
-    return Row(method, NOT_BUILT, call, says=says, note=note)
+def unbuilt(method: str, call: Call, contract: str, note: str = "") -> Row:
+    """A method of a system contract that this node is without."""
+    return Row(method, NOT_BUILT, call, says=rf"this node is one without .*: {contract}-\w+ changed nothing", note=note)
+
+
+def refused(method: str, call: Call, says: str, note: str) -> Row:
+    """A method that the real node refuses too, in the words `says`."""
+    return Row(method, REFUSED, call, says=says, note=note)
 
 
 def forbidden(method: str, call: Call, resource: str) -> Row:
-    """A method that the policies of a chain of certificates forbid to everybody, as the real node's do."""
-    note = "forbidden to everybody on a chain of certificates, as on the real node"
-    return Row(method, NOT_BUILT, call, says=rf"\[{resource}\] is forbidden to access", note=note)
+    """A method that the policies of the chain's identity mode forbid to everybody, as the real node's do."""
+    return refused(
+        method, call, rf"\[{resource}\] is forbidden to access", "forbidden to everybody in this identity mode"
+    )
 
 
 def broken(method: str, call: Call, says: str) -> Row:

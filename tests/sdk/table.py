@@ -5,24 +5,33 @@ from __future__ import annotations
 import table_archive
 import table_certificates
 import table_client
+import table_config
 import table_contracts
 import table_gas
 import table_governance
+import table_modes
 import table_queries
 import table_stake
 from row import Row
+from world import CERTIFICATES
 
 
-def rows() -> list[Row]:
-    """Return all rows, in the order in which they are driven."""
+def rows(mode: str) -> list[Row]:
+    """Return the rows of an identity mode, in the order in which they are driven."""
     parts = (
         table_client,
         table_contracts,
         table_certificates,
         table_governance,
+        table_config,
         table_gas,
         table_archive,
         table_stake,
-        table_queries,  # last: much was refused by then, and the past has to show none of it
+        table_queries,  # last: much was refused or put back by then, and the past has to show it
     )
-    return [row for part in parts for row in part.ROWS]
+    return table_modes.of_mode(mode, [row for part in parts for row in part.ROWS])
+
+
+def left_out(mode: str) -> frozenset[str]:
+    """Return the methods that mean nothing in an identity mode."""
+    return frozenset() if mode == CERTIFICATES else table_modes.LEFT_OUT

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from row import DEFECT, WORKS, Row, broken, holds, works
-from world import World
+from world import CERTIFICATES, World
 
 
 def certificate_hash(world: World) -> bytes:
@@ -23,11 +23,11 @@ def certificate_hash(world: World) -> bytes:
 
 def public_pem(world: World) -> bytes:
     form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return world.certificate.public_key().public_bytes(serialization.Encoding.PEM, form)
+    return world.public_key.public_bytes(serialization.Encoding.PEM, form)
 
 
 def same_key(world: World, key: ec.EllipticCurvePrivateKey) -> bool:
-    return key.public_key() == world.certificate.public_key()
+    return key.public_key() == world.public_key
 
 
 def from_conf(world: World) -> ChainClientWithEndorsers:
@@ -74,12 +74,16 @@ ROWS = [
     works("disable_log", bool, lambda _, silent: silent, silenced),
     works("stop", bool, lambda _, ended: ended, stopped),
     holds("chain_id", str, lambda world, name: name == world.config_now().chain_id),
-    holds("org_id", str, lambda world, name: name == world.organisation_of_certificate()),
-    holds("auth_type", AuthType, lambda _, kind: kind == AuthType.PermissionedWithCert),
-    works("get_auth_type", AuthType, lambda _, kind: kind == AuthType.PermissionedWithCert),
+    holds("org_id", (str, type(None)), lambda world, name: name == world.organisation()),
+    holds("auth_type", AuthType, lambda world, kind: kind.name.lower() == world.mode.lower()),
+    works("get_auth_type", AuthType, lambda world, kind: kind.name.lower() == world.mode.lower()),
     holds("hash_type", HashType, lambda world, kind: kind.name == world.config_now().crypto.hash),
     works("get_hash_type", HashType, lambda world, kind: kind.name == world.config_now().crypto.hash),
-    holds("member_type", MemberType, lambda _, kind: kind == MemberType.CERT),
+    holds(
+        "member_type",
+        MemberType,
+        lambda world, kind: kind.name == ("CERT" if world.mode == CERTIFICATES else "PUBLIC_KEY"),
+    ),
     holds("alias", type(None), lambda _, name: name is None),
     works("get_local_cert_alias", type(None), lambda _, name: name is None),
     holds("enabled_alias", type(None), lambda _, enabled: not enabled),
@@ -97,8 +101,8 @@ ROWS = [
     works("get_cert_hash", str, lambda world, text: text == certificate_hash(world).hex()),
     holds("private_key", ec.EllipticCurvePrivateKey, same_key),
     works("get_private_key", ec.EllipticCurvePrivateKey, same_key),
-    holds("public_key", ec.EllipticCurvePublicKey, lambda world, key: key == world.certificate.public_key()),
-    works("get_public_key", ec.EllipticCurvePublicKey, lambda world, key: key == world.certificate.public_key()),
+    holds("public_key", ec.EllipticCurvePublicKey, lambda world, key: key == world.public_key),
+    works("get_public_key", ec.EllipticCurvePublicKey, lambda world, key: key == world.public_key),
     holds("public_bytes", bytes, lambda world, pem: pem == public_pem(world)),
     holds("node", Node, lambda world, node: node.node_addr == world.node_address()),
     Row("node_index", WORKS, lambda world: world.cc.node_index, (int, type(None)), lambda _, at: not at),
@@ -113,7 +117,9 @@ ROWS = [
         "create_endorsers",
         list,
         lambda world, entries: (
-            {entry.signer.org_id for entry in entries} == {root.org_id for root in world.config_now().trust_roots}
+            len(entries) == 4
+            and {entry.signer.org_id for entry in entries} - {""}
+            == {root.org_id for root in world.config_now().trust_roots} - {"public"}
         ),
         lambda world: world.cc.create_endorsers(
             world.real.create_contract_freeze_payload("any"), world.endorsers_config

@@ -75,7 +75,8 @@ def right_transaction(world: World, info) -> bool:
 def default_policies(found: Sequence) -> bool:
     rules = {entry.resource_name: entry.policy for entry in found}
     return (
-        rules["CONTRACT_MANAGE-UPGRADE_CONTRACT"] == Policy(rule="MAJORITY", role_list=["ADMIN"])
+        rules["CONTRACT_MANAGE-UPGRADE_CONTRACT"].role_list == ["ADMIN"]
+        and rules["CHAIN_CONFIG-CORE_UPDATE"] == Policy(rule="MAJORITY", role_list=["ADMIN"])
         and rules["CHAIN_CONFIG-ALTER_ADDR_TYPE"].rule == "FORBIDDEN"
     )
 
@@ -186,7 +187,9 @@ ROWS = [
     works(
         "get_chain_config",
         ChainConfig,
-        lambda world, config: config.chain_id == world.real.chain_id and len(config.trust_roots) == 4,
+        lambda world, config: (
+            config.chain_id == world.real.chain_id and sum(len(root.root) for root in config.trust_roots) == 4
+        ),
     ),
     holds("chain_config", ChainConfig, lambda world, config: config == world.config_now()),
     holds("version", str, lambda world, text: text == world.config_now().version and text.isdigit()),
@@ -240,7 +243,7 @@ ROWS = [
         "chain_config_trust_root_check",
         bool,
         lambda world, known: known and not world.real.chain_config_trust_root_check(world.org, "PEM"),
-        lambda world: world.cc.chain_config_trust_root_check(world.org, world.ca_cert.read_text()),
+        lambda world: world.cc.chain_config_trust_root_check(world.org, world.trust_root()),
     ),
     broken(
         "chain_config_consensus_ext_check",

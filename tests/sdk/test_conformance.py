@@ -1,4 +1,4 @@
-"""The official SDK, unmodified, in a process that never imports ours: every public method, over plaintext and over mutual TLS."""
+"""The official SDK, unmodified, in a process that never imports ours: every public method, over both transports, in every mode."""
 
 from __future__ import annotations
 
@@ -35,21 +35,33 @@ def drive(program: Path, *arguments: object) -> dict:
     return json.loads(done.stdout)
 
 
+def stop_and_replay(node: NodeProcess) -> None:
+    """Stop a node, and demand that what was done to its chain gives the same states again."""
+    assert node.stop() == 0, node.errors.read_text()[-2000:]
+    verified = changan("verify", "--replay", "--home", str(node.home))
+    assert verified.returncode == 0, verified.stderr
+
+
 @pytest.fixture(scope="module", params=TRANSPORTS)
 def transport(request, tmp_path_factory):
     """A running node, and the configuration with which the SDK reaches it."""
     options, config = TRANSPORTS[request.param]
     node = NodeProcess(tmp_path_factory.mktemp("node") / "home", *options)
     yield node, node.home / config
-    assert node.stop() == 0, node.errors.read_text()[-2000:]
+    stop_and_replay(node)
 
 
 @pytest.fixture(scope="module")
-def report(transport, tmp_path_factory) -> dict:
-    """What the driver says of every method, over one transport."""
-    package = tmp_path_factory.mktemp("package") / "token.changan"
-    built = changan("contract", "build", str(TOKEN), "-o", str(package))
+def package(tmp_path_factory) -> Path:
+    made = tmp_path_factory.mktemp("package") / "token.changan"
+    built = changan("contract", "build", str(TOKEN), "-o", str(made))
     assert built.returncode == 0, built.stderr
+    return made
+
+
+@pytest.fixture(scope="module")
+def report(transport, package) -> dict:
+    """What the driver says of every method, over one transport."""
     return drive(HERE / "driver.py", transport[1], TOKEN, package)
 
 
@@ -89,6 +101,20 @@ def test_the_page_shows_what_the_run_gave(report):
     compatibility = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
     for one in page.counts(report["methods"]):
         assert f"- {page.sentence(*one)}\n" in compatibility
+
+
+@pytest.mark.parametrize("mode", ["key", "public"])
+def test_the_other_identity_modes(mode, package, tmp_path):
+    node = NodeProcess(tmp_path / "home", "--auth", mode)
+    report = drive(HERE / "driver.py", node.home / "sdk_config.yml", TOKEN, package)
+    stop_and_replay(node)
+    failed = [one for one in (*report["methods"], *report["behaviours"]) if one["verdict"] == page.VERDICTS[-1]]
+    assert not failed, json.dumps(failed, indent=1, ensure_ascii=False)
+    assert report["ours"] == []
+    compatibility = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
+    verdicts = [one["verdict"] for one in report["methods"]]
+    counted = page.sentence(f"`--auth {mode}`", len(verdicts), page.ended(verdicts))
+    assert f"- {counted}\n" in compatibility, counted
 
 
 def test_tls_is_as_strict_as_the_record_says(transport):

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import copy
-import datetime as dt
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
+from certificates import issue, make_authority
 from chainmaker import ChainClientWithEndorsers
 from chainmaker.protos.common.request_pb2 import EndorsementEntry, Payload, TxType
 from chainmaker.protos.common.result_pb2 import TxResponse
+from chainmaker.user import User
 from chainmaker.utils import file_utils
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from google.protobuf import json_format
 
 SYNC_S = 10  # the SDK asks for a transaction's result in a busy loop; so long at most
 RECEIVER = "11" * 20
+CERTIFICATES, KEYS, PUBLIC = "permissionedWithCert", "permissionedWithKey", "public"
+"""The identity modes, as the SDK's configuration names them."""
+ACCOUNT = "22" * 20
+"""The gas account that rows fill and empty."""
+STRANGERS = "wx-org9.chainmaker.org"
+"""An organisation that is not of the chain, unless a row takes it in."""
 COUNTER = b"""from changan.contract import U64, Contract, call, view
 
 
@@ -50,6 +59,28 @@ class Traced:
         setattr(self._client, name, value)
 
 
+class Standing(NamedTuple):
+    """What every row has to leave as it found it."""
+
+    config: dict
+    disabled: tuple[str, ...]
+    archived_height: int
+    gas: int
+    chargeable: bool
+
+
+def done(answer: TxResponse) -> TxResponse:
+    """Return the answer to a request that succeeded."""
+    assert (answer.code, answer.contract_result.code) == (0, 0), answer
+    return answer
+
+
+def without_empty(fields: dict) -> dict:
+    """Return fields without messages that hold nothing: one that is there says no more than one that is not."""
+    kept = {name: without_empty(value) if isinstance(value, dict) else value for name, value in fields.items()}
+    return {name: value for name, value in kept.items() if value != {}}
+
+
 class World:
     """What the rows of the table work with: clients, and things made on the chain to be used up."""
 
@@ -59,14 +90,13 @@ class World:
         self.package = package
         self.called: set[str] = set()
         self._settings = file_utils.load_yaml(config)
-        user = self._settings["chain_client"]
-        self.certificate = x509.load_pem_x509_certificate(Path(user["user_sign_crt_file_path"]).read_bytes())
+        self._user = user = self._settings["chain_client"]
+        self.mode = user.get("auth_type", CERTIFICATES)
         self._scratch = tempfile.TemporaryDirectory(prefix="sdk-conformance-")
         self._members: dict[str, Traced] = {}
         self._kept: dict[str, object] = {}
         self.real = self._client(self.settings())
         self.cc = Traced(self.real, self.called)
-        self.org = self.real.org_id
         self.endorsers_config = self._settings["chain_client"]["endorsers"]
         authority = Path(self._settings["chain_client"]["nodes"][0]["trust_root_paths"][0])
         self.ca_cert, self.ca_key = authority / "ca.crt", authority / "ca.key"
@@ -95,14 +125,39 @@ class World:
 
     # Members
 
-    def member(self, name: str) -> Traced:
-        """Return a client with a key and certificate of its own, made for this run."""
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The client's certificate, on a chain of certificates."""
+        return x509.load_pem_x509_certificate(Path(self._user["user_sign_crt_file_path"]).read_bytes())
+
+    @property
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """The client's key, read here and not by the SDK."""
+        data = Path(self._user["user_sign_key_file_path"]).read_bytes()
+        return serialization.load_pem_private_key(data, None).public_key()
+
+    @property
+    def org(self) -> str:
+        """The client's organisation, empty on a public chain."""
+        return self._user.get("org_id", "")
+
+    def organisation(self) -> str | None:
+        """Return what the client has to say of its organisation: what its certificate says, where it has one."""
+        if self.mode != CERTIFICATES:
+            return self.org or None
+        return self.certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value
+
+    def member(self, name: str, *, registered: bool = True) -> Traced:
+        """Return a client with a key of its own, made for this run, that may speak on the chain once it is registered."""
         if name not in self._members:
             settings = self.settings()
             certificate, key = self.issue(name)
-            for part, path in (("sign_crt", certificate), ("sign_key", key)):
-                settings["chain_client"][f"user_{part}_file_path"] = str(path)
+            settings["chain_client"]["user_sign_key_file_path"] = str(key)
+            if self.mode == CERTIFICATES:
+                settings["chain_client"]["user_sign_crt_file_path"] = str(certificate)
             self._members[name] = Traced(self._client(settings), self.called)
+            if self.mode == KEYS and registered:
+                done(self.real.add_pubkey(self._members[name]._client.public_bytes.decode(), self.org, "CLIENT"))
         return self._members[name]
 
     def admin(self) -> Traced:
@@ -112,6 +167,29 @@ class World:
             settings["chain_client"].update(settings["chain_client"]["endorsers"][0])
             self._members["admin"] = Traced(self._client(settings), self.called)
         return self._members["admin"]
+
+    def authority(self) -> str:
+        """Return the trust root of STRANGERS (PEM), made for this run: an authority's certificate, or the stranger's key."""
+        if self.mode == KEYS:
+            return self.stranger()._client.public_bytes.decode()
+        return make_authority(Path(self._scratch.name) / "strangers-ca", STRANGERS)[0].read_text()
+
+    def stranger(self) -> Traced:
+        """Return a member of STRANGERS."""
+        if "stranger" not in self._members:
+            settings = self.settings()
+            client = settings["chain_client"]
+            certificate, key = self.strangers_files()
+            client.update(org_id=STRANGERS, user_sign_key_file_path=str(key))
+            if self.mode == CERTIFICATES:
+                client.update(user_sign_crt_file_path=str(certificate))
+            self._members["stranger"] = Traced(self._client(settings), self.called)
+        return self._members["stranger"]
+
+    def strangers_files(self) -> tuple[Path, Path]:
+        """Return the files of the stranger's certificate and key."""
+        authority = make_authority(Path(self._scratch.name) / "strangers-ca", STRANGERS)
+        return issue(Path(self._scratch.name) / "stranger", "stranger", STRANGERS, authority)
 
     def lonely(self) -> ChainClientWithEndorsers:
         """Return the client's own user with nobody to endorse what it sends."""
@@ -123,34 +201,7 @@ class World:
 
     def issue(self, name: str) -> tuple[Path, Path]:
         """Return the files of a new client certificate and its key."""
-        certificate_path, key_path = (Path(self._scratch.name) / f"{name}{suffix}" for suffix in (".crt", ".key"))
-        if certificate_path.exists():
-            return certificate_path, key_path
-        issuer = x509.load_pem_x509_certificate(self.ca_cert.read_bytes())
-        signing = serialization.load_pem_private_key(self.ca_key.read_bytes(), None)
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = [(NameOID.ORGANIZATION_NAME, self.org), (NameOID.ORGANIZATIONAL_UNIT_NAME, "client")]
-        subject.append((NameOID.COMMON_NAME, f"{name}.sign.{self.org}"))
-        now = dt.datetime.now(dt.UTC)
-        usage = dict.fromkeys(("key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign"), False)
-        usage.update(crl_sign=False, encipher_only=False, decipher_only=False)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(oid, text) for oid, text in subject]))
-            .issuer_name(issuer.subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(minutes=5))
-            .not_valid_after(now + dt.timedelta(days=1))
-            .add_extension(x509.KeyUsage(digital_signature=True, content_commitment=True, **usage), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key()), critical=False)
-            .sign(signing, hashes.SHA256())
-        )
-        certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        form = serialization.PrivateFormat.PKCS8
-        key_path.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
-        return certificate_path, key_path
+        return issue(Path(self._scratch.name) / name, name, self.org, (self.ca_cert, self.ca_key))
 
     def pem(self, name: str) -> str:
         return self.issue(name)[0].read_text()
@@ -164,6 +215,26 @@ class World:
                 return False
             raise
         return True
+
+    def trust_root(self) -> str:
+        """Return the trust root of the client's organisation (PEM): its authority's certificate, or its administrator's key."""
+        return self.ca_cert.read_text() if self.mode == CERTIFICATES else self.administrator(1).public_bytes.decode()
+
+    def administrator(self, number: int) -> User:
+        """Return the administrator of the organisation with this number, from 1 on."""
+        return self.real.endorsers[number - 1]
+
+    # Gas
+
+    @property
+    def gas_administrator(self) -> str:
+        """The address of the client, who is made the gas administrator at the first use."""
+
+        def appoint() -> str:
+            done(self.real.set_gas_admin(self.real.address))
+            return self.real.address
+
+        return self.keep("gas administrator", appoint)
 
     # Contracts and transactions
 
@@ -238,13 +309,10 @@ class World:
     def signed(self, entry: EndorsementEntry, message: bytes) -> bool:
         """Whether the client of the configuration signed these bytes."""
         try:
-            self.certificate.public_key().verify(entry.signature, message, ec.ECDSA(hashes.SHA256()))
+            self.public_key.verify(entry.signature, message, ec.ECDSA(hashes.SHA256()))
         except InvalidSignature:
             return False
         return entry.signer.org_id == self.org
-
-    def organisation_of_certificate(self) -> str:
-        return self.certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value
 
     def node_address(self) -> str:
         return self._settings["chain_client"]["nodes"][0]["node_addr"]
@@ -305,6 +373,17 @@ class World:
         return found
 
     # What must not change
+
+    def standing(self) -> Standing:
+        config = self.config_now()
+        config.ClearField("sequence")  # it only grows
+        return Standing(
+            without_empty(json_format.MessageToDict(config)),
+            tuple(self.real.get_disabled_native_contract_list()),
+            self.real.get_archived_block_height(),
+            self.real.get_gas_balance(ACCOUNT),
+            self.real.get_gas_account_status(ACCOUNT),
+        )
 
     def footprint(self) -> tuple:
         contracts = [contract.SerializeToString() for contract in self.real.get_contract_list()]
