@@ -13,6 +13,7 @@ from changan import contract
 ROOT = Path(__file__).parent.parent
 LINES_MAX = 400
 LONGER = {  # file: why it is one sitting all the same
+    "tests/node/comet/test_cluster.py": "one cluster of four organisations is started once for all tests of the file",
     "tests/node/comet/test_application.py": "one model of four nodes is read by all tests of the file",
     "tests/ledger/test_gas_accounts.py": "one chain with gas on is read by all tests of the file",
     "tests/ledger/test_chain_config.py": "a table: one change of the configuration a row, with its refusals",
