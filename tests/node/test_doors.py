@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from changan.client.connect import CallError
-from changan.ledger.wire.messages import TxRequest, TxResponse, TxStatusCode
+from changan.ledger.wire.messages import ChainInfo, TxRequest, TxResponse, TxStatusCode
 from node_process import NodeProcess, changan
 
 DIGEST = "2c" * 32
@@ -26,6 +26,12 @@ def test_the_first_start_says_what_to_do_next(node):
     lines = node.output.splitlines()
     assert lines[0] == f"ready rpc={node.rpc} http={node.http} home={node.home}"
     assert len(lines) == 6
+
+
+def test_the_chain_says_where_its_node_answers(node):
+    with node.connect() as client:
+        info = ChainInfo.FromString(client.query("CHAIN_QUERY", "GET_CHAIN_INFO").result)
+    assert [entry.node_address for entry in info.node_list] == [node.rpc]
 
 
 def test_a_call_its_receipt_and_what_a_flipped_bit_does(node, tmp_path):

@@ -77,6 +77,7 @@ class RunningNode:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._limits = RateLimits(settings.rate_limit)
         self._differences: list[str] = []
+        self._here: list[NodeInfo] = []  # this node, as its chains name it; its address is known when the door is open
         self._reads: dict[str, Callable[[], Awaitable[Any]]] = {}
         """Further reads of the HTTP door, by path."""
 
@@ -117,7 +118,8 @@ class RunningNode:
             self._differences += differences(made, genesis)
         world = await asyncio.to_thread(storage.open_world, genesis)
         first = crypto.organisations[0]
-        node = NodeInfo(node_id=first.node_id, node_address=f"{self._doors.host}:{self._doors.rpc_port}")
+        node = NodeInfo(node_id=first.node_id)
+        self._here.append(node)
         chain = Chain(world, storage, [node], lambda: list(self.chains))
         self.chains[chain_id] = chain
         self._tasks[chain_id] = asyncio.create_task(
@@ -149,9 +151,12 @@ class RunningNode:
                 port = server.add_secure_port(address, _server_credentials(crypto, mutual=self._doors.tls == "mutual"))
         except RuntimeError as error:
             raise NodeError(f"{address} cannot be opened ({error}): give another --rpc-port") from error
+        address = f"{self._doors.host}:{port}"
+        for node in self._here:
+            node.node_address = address
         await server.start()
         try:
-            yield f"{self._doors.host}:{port}"
+            yield address
         finally:
             for chain in self.chains.values():
                 await chain.stop()

@@ -57,8 +57,8 @@ class CometNode(RunningNode):
         genesis = genesis_of_cluster(read_crypto_config(self._root), settings, self._file.voters)
         world = await asyncio.to_thread(storage.open_world, genesis)
         own = crypto.organisations[0]
-        nodes = [NodeInfo(node_id=org.node_id, node_address="") for org in crypto.organisations]
-        nodes[0].node_address = f"{self._doors.host}:{self._doors.rpc_port}"
+        nodes = [NodeInfo(node_id=org.node_id) for org in crypto.organisations]
+        self._here.append(nodes[0])
         chain = Chain(world, storage, nodes, lambda: list(self.chains), _clock(self._file.org_id))
         self.chains[chain_id] = chain
         engine = engine_home(self._root, chain_id)
