@@ -33,6 +33,12 @@ class Metrics:
         self.commit = Histogram(
             "changan_block_commit_seconds", "A block comes to rest", ["chain"], buckets=_SECONDS, registry=self.registry
         )
+        self.certificates = Gauge(
+            "changan_certificate_not_after_seconds",
+            "Unix time after which a certificate is refused",
+            ["certificate"],
+            registry=self.registry,
+        )
         self.subscriptions = Gauge("changan_subscriptions", "Open subscriptions", registry=self.registry)
 
 

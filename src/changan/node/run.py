@@ -16,6 +16,7 @@ from changan.contract.engines import compiled, plain
 from changan.errors import ChanganError
 from changan.ledger.wire.messages import Node as NodeInfo
 from changan.node.chain import Chain
+from changan.node.expiry import Expiry
 from changan.node.founding import (
     differences,
     found_organisations,
@@ -96,7 +97,9 @@ class RunningNode:
                         if self._demo:
                             await install_examples(chain, crypto)
                 self._home.mark_made()
-                async with self._open_rpc(crypto) as rpc, self._open_http() as http:
+                expiry = Expiry(crypto.directory, self.chains)
+                self._reads["/v1/certificates"] = expiry.listed
+                async with expiry.watched(), self._open_rpc(crypto) as rpc, self._open_http() as http:
                     first = self._settings.chains[0].chain_id
                     write_sdk_configs(self._home, crypto, first, rpc, tls=self._doors.tls != "none")
                     write_doors(self._home.root, KnownDoors(rpc, http, self._doors.tls))
