@@ -18,7 +18,7 @@ def engine() -> Path:
     return engine_binary()
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def quiet():
     """Tests provoke thousands of warnings."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
