@@ -81,7 +81,7 @@ def scenario(first, last):
         assert "frozen" in str(error)
     else:
         raise AssertionError("a frozen contract answered")
-    at_last(first, last, good(last.unfreeze_contract(name, with_sync_result=True)))
+    at_last(last, first, good(last.unfreeze_contract(name, with_sync_result=True)))
     at_last(first, last, good(first.upgrade_contract(name, source, "DOCKER_GO", {}, "2.0", with_sync_result=True)))
     assert last.get_contract_info(name).version == "2.0"
     first.add_cert()
