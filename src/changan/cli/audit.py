@@ -26,7 +26,7 @@ from changan.node.store.blocklog import BlockLog
 from changan.node.transfer import chain_id_of, export_chain, import_chain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from changan.ledger.wire.messages import BlockHeader
 
@@ -168,8 +168,7 @@ def _lines(document: dict[str, Any], members: Members | None) -> list[tuple[str,
         (say("call", "调用"), f"{tx.payload.contract_name}.{tx.payload.method}"),
         (say("outcome", "结果"), f"{tx.result.code} {result.message}".strip()),
         (say("rows written", "写入行数"), str(len(proven.rw_set.tx_writes))),
-        *_block_lines(header, proven.proposer),
-        *([(say("agreed by", "同意的组织"), ", ".join(proven.agreed))] if proven.agreed else []),
+        *_block_lines(header, proven.proposer, proven.agreed),
     ]
 
 
@@ -182,14 +181,15 @@ def _row_lines(document: dict[str, Any], members: Members | None) -> list[tuple[
         (say("arguments", "参数"), row.arguments.hex()),
         (say("outcome", "结果"), f"{row.outcome & 255}  gas {row.gas}"),
         (say("result", "返回值"), row.result.hex()),
-        *_block_lines(proven.header, proven.proposer),
+        *_block_lines(proven.header, proven.proposer, proven.agreed),
     ]
 
 
-def _block_lines(header: BlockHeader, proposer: str | None) -> list[tuple[str, str]]:
+def _block_lines(header: BlockHeader, proposer: str | None, agreed: Sequence[str]) -> list[tuple[str, str]]:
     return [
         (say("block", "区块"), f"{header.block_height} {header.block_hash.hex()}"),
         (say("sealed by", "出块者"), proposer or say("not checked: give --trust", "未检查：请给出 --trust")),
+        *([(say("agreed by", "同意的组织"), ", ".join(agreed))] if agreed else []),
     ]
 
 

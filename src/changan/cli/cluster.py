@@ -16,10 +16,10 @@ import httpx2
 
 from changan.cli.language import say
 from changan.cli.node import CRASH_VARIABLE, configure_logs, crash_point_from
+from changan.client.doors import read_doors
 from changan.node.comet.binary import VERSION, build_engine, find_engine
 from changan.node.comet.carry import COMPOSE_FILE, UNIT_FILE
 from changan.node.comet.cluster import (
-    DOORS_FILE,
     Place,
     Ports,
     engine_home,
@@ -265,8 +265,10 @@ def status(home: Path) -> None:
 
 def _look(root: Path, place: Place) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError, KeyError, httpx2.HTTPError):
-        doors = json.loads((root / place.org_id / DOORS_FILE).read_text(encoding="utf-8"))
-        health = httpx2.get(f"{doors['http']}/v1/health", timeout=5).json()
-        (chain_id, ordering), *_ = httpx2.get(f"{doors['http']}/v1/ordering", timeout=5).json().items()
+        http = read_doors(root / place.org_id).http
+        health = httpx2.get(f"{http}/v1/health", timeout=5).json()
+        (chain_id, ordering), *_ = httpx2.get(f"{http}/v1/ordering", timeout=5).json().items()
+        if ordering["organisation"] != place.org_id:  # somebody else answers at the place where it was last
+            return None
         return {"height": health["heights"][chain_id], "fault": health["faults"].get(chain_id), **ordering}
     return None

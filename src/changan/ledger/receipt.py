@@ -49,7 +49,7 @@ def make_receipt(stored: BlockWithRWSet, position: int) -> dict[str, Any]:
     transactions = stored.block.txs
     hashes = [transaction_hash(tx, digest) for tx in transactions]
     outcomes = [outcome_leaf(tx, digest) for tx in transactions]
-    receipt = {
+    return {
         "format": FORMAT,
         "suite": int(Suite.INTERNATIONAL),
         "tx_id": transactions[position].payload.tx_id,
@@ -60,12 +60,16 @@ def make_receipt(stored: BlockWithRWSet, position: int) -> dict[str, Any]:
         "tx_path": texts(chainmaker_path(hashes, position, digest)),
         "rw_set_path": texts(chainmaker_path([tx.result.rw_set_hash for tx in transactions], position, digest)),
         "outcome_path": texts(tree_path(outcomes, position, digest)),
+        **agreement_part(stored),
     }
-    if stored.block.HasField("additional_data"):
-        certificate = stored.block.additional_data.extra_data.get(CERTIFICATE_KEY, b"")
-        if certificate:
-            receipt["certificate"] = _text(certificate)
-    return receipt
+
+
+def agreement_part(stored: BlockWithRWSet) -> dict[str, str]:
+    """Return what a receipt carries of a block's certificate of agreement; nothing where the block has none."""
+    if not stored.block.HasField("additional_data"):
+        return {}
+    certificate = stored.block.additional_data.extra_data.get(CERTIFICATE_KEY, b"")
+    return {"certificate": _text(certificate)} if certificate else {}
 
 
 def verify_receipt(receipt: Mapping[str, Any], members: Members | None = None) -> Proven:
@@ -96,12 +100,21 @@ def verify_receipt(receipt: Mapping[str, Any], members: Members | None = None) -
     root = ConsensusArgs.FromString(header.consensus_args).outcome_root
     if not tree_verify(outcome, place, path_in(receipt, "outcome_path"), root, digest):
         raise UnverifiedError("the outcome is not the one under the block's outcome root")
+    return Proven(header, transaction, rw_set, *sealed_by(receipt, header, members))
+
+
+def sealed_by(
+    receipt: Mapping[str, Any], header: BlockHeader, members: Members | None
+) -> tuple[str | None, tuple[str, ...]]:
+    """Return who sealed a block, and the organisations that agreed on it where the receipt has their certificate.
+
+    Raises MalformedError, UnverifiedError.
+    """
     if members is None:
-        return Proven(header, transaction, rw_set, None)
+        return None, ()
     if "certificate" in receipt:
-        agreed = _agreed(header, members, decoded(receipt, "certificate"))
-        return Proven(header, transaction, rw_set, header.proposer.org_id, agreed)
-    return Proven(header, transaction, rw_set, proposer_of(header, members))
+        return header.proposer.org_id, _agreed(header, members, decoded(receipt, "certificate"))
+    return proposer_of(header, members), ()
 
 
 def _agreed(header: BlockHeader, members: Members, data: bytes) -> tuple[str, ...]:

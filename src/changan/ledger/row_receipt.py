@@ -18,7 +18,7 @@ from changan.ledger.bundle import MESSAGE
 from changan.ledger.bundle_run import BundleRow, rows_of_bundle
 from changan.ledger.commitment import outcome_leaf
 from changan.ledger.hashing import block_hash
-from changan.ledger.receipt import decoded, path_in, proposer_of, texts
+from changan.ledger.receipt import agreement_part, decoded, path_in, sealed_by, texts
 from changan.ledger.wire.messages import (
     BlockHeader,
     BundleResult,
@@ -50,6 +50,7 @@ class ProvenRow(NamedTuple):
     bundle: BundleResult
     row: BundleRow
     proposer: str | None  # common name of who sealed the block; None where no trust roots were given
+    agreed: tuple[str, ...]  # organisations whose seals of the block hold, where trust roots were given
 
 
 def make_row_receipt(
@@ -76,6 +77,7 @@ def make_row_receipt(
         "contract_result": texts([transaction.result.contract_result.SerializeToString()])[0],
         "outcome_path": texts(tree_path(leaves, position, digest)),
         "header": texts([stored.block.header.SerializeToString()])[0],
+        **agreement_part(stored),
     }
 
 
@@ -115,4 +117,4 @@ def verify_row_receipt(receipt: Mapping[str, Any], members: Members | None = Non
     place = Place(receipt["index"], header.tx_count)
     if not tree_verify(outcome_leaf(bare, digest), place, path_in(receipt, "outcome_path"), root, digest):
         raise UnverifiedError("the bundle's result is not the one under the block's outcome root")
-    return ProvenRow(header, tx_id, bundle, row, None if members is None else proposer_of(header, members))
+    return ProvenRow(header, tx_id, bundle, row, *sealed_by(receipt, header, members))

@@ -21,6 +21,7 @@ from changan.client.connect import CallError
 from changan.client.requests import Signer, make_payload, sign_request
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.receipt import verify_receipt
+from changan.ledger.row_receipt import verify_row_receipt
 from changan.ledger.wire.messages import Certificate, ChainConfig, ConsensusArgs
 from changan.node.comet.cluster import renew_engine
 from changan.node.home import Home
@@ -178,16 +179,31 @@ def _certified(cluster, n, tx_id):
     return found if "certificate" in found else None
 
 
+def _row_certified(cluster, n, name):
+    done = changan("receipt", name, "--home", str(cluster.org_home(n)))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    return found if "certificate" in found else None
+
+
 def test_a_bundle_comes_to_rest_at_every_node_row_by_row(cluster):
     with cluster.connect(3) as connection:
         before = int(connection.query("token", "balance_of", {"who": "66" * 20}).text)
         columns = {"to": [bytes([0x66]) * 20] * 50, "amount": [1] * 49 + [2**60]}
         [sent] = connection.invoke_many("token", "transfer", columns)
         assert [row.code == 0 for row in sent.rows] == [True] * 49 + [False]
+        connection.invoke("token", "transfer", {"to": "22" * 20, "amount": 1})
     cluster.check_equal()
+    members = _members(cluster.home)
     for n in range(4):
         with cluster.connect(n) as connection:
             assert int(connection.query("token", "balance_of", {"who": "66" * 20}).text) == before + 49
+            found = wait_for(lambda n=n: _row_certified(cluster, n, f"{sent.answer.tx_id}.7"), 20)
+            assert len(verify_row_receipt(found, members).agreed) >= 3
+            certificate = Certificate.FromString(base64.b64decode(found["certificate"]))
+            few = base64.b64encode(Certificate(seals=certificate.seals[:2]).SerializeToString()).decode()
+            with pytest.raises(UnverifiedError):
+                verify_row_receipt({**found, "certificate": few}, members)
 
 
 def test_one_request_given_to_all_nodes_counts_once(cluster):

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 CLUSTER_FILE = "cluster.json"
 NODE_FILE = "node.json"
-DOORS_FILE = "doors.json"
 RENEWED_AFTER = 10_000
 """Engine blocks after a ledger block are empty and few; so far behind it none was ever signed."""
 VOTERS_MIN = 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import re
 import signal
 import sys
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from changan.client.connect import CallError, connect
-from changan.node.comet.cluster import DOORS_FILE, ClusterError, Place, settle_places
+from changan.node.comet.cluster import ClusterError, Place, settle_places
 from changan.node.founding import EXAMPLES, example_source
 
 if TYPE_CHECKING:
@@ -81,8 +80,6 @@ class _Member:
             self.door = Door(self.place.org_id, found[1].decode(), found[2].decode())
             rpc, http = (int(text.rpartition(":")[2]) for text in (self.door.rpc, self.door.http))
             self.place = replace(self.place, rpc_port=rpc, http_port=http)  # a node that starts again keeps its doors
-            content = {**self.door._asdict(), "pid": process.pid}
-            (self._home / DOORS_FILE).write_text(json.dumps(content) + "\n", encoding="utf-8")
             self.ready.set()
 
     def _last_words(self) -> str:
