@@ -12,10 +12,20 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from engine_binary import engine_binary
 
+from changan.node.comet.binary import BinaryError
+
+_UNREACHABLE = ("dial tcp", "no such host", "i/o timeout", "connection refused", "connection reset", "proxyconnect")
+
 
 @pytest.fixture(scope="session")
 def engine() -> Path:
-    return engine_binary()
+    """The real engine. Its sources come once from the Go module proxy; where nobody answers there, there is none to test."""
+    try:
+        return engine_binary()
+    except BinaryError as error:
+        if any(word in str(error) for word in _UNREACHABLE):
+            pytest.skip(f"the engine's sources cannot be fetched here: {error}")
+        raise
 
 
 @pytest.fixture(autouse=True, scope="module")
