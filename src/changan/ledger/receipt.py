@@ -18,6 +18,7 @@ from changan.crypto.suite import Suite, algorithms, require_built
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.commitment import outcome_leaf
 from changan.ledger.hashing import block_hash, rw_set_hash, transaction_hash
+from changan.ledger.roster import is_quorum
 from changan.ledger.wire.messages import BlockHeader, Certificate, ConsensusArgs, Transaction, TxRWSet
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _agreed(header: BlockHeader, members: Members, data: bytes) -> tuple[str, ..
         if sealer.role != "CONSENSUS":
             raise UnverifiedError(f"the block was sealed by {sealer.member_id}, who is no voting node")
         found.add(sealer.org_id)
-    if 3 * len(found) <= 2 * len(members.voters):
+    if not is_quorum(len(found), len(members.voters)):
         text = f"{len(found)} of {len(members.voters)} organisations sealed the block: that is no quorum"
         raise UnverifiedError(text)
     return tuple(sorted(found))

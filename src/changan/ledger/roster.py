@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from cryptography import x509
 
@@ -13,7 +13,7 @@ from changan.errors import MalformedError
 from changan.ledger.wire.messages import ConfigKeyValue, Member, MemberType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from changan.ledger.wire.messages import ChainConfig
 
@@ -44,6 +44,20 @@ class Voter(NamedTuple):
         """The voter as the proposer of a ledger block."""
         return Member(org_id=self.org_id, member_type=MemberType.CERT, member_info=self.certificate)
 
+    def record(self) -> dict[str, str]:
+        """Return what stands of the voter in JSON, beside its organisation."""
+        return {"validator": self.validator.hex(), "peer": self.peer, "certificate": self.certificate.decode()}
+
+    @classmethod
+    def of_record(cls, org_id: str, record: Mapping[str, str]) -> Self:
+        """Return the voter of a record. Raises ValueError, KeyError, TypeError or AttributeError for what is none."""
+        return cls(org_id, bytes.fromhex(record["validator"]), record["peer"], record["certificate"].encode())
+
+
+def is_quorum(count: int, voters: int) -> bool:
+    """Whether `count` of so many voters are more than two thirds."""
+    return 3 * count > 2 * voters
+
 
 class Roster:
     """The voters of a configuration."""
@@ -56,7 +70,7 @@ class Roster:
 
     def is_quorum(self, count: int) -> bool:
         """Whether so many voters are more than two thirds."""
-        return 3 * count > 2 * len(self.voters)
+        return is_quorum(count, len(self.voters))
 
     def seal_key(self, org_id: str) -> tuple[PublicKey, str]:
         """Return the key that checks an organisation's seals, and the digest it signs over."""
@@ -76,10 +90,7 @@ def _seal_key(voter: Voter) -> tuple[PublicKey, str]:
 def entries(voters: Iterable[Voter]) -> Iterator[ConfigKeyValue]:
     """Return what the chain's configuration says of its voters (ConsensusConfig.ext_config)."""
     for voter in voters:
-        text = json.dumps(
-            {"validator": voter.validator.hex(), "peer": voter.peer, "certificate": voter.certificate.decode()}
-        )
-        yield ConfigKeyValue(key=f"{PREFIX}{voter.org_id}", value=text)
+        yield ConfigKeyValue(key=f"{PREFIX}{voter.org_id}", value=json.dumps(voter.record()))
 
 
 def roster_of(config: ChainConfig) -> Roster:
@@ -89,13 +100,7 @@ def roster_of(config: ChainConfig) -> Roster:
         if not entry.key.startswith(PREFIX):
             continue
         try:
-            item = json.loads(entry.value)
-            voter = Voter(
-                entry.key.removeprefix(PREFIX),
-                bytes.fromhex(item["validator"]),
-                item["peer"],
-                item["certificate"].encode(),
-            )
+            voter = Voter.of_record(entry.key.removeprefix(PREFIX), json.loads(entry.value))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise MalformedError(f"the configuration's entry {entry.key} does not decode") from error
         found.append(voter)

@@ -34,7 +34,7 @@ from changan.node.storage import ChainStorage
 from changan.node.store.lock import HomeLock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from changan.node.home import Home
     from changan.node.pki.layout import CryptoConfig
@@ -124,11 +124,13 @@ class RunningNode:
         node = NodeInfo(node_id=first.node_id)
         self._here.append(node)
         chain = Chain(world, storage, [node], lambda: list(self.chains))
-        self.chains[chain_id] = chain
-        self._tasks[chain_id] = asyncio.create_task(
-            Solo(chain, proposer_of(crypto, first)).run(), name=f"chain {chain_id}"
-        )
-        self._tasks[chain_id].add_done_callback(report)
+        self._order(chain, Solo(chain, proposer_of(crypto, first)).run())
+
+    def _order(self, chain: Chain, ordering: Coroutine[Any, Any, None]) -> None:
+        """Let a chain be ordered from now on."""
+        self.chains[chain.chain_id] = chain
+        task = self._tasks[chain.chain_id] = asyncio.create_task(ordering, name=f"chain {chain.chain_id}")
+        task.add_done_callback(_report)
 
     def _storage(self, chain_id: str, crash_point: Callable[[str], None]) -> ChainStorage:
         engine = plain if self._settings.engine == "plain" else compiled(secrets.token_bytes(32))
@@ -219,7 +221,6 @@ def _server_credentials(crypto: CryptoConfig, *, mutual: bool) -> grpc.ServerCre
     return grpc.ssl_server_credentials([pair], root_certificates=roots if mutual else None, require_client_auth=mutual)
 
 
-def report(task: asyncio.Task[None]) -> None:
-    """Say in the log what ended a chain's task."""
+def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
         _log.error("chain.stopped", chain=task.get_name(), reason=repr(task.exception()))

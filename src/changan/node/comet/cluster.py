@@ -72,15 +72,7 @@ class NodeFile:
 
     def write(self, home: Path) -> None:
         """Keep it in a node's home."""
-        voters = [
-            {
-                "org_id": voter.org_id,
-                "validator": voter.validator.hex(),
-                "peer": voter.peer,
-                "certificate": voter.certificate.decode(),
-            }
-            for voter in self.voters
-        ]
+        voters = [{"org_id": voter.org_id, **voter.record()} for voter in self.voters]
         content = {"org_id": self.org_id, "listen": self.listen, "peers": list(self.peers), "voters": voters}
         (home / NODE_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -90,10 +82,7 @@ def read_node_file(home: Path) -> NodeFile:
     path = home / NODE_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        voters = tuple(
-            Voter(one["org_id"], bytes.fromhex(one["validator"]), one["peer"], one["certificate"].encode())
-            for one in content["voters"]
-        )
+        voters = tuple(Voter.of_record(one["org_id"], one) for one in content["voters"])
         return NodeFile(content["org_id"], voters, content["listen"], tuple(content["peers"]))
     except OSError as error:
         raise ClusterError(f"{home} is no node of a cluster: make one with `changan cluster init`") from error

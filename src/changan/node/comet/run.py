@@ -15,7 +15,7 @@ from changan.node.comet.engine import EngineError
 from changan.node.comet.ordering import Comet
 from changan.node.founding import proposer_of
 from changan.node.pki.layout import CryptoConfig, read_crypto_config
-from changan.node.run import RunningNode, report
+from changan.node.run import RunningNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,12 +60,10 @@ class CometNode(RunningNode):
         nodes = [NodeInfo(node_id=org.node_id) for org in crypto.organisations]
         self._here.append(nodes[0])
         chain = Chain(world, storage, nodes, lambda: list(self.chains), _clock(self._file.org_id))
-        self.chains[chain_id] = chain
         engine = engine_home(self._root, chain_id)
         engine.configure(self._file.listen, self._file.peers)
         ordering = self._orderings[chain_id] = Comet(chain, proposer_of(crypto, own), self._binary, engine)
-        self._tasks[chain_id] = asyncio.create_task(ordering.run(), name=f"chain {chain_id}")
-        self._tasks[chain_id].add_done_callback(report)
+        self._order(chain, ordering.run())
 
     async def _ordering(self) -> dict[str, Any]:
         """How the ordering between organisations goes"""
