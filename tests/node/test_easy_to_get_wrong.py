@@ -49,6 +49,7 @@ def test_refusals_echo_the_id_and_hold_no_result(desk):
     assert (response.code, response.tx_id, response.HasField("contract_result")) == (5, tx_id, False)
     accepted = answer(desk, "T", "P", PUT, tx_id=tx_id)
     assert (accepted.code, accepted.tx_id, accepted.HasField("contract_result")) == (0, tx_id, False)
+    assert desk.outcome(tx_id).startswith("0 SUCCESS")  # in its block before the next test reads the tip
 
 
 @pytest.mark.parametrize("height", ["-1", str(2**64 - 1)])
