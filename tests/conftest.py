@@ -1,13 +1,17 @@
-"""What many tests share: a consortium with its keys, made once."""
+"""What many tests share: a consortium with its keys, and the compiled kernels, made once."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 from hypothesis import settings
 
+from changan.crypto.batch.kernels import warm
 from consortium import Consortium
 from node_process import NodeProcess
 
+os.environ.setdefault("CHANGAN_KERNELS", "")  # nodes compile none, unless a test wants them
 settings.register_profile("shared", deadline=None, derandomize=True)  # machines are shared and slow at times
 settings.load_profile("shared")
 
@@ -15,6 +19,14 @@ settings.load_profile("shared")
 @pytest.fixture(scope="session")
 def consortium() -> Consortium:
     return Consortium()
+
+
+@pytest.fixture(scope="session")
+def kernels(pytestconfig):
+    """The kernels, kept between runs beside what else pytest keeps."""
+    directory = pytestconfig.cache.mkdir("kernels")
+    directory.chmod(0o700)
+    return warm(directory)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ from changan.ledger.bundle import (
     encode_bundle,
     schema,
 )
-from changan.ledger.bundle_run import delta_rows, rows_of_bundle
+from changan.ledger.bundle_rows import rows_of_bundle
+from changan.ledger.delta import records, row_of
 from changan.ledger.execution import open_bundle
 from changan.ledger.row_receipt import make_row_receipt, verify_row_receipt
 from changan.ledger.transition import Decided, InvalidBlockError, apply_block
@@ -137,7 +138,8 @@ def test_each_row_has_its_own_outcome(ledger):
     assert ledger.world.row("token", f"balances.{TO.hex()}") == (12).to_bytes(8, "big")
     (write,) = applied.rw_sets[0].tx_writes
     assert (write.contract_name, write.key) == ("token", PARAMETER.encode())
-    rows = [row for _, row in delta_rows(ledger.world.instances["token"].program, side.delta)]
+    names = list(ledger.world.instances["token"].program.field_places)
+    rows = [row_of(names, record) for record in records(side.delta)]
     assert {row.key: row.value for row in rows}[f"balances.{TO.hex()}"] == (12).to_bytes(8, "big")
 
 
@@ -176,7 +178,7 @@ def test_a_bundle_is_its_calls_one_by_one(consortium, rows):
         assert mine.gas == theirs.gas
         assert mine.result == (theirs.result or "").encode()
         assert bool(mine.events) == bool(theirs.events)
-    assert [row for _, row in delta_rows(PROGRAM, side.delta)] == instance.collect()
+    assert [row_of(list(PROGRAM.field_places), record) for record in records(side.delta)] == instance.collect()
     assert dict(together.world.instances["everything"].rows()) == dict(instance.rows())
 
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from changan.client.requests import install_parameters
+from changan.contract.instance import Row
 from changan.crypto.digest import sha256
 from changan.crypto.merkle import chainmaker_root, tree_root
-from changan.crypto.state_tree import verify_state_proof
+from changan.crypto.state_tree import StateTree, verify_state_proof
 from changan.ledger.commitment import (
     BLOCKS_BETWEEN_ROOTS_MAX,
     DELTA_GROUP_ROWS,
@@ -26,7 +27,9 @@ from changan.ledger.commitment import (
     state_key,
     value_hash,
 )
+from changan.ledger.delta import Delta, record_of
 from changan.ledger.hashing import block_hash, transaction_hash
+from changan.ledger.roots import KernelRoots, Roots
 from changan.ledger.snapshot import dump, load
 from changan.ledger.state import Write
 from changan.ledger.transition import Decided, InvalidBlockError, apply_block
@@ -204,14 +207,22 @@ def test_ids_are_forgotten_by_time_and_never_come_again(consortium):
     assert ledger.world.row("CHANGAN", "ids-forgotten") is not None
 
 
+@pytest.fixture(scope="module", params=["plain", "kernels"])
+def roots(request):
+    if request.param == "plain":
+        return Roots(sha256)
+    return KernelRoots(sha256, request.getfixturevalue("kernels").forest(sha256, 7))
+
+
 def literal_root(rows):
-    tree = StateCommitment(sha256).tree
-    tree.update((state_key("c", key, sha256), value_hash(value, sha256)) for key, value in rows.items())
+    """The root over rows by contract and key, by the plain tree."""
+    tree = StateTree(sha256)
+    tree.update((state_key(*at, sha256), value_hash(value, sha256)) for at, value in rows.items())
     return tree.root
 
 
-def test_the_state_root_is_late_only_while_much_changed():
-    commitment = StateCommitment(sha256)
+def test_the_state_root_is_late_only_while_much_changed(roots):
+    commitment = StateCommitment(roots)
     writes = [Write("c", f"k{n}", b"v") for n in range(ROWS_AT_ONCE_MAX + 1)]
     assert commitment.close_block(1, writes[:1]).height == 1
     for height in range(2, 1 + WORK_A_ROW):
@@ -221,47 +232,62 @@ def test_the_state_root_is_late_only_while_much_changed():
     for height in range(cut, cut + ROOT_DELAY_BLOCKS):
         assert commitment.close_block(height, writes if height == cut else writes[:1]) is None
     due = commitment.close_block(cut + ROOT_DELAY_BLOCKS, [Write("c", "k0", b"w")])
-    assert due == (literal_root({w.key: b"v" for w in writes}), cut)
+    assert due == (literal_root({("c", w.key): b"v" for w in writes}), cut)
     after = commitment.close_block(cut + ROOT_DELAY_BLOCKS + 1, [])
-    assert after.root == literal_root({w.key: b"v" for w in writes} | {"k0": b"w"})
+    assert after.root == literal_root({("c", w.key): b"v" for w in writes} | {("c", "k0"): b"w"})
 
 
-def test_a_root_comes_however_rarely_rows_are_written_again():
-    commitment = StateCommitment(sha256)
+def test_a_root_comes_however_rarely_rows_are_written_again(roots):
+    commitment = StateCommitment(roots)
     found = []
-    for height in range(1, BLOCKS_BETWEEN_ROOTS_MAX + ROOT_DELAY_BLOCKS + 3):
+    for height in range(1, 72 + BLOCKS_BETWEEN_ROOTS_MAX + ROOT_DELAY_BLOCKS + 1):
         fresh = [Write("c", f"{height}.{n}", b"v") for n in range(ROWS_AT_ONCE_MAX + 1)]
         found.append(commitment.close_block(height, fresh))
-    assert [due.height for due in found if due is not None] == [BLOCKS_BETWEEN_ROOTS_MAX]
+    # When eight times as many were written as the tree has rows (256 at least), and at the latest after 256 blocks.
+    assert [due.height for due in found if due is not None] == [8, 72, 72 + BLOCKS_BETWEEN_ROOTS_MAX]
+
+
+NAMES = [("first", "second"), ("second", "first", "third")]
+
+
+def as_delta(names, rows):
+    places = {name: place for place, name in enumerate(names)}
+    return Delta("d", names, b"".join(record_of(places, Row(key, value)) for key, value in rows), len(rows))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_every_root_is_that_of_its_height(data):
-    """Against a model that keeps all rows of every height, with settling blocks, deletions, and a restart anywhere."""
-    commitment = StateCommitment(sha256)
+def test_every_root_is_that_of_its_height(roots, data):
+    """Against a model that keeps all rows of every height: rows and deltas, settling blocks, deletions, a restart anywhere."""
+    commitment = StateCommitment(roots)
     history = {}
     rows = {}
     for height in range(1, 60):
         many = data.draw(st.booleans())
         count = data.draw(st.integers(250, 400) if many else st.integers(0, 5))
         start = data.draw(st.integers(0, 200))
-        value = data.draw(st.sampled_from([b"v", b"w", None]))
-        writes = [Write("c", str(n), value) for n in range(start, start + count)]
-        for write in writes:
-            rows.pop(write.key, None)
-            if write.value is not None:
-                rows[write.key] = write.value
+        value = data.draw(st.sampled_from([b"v", b"w" * 70, None]))
+        names = data.draw(st.sampled_from([None, *NAMES]))
+        if names is None:
+            keys = [("c", str(n)) for n in range(start, start + count)]
+            changes = [Write(*key, value) for key in keys]
+        else:
+            keys = [("d", f"{names[n % 2]}.{n:08x}" if n % 9 else names[n % 2]) for n in range(start, start + count)]
+            changes = [as_delta(names, [(key, value) for _, key in keys])]
+        for key in keys:
+            rows.pop(key, None)
+            if value is not None:
+                rows[key] = value
         history[height] = dict(rows)
         settle = data.draw(st.integers(0, 9)) == 0
-        due = commitment.close_block(height, writes, settle=settle)
+        due = commitment.close_block(height, changes, settle=settle)
         if settle:
             assert due.height == height
             assert not commitment.behind
         if due is not None:
             assert due.root == literal_root(history[due.height])
         if data.draw(st.integers(0, 9)) == 0:
-            resumed = StateCommitment(sha256)
+            resumed = StateCommitment(roots)
             resumed.tree.load(commitment.tree.leaves())
             resumed.resume(commitment.pending())
             commitment = resumed

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 EMPTY = bytes(32)
 BUCKET_ROWS = 16
 """Rows kept flat below one node. More would save memory and cost hashing at every change."""
-_ROW = 64  # a key hash and a value hash
+ROW_BYTES = 64
+"""A key hash and a value hash."""
 _DEPTH_MAX = 256
 
 Changes = list[tuple[bytes, "bytes | None"]]
@@ -32,6 +33,7 @@ class _Bucket(NamedTuple):
 
 class _Inner(NamedTuple):
     root: bytes
+    size: int  # rows below
     left: _Node
     right: _Node
 
@@ -60,11 +62,22 @@ class StateTree:
         """The root over all rows, 32 bytes."""
         return self._top.root
 
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return _count(self._top)
+
     def update(self, changes: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Set rows by key hash to a value hash (32 bytes each), or take them out (None); a key's last change counts."""
         ordered = sorted(dict(changes).items())
         if ordered:
             self._top = self._updated(self._top, 0, ordered)
+
+    def fork(self) -> StateTree:
+        """Return a tree with the same rows that changes by itself."""
+        made = StateTree(self._digest)
+        made._top = self._top  # the same class
+        return made
 
     def _updated(self, node: _Node, depth: int, changes: Changes) -> _Node:
         if isinstance(node, _Bucket):
@@ -74,24 +87,20 @@ class StateTree:
         right = self._updated(node.right, depth + 1, changes[cut:]) if cut < len(changes) else node.right
         if isinstance(left, _Bucket) and isinstance(right, _Bucket):
             rows = left.rows + right.rows
-            if len(rows) <= BUCKET_ROWS * _ROW:
+            if len(rows) <= BUCKET_ROWS * ROW_BYTES:
                 return self._build(rows, depth)
-        return _Inner(self._digest(b"\x01" + left.root + right.root), left, right)
+        return self._joined(left, right)
 
     def _build(self, rows: bytes, depth: int) -> _Node:
-        if len(rows) <= BUCKET_ROWS * _ROW:
-            return _Bucket(self._flat_root(rows, depth), rows)
+        if len(rows) <= BUCKET_ROWS * ROW_BYTES:
+            return _Bucket(_flat_root(rows, depth, self._digest), rows)
         cut = _cut(rows, depth)
         left, right = self._build(rows[:cut], depth + 1), self._build(rows[cut:], depth + 1)
-        return _Inner(self._digest(b"\x01" + left.root + right.root), left, right)
+        return self._joined(left, right)
 
-    def _flat_root(self, rows: bytes, depth: int) -> bytes:
-        if not rows:
-            return EMPTY
-        if len(rows) == _ROW:
-            return self._digest(b"\x00" + rows)
-        cut = _cut(rows, depth)
-        return self._digest(b"\x01" + self._flat_root(rows[:cut], depth + 1) + self._flat_root(rows[cut:], depth + 1))
+    def _joined(self, left: _Node, right: _Node) -> _Inner:
+        root = self._digest(b"\x01" + left.root + right.root)
+        return _Inner(root, _count(left) + _count(right), left, right)
 
     def prove(self, key_hash: bytes) -> StateProof:
         """Return the proof that the row under `key_hash` has its value, or that there is none."""
@@ -103,18 +112,10 @@ class StateTree:
             siblings.append(node.left.root if right else node.right.root)
             node = node.right if right else node.left
             depth += 1
-        rows = node.rows
-        while len(rows) > _ROW:
-            cut = _cut(rows, depth)
-            left, other = rows[:cut], rows[cut:]
-            if _bit(key_hash, depth):
-                left, other = other, left
-            siblings.append(self._flat_root(other, depth + 1))
-            rows = left
-            depth += 1
+        more, rows = flat_siblings(node.rows, depth, key_hash, self._digest)
         if not rows:
-            return StateProof(tuple(siblings), None, None)
-        return StateProof(tuple(siblings), rows[:32], rows[32:])
+            return StateProof((*siblings, *more), None, None)
+        return StateProof((*siblings, *more), rows[:32], rows[32:])
 
     def leaves(self) -> Iterator[bytes]:
         """Return all rows as they are now, in order: many rows of 64 bytes an item. Later changes do not show."""
@@ -123,12 +124,35 @@ class StateTree:
     def load(self, items: Iterable[bytes]) -> None:
         """Take the place of everything with what `leaves` gave. Raises MalformedError when it is out of order."""
         rows = b"".join(items)
-        if len(rows) % _ROW:
+        if len(rows) % ROW_BYTES:
             raise MalformedError("the rows of the state tree are cut short")
-        keys = [rows[at : at + 32] for at in range(0, len(rows), _ROW)]
+        keys = [rows[at : at + 32] for at in range(0, len(rows), ROW_BYTES)]
         if any(one >= two for one, two in pairwise(keys)):
             raise MalformedError("the rows of the state tree are out of order")
         self._top = self._build(rows, 0)
+
+
+def flat_siblings(rows: bytes, depth: int, key_hash: bytes, digest: Digest) -> tuple[list[bytes], bytes]:
+    """Return the siblings on the way down to a key among flat rows that agree above `depth`, and the row found, if any."""
+    siblings = []
+    while len(rows) > ROW_BYTES:
+        cut = _cut(rows, depth)
+        left, other = rows[:cut], rows[cut:]
+        if _bit(key_hash, depth):
+            left, other = other, left
+        siblings.append(_flat_root(other, depth + 1, digest))
+        rows = left
+        depth += 1
+    return siblings, rows
+
+
+def _flat_root(rows: bytes, depth: int, digest: Digest) -> bytes:
+    if not rows:
+        return EMPTY
+    if len(rows) == ROW_BYTES:
+        return digest(b"\x00" + rows)
+    cut = _cut(rows, depth)
+    return digest(b"\x01" + _flat_root(rows[:cut], depth + 1, digest) + _flat_root(rows[cut:], depth + 1, digest))
 
 
 def verify_state_proof(proof: StateProof, key_hash: bytes, root: bytes, digest: Digest) -> bool:
@@ -155,6 +179,10 @@ def verify_state_proof(proof: StateProof, key_hash: bytes, root: bytes, digest: 
     return node == root
 
 
+def _count(node: _Node) -> int:
+    return node.size if isinstance(node, _Inner) else len(node.rows) // ROW_BYTES
+
+
 def _leaves(node: _Node) -> Iterator[bytes]:
     waiting: list[_Node] = [node]
     while waiting:
@@ -172,15 +200,15 @@ def _bit(key: bytes, depth: int) -> int:
 
 def _cut(rows: bytes, depth: int) -> int:
     """Return where, in bytes, the rows begin whose key has a one at `depth`."""
-    low, high = 0, len(rows) // _ROW
+    low, high = 0, len(rows) // ROW_BYTES
     byte, shift = depth >> 3, 7 - (depth & 7)
     while low < high:
         middle = (low + high) // 2
-        if rows[middle * _ROW + byte] >> shift & 1:
+        if rows[middle * ROW_BYTES + byte] >> shift & 1:
             high = middle
         else:
             low = middle + 1
-    return low * _ROW
+    return low * ROW_BYTES
 
 
 def _first_right(keys: list[bytes], depth: int) -> int:
@@ -196,7 +224,7 @@ def _first_right(keys: list[bytes], depth: int) -> int:
 
 def _merged(rows: bytes, changes: Changes) -> bytes:
     table: dict[bytes, bytes | None] = {
-        rows[at : at + 32]: rows[at + 32 : at + _ROW] for at in range(0, len(rows), _ROW)
+        rows[at : at + 32]: rows[at + 32 : at + ROW_BYTES] for at in range(0, len(rows), ROW_BYTES)
     }
     table.update(changes)
     return b"".join(key + value for key, value in sorted(table.items()) if value is not None)

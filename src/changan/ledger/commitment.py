@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from changan.crypto.digest import tagged
 from changan.crypto.merkle import tree_root
-from changan.crypto.state_tree import StateTree
+from changan.ledger.delta import Delta
+from changan.ledger.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from changan.crypto.digest import Digest
+    from changan.ledger.roots import AnyStateTree, Roots
     from changan.ledger.state import Write
     from changan.ledger.wire.messages import Transaction
 
 DELTA_GROUP_ROWS = 16
 """Rows a leaf of the delta tree: a proof carries up to this many rows, and hashing costs a sixteenth."""
 ROWS_AT_ONCE_MAX = 256
-"""W of the state tree: while no more rows changed since the last root, the root is due in the same block."""
+"""W of the state tree: while no more rows were written since the last root, the root is due in the same block."""
 ROOT_DELAY_BLOCKS = 16
 """k of the state tree: otherwise the root of a height follows exactly so many blocks later."""
 WORK_A_ROW = 8
-"""Rows are set aside for the next root once each was written so often on average: a tree update costs more than a call."""
+"""Rows are set aside for the next root once so many were written for each row of the tree: its update costs more than a call."""
 BLOCKS_BETWEEN_ROOTS_MAX = 256
 """… or once so many blocks went by without one, so that a root comes however rarely rows are written again."""
 
-RowKey = tuple[str, str]
+KEY_TAG = b"changan.key"
+VALUE_TAG = b"changan.value"
 
 
 def state_key(contract: str, key: str, digest: Digest) -> bytes:
     """Return the place of a row in the state tree."""
-    return tagged(b"changan.key", contract.encode(), key.encode(), digest=digest)
+    return tagged(KEY_TAG, contract.encode(), key.encode(), digest=digest)
 
 
 def value_hash(value: bytes, digest: Digest) -> bytes:
     """Return the digest of a row's value as the state tree holds it."""
-    return tagged(b"changan.value", value, digest=digest)
+    return tagged(VALUE_TAG, value, digest=digest)
 
 
 def delta_record(write: Write) -> bytes:
@@ -92,72 +95,104 @@ class StateRoot(NamedTuple):
 class Pending(NamedTuple):
     """What the tree does not hold yet: rows that wait, rows set aside at a height, and the work done since that."""
 
-    waiting: Mapping[RowKey, bytes | None]
-    aside: Mapping[RowKey, bytes | None]
+    waiting: Waiting
+    aside: Waiting
     aside_height: int | None
     work: int
     blocks: int
 
 
+Begin: TypeAlias = "Callable[[Callable[[], AnyStateTree]], Callable[[], AnyStateTree]]"
+"""Takes work and gives what returns its result, once it is done."""
+
+
+def when_asked(work: Callable[[], AnyStateTree]) -> Callable[[], AnyStateTree]:
+    """Begin nothing: the work is done when its result is asked for."""
+    return work
+
+
 class StateCommitment:
     """The tree over the full state, and the rule by which its root is due: by work done, never by a clock.
 
-    While few rows changed the root is due at once. Otherwise, when enough work was done, the rows are set aside at a
+    While few rows are written the root is due at once. Otherwise, when enough work was done, the rows are set aside at a
     height, and the root of that height is due exactly ROOT_DELAY_BLOCKS later; rows that change meanwhile wait for the
     next turn. A block that settles brings everything up to date: a node asks for one when nothing else is to be done.
     """
 
-    def __init__(self, digest: Digest) -> None:
-        self._digest = digest
-        self.tree = StateTree(digest)
-        self._waiting: dict[RowKey, bytes | None] = {}
-        self._aside: dict[RowKey, bytes | None] = {}
+    def __init__(self, roots: Roots) -> None:
+        self._roots = roots
+        self._begin: Begin = when_asked
+        self.tree: AnyStateTree = roots.state_tree()
+        self._waiting = Waiting()
+        self._aside = Waiting()
         self._aside_height: int | None = None
+        self._folded: Callable[[], AnyStateTree] | None = None  # gives the tree with what was set aside
         self._work = 0  # rows written since rows were last set aside, each as often as it was written
         self._blocks = 0  # and how many blocks wrote them
+
+    def use(self, roots: Roots, begin: Begin = when_asked) -> None:
+        """Make trees in another way from now on; `begin` starts the work on rows set aside, in a thread if need be."""
+        tree = roots.state_tree()
+        tree.load(self.tree.leaves())
+        self._roots, self._begin, self.tree = roots, begin, tree
+        if self._aside_height is not None:
+            self._set_out()
 
     @property
     def behind(self) -> bool:
         """Whether rows have changed that no root covers yet."""
-        return bool(self._waiting or self._aside_height is not None)
+        return bool(self._waiting) or self._aside_height is not None
 
-    def close_block(self, height: int, writes: Sequence[Write], *, settle: bool = False) -> StateRoot | None:
-        """Take in the rows that block `height` changed; return the root that is due in this block, if one is."""
-        for write in writes:
-            self._waiting[write.contract, write.key] = write.value
-        self._work += len(writes)
+    def close_block(self, height: int, changes: Sequence[Write | Delta], *, settle: bool = False) -> StateRoot | None:
+        """Take in what block `height` changed; return the root that is due in this block, if one is."""
+        self._waiting.add(changes)
+        self._work += sum(change.rows if isinstance(change, Delta) else 1 for change in changes)
         self._blocks += 1
-        if settle or (self._aside_height is None and len(self._waiting) <= ROWS_AT_ONCE_MAX):
-            self._fold(self._aside)
-            self._fold(self._waiting)
-            self._turn({}, None)
+        if settle or (self._aside_height is None and self._work <= ROWS_AT_ONCE_MAX):
+            self._take_aside()
+            self._roots.fold(self.tree, self._waiting)
+            self._turn()
             return StateRoot(self.tree.root, height)
         due = None
         if self._aside_height is not None and height >= self._aside_height + ROOT_DELAY_BLOCKS:
-            self._fold(self._aside)
-            due = StateRoot(self.tree.root, self._aside_height)
-            self._aside, self._aside_height = {}, None
-        worked = self._work >= WORK_A_ROW * len(self._waiting) or self._blocks >= BLOCKS_BETWEEN_ROOTS_MAX
-        if self._aside_height is None and len(self._waiting) > ROWS_AT_ONCE_MAX and worked:
-            self._turn(self._waiting, height)
+            aside_height = self._aside_height
+            self._take_aside()
+            due = StateRoot(self.tree.root, aside_height)
+        enough = WORK_A_ROW * max(self.tree.rows, ROWS_AT_ONCE_MAX)
+        worked = self._work >= enough or self._blocks >= BLOCKS_BETWEEN_ROOTS_MAX
+        if self._aside_height is None and self._work > ROWS_AT_ONCE_MAX and worked:
+            self._aside, self._aside_height = self._waiting, height
+            self._turn()
+            self._set_out()
+        else:
+            self._roots.compact(self._waiting)
         return due
 
-    def _turn(self, aside: dict[RowKey, bytes | None], height: int | None) -> None:
-        self._aside, self._aside_height, self._waiting = aside, height, {}
+    def _turn(self) -> None:
+        self._waiting = Waiting()
         self._work = self._blocks = 0
 
-    def _fold(self, rows: Mapping[RowKey, bytes | None]) -> None:
-        digest = self._digest
-        self.tree.update(
-            (state_key(contract, key, digest), None if value is None else value_hash(value, digest))
-            for (contract, key), value in rows.items()
-        )
+    def _set_out(self) -> None:
+        roots, aside, tree = self._roots, self._aside, self.tree.fork()
+
+        def fold() -> AnyStateTree:
+            roots.fold(tree, aside)
+            return tree
+
+        self._folded = self._begin(fold)
+
+    def _take_aside(self) -> None:
+        if self._folded is not None:
+            self.tree = self._folded()
+        self._aside, self._aside_height, self._folded = Waiting(), None, None
 
     def pending(self) -> Pending:
         """Return what a checkpoint must hold beside the rows."""
-        return Pending(dict(self._waiting), dict(self._aside), self._aside_height, self._work, self._blocks)
+        return Pending(self._waiting.snapshot(), self._aside, self._aside_height, self._work, self._blocks)
 
     def resume(self, pending: Pending) -> None:
         """Take in what `pending` gave."""
-        self._waiting, self._aside = dict(pending.waiting), dict(pending.aside)
-        self._aside_height, self._work, self._blocks = pending.aside_height, pending.work, pending.blocks
+        self._waiting, self._aside, self._aside_height = pending.waiting, pending.aside, pending.aside_height
+        self._work, self._blocks = pending.work, pending.blocks
+        if self._aside_height is not None:
+            self._set_out()

@@ -185,7 +185,7 @@ class Execution:
             return _failed(_PASSED, "")
         if gas_max < _UNBOUNDED:
             bundle = bundle._replace(budget=min(bundle.budget or gas_max, gas_max))
-        ran = run_bundle(instance, name, signature, bundle, sender.address, self._block, self._world.digest)
+        ran = run_bundle(instance, name, signature, bundle, sender.address, self._block, self._world.roots)
         result = ContractResult(result=ran.result.SerializeToString(), message=MESSAGE, gas_used=ran.result.gas)
         return Executed(TxStatusCode.SUCCESS, result, [Write(name, PARAMETER, ran.delta_root)], bundle=ran)
 

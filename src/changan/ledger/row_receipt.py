@@ -15,7 +15,7 @@ from changan.crypto.merkle import Place, tree_path, tree_verify
 from changan.crypto.suite import Suite, require_built
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.bundle import MESSAGE
-from changan.ledger.bundle_run import BundleRow, rows_of_bundle
+from changan.ledger.bundle_rows import BundleRow, rows_of_bundle
 from changan.ledger.commitment import outcome_leaf
 from changan.ledger.hashing import block_hash
 from changan.ledger.receipt import agreement_part, decoded, path_in, sealed_by, texts

@@ -12,8 +12,10 @@ from changan.contract.program import compile_source
 from changan.errors import MalformedError
 from changan.ledger.commitment import Pending, delta_record
 from changan.ledger.contracts import OWNER, code_key, find_record
+from changan.ledger.delta import StateChanges
 from changan.ledger.native.chain_config import NAME as CHAIN_CONFIG
 from changan.ledger.state import Write
+from changan.ledger.waiting import Waiting
 from changan.ledger.wire.messages import ChainConfig, Contract, RuntimeType
 from changan.ledger.world import World
 
@@ -41,8 +43,8 @@ def dump(world: World) -> list[Section]:
     sections: list[Section] = [
         ("head", [json.dumps(head).encode()]),
         ("rows", (delta_record(write) for write in world.rows.items())),
-        ("waiting", [delta_record(Write(*key, value)) for key, value in pending.waiting.items()]),
-        ("aside", [delta_record(Write(*key, value)) for key, value in pending.aside.items()]),
+        ("waiting", (delta_record(write) for write in pending.waiting.writes())),
+        ("aside", (delta_record(write) for write in pending.aside.writes())),
         ("remembered", list(world.remembered.dump())),
         ("tree", world.commitment.tree.leaves()),
     ]
@@ -69,7 +71,7 @@ def load(read: Callable[[str], Iterable[bytes]], engine: Engine = plain) -> Worl
     _load_contracts(world, read)
     world.remembered.load(read("remembered"))
     world.commitment.tree.load(read("tree"))
-    waiting, aside = ({(w.contract, w.key): w.value for w in map(_record, read(name))} for name in ("waiting", "aside"))
+    waiting, aside = (_waiting(world, read(name)) for name in ("waiting", "aside"))
     world.commitment.resume(Pending(waiting, aside, head["aside_height"], head["work"], head["blocks"]))
     world.height, world.block_hash = head["height"], bytes.fromhex(head["block_hash"])
     world.block_time_us, world.config_height, world.epoch = (
@@ -78,6 +80,14 @@ def load(read: Callable[[str], Iterable[bytes]], engine: Engine = plain) -> Worl
         head["epoch"],
     )
     return world
+
+
+def _waiting(world: World, items: Iterable[bytes]) -> Waiting:
+    changes = StateChanges(world.instances)
+    changes.add(map(_record, items))
+    waiting = Waiting()
+    waiting.add(changes.all())
+    return waiting
 
 
 def _load_contracts(world: World, read: Callable[[str], Iterable[bytes]]) -> None:

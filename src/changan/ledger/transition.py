@@ -9,7 +9,9 @@ from changan.contract.instance import BlockContext
 from changan.crypto.merkle import chainmaker_root
 from changan.errors import ChanganError
 from changan.ledger.admission import RefusedError, authenticate, check_form
+from changan.ledger.bundle import PARAMETER
 from changan.ledger.commitment import delta_root, outcome_root
+from changan.ledger.delta import StateChanges
 from changan.ledger.execution import Executed, Execution
 from changan.ledger.genesis import GENESIS_TIME, genesis_transaction
 from changan.ledger.hashing import block_hash, dag_hash, ordered_dag, rw_set_hash, transaction_hash
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from changan.contract.engines import Engine
     from changan.ledger.admission import Admitted
     from changan.ledger.commitment import StateRoot
+    from changan.ledger.delta import Delta
     from changan.ledger.wire.messages import BundleRows, ChainConfig, Member, TxRequest
 
 CONSENSUS_ARGS_VERSION = 1
@@ -68,10 +71,10 @@ class AppliedBlock(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What a block changed: as its delta lists it, where a bundle is one write, and row by row as the state tree takes it."""
+    """What a block changed: as its delta lists it, where a bundle is one write, and as the state tree takes it."""
 
     listed: list[Write]
-    state: list[Write]
+    state: Sequence[Write | Delta]
     bundle_rows: list[BundleRows]
 
 
@@ -102,7 +105,7 @@ def apply_block(world: World, decided: Decided) -> AppliedBlock:
     transactions: list[Transaction] = []
     rw_sets: list[TxRWSet] = []
     writes: list[Write] = []
-    state: list[Write] = []
+    state = StateChanges(world.instances)
     bundle_rows: list[BundleRows] = []
     for request, verdict in zip(decided.requests, verdicts, strict=True):
         executed = execution.invoke(request, verdict)
@@ -112,14 +115,16 @@ def apply_block(world: World, decided: Decided) -> AppliedBlock:
         rw_sets.append(rw_set)
         writes += ordered
         if executed.bundle is None:
-            state += ordered
+            state.add(ordered)
         else:
             executed.bundle.rows.position = len(transactions) - 1
             bundle_rows.append(executed.bundle.rows)
-            state += executed.bundle.writes
+            state.add(write for write in ordered if write.key != PARAMETER)  # what its gas cost
+            state.add_delta(executed.bundle.delta)
     kind = _block_type(decided.requests, writes)
     remembered = _remember(world, decided, context.time)
-    changes = Changes(writes + remembered, state + remembered, bundle_rows)
+    state.add(remembered)
+    changes = Changes(writes + remembered, state.all(), bundle_rows)
     if any(must_be_alone(request) for request in decided.requests):
         world.begin_epoch()
     return _seal(world, decided, transactions, rw_sets, changes, kind)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from changan.contract.engines import plain
 from changan.ledger.chain_config import Mode, block_version, chain_digest, mode_of
-from changan.ledger.commitment import StateCommitment
+from changan.ledger.commitment import Begin, StateCommitment, when_asked
 from changan.ledger.key_members import KeyMembers
 from changan.ledger.members import Members
 from changan.ledger.native.cert_manage import read_records
@@ -14,6 +14,7 @@ from changan.ledger.native.chain_config import read_config
 from changan.ledger.native.pubkey_manage import read_keys
 from changan.ledger.policy import Policies
 from changan.ledger.remembered import RememberedIds
+from changan.ledger.roots import Roots
 from changan.ledger.state import Rows, Write
 from changan.ledger.system import OWN
 
@@ -31,7 +32,8 @@ class World:
         self.instances: dict[str, AnyInstance] = {}
         self.remembered = RememberedIds()
         self.digest = chain_digest(config)
-        self.commitment = StateCommitment(self.digest)
+        self.roots = Roots(self.digest)
+        self.commitment = StateCommitment(self.roots)
         self.height = -1
         self.block_hash = b""
         self.block_time_us = 0
@@ -54,6 +56,11 @@ class World:
         """Read configuration, members and policies again: a block changed them. Cached verdicts end here."""
         self.epoch += 1
         self._adopt(read_config(self.rows))
+
+    def use(self, roots: Roots, begin: Begin = when_asked) -> None:
+        """Make roots in another way from now on; see `StateCommitment.use`."""
+        self.roots = roots
+        self.commitment.use(roots, begin)
 
     @property
     def tx_timeout(self) -> int | None:

@@ -27,6 +27,7 @@ from changan.node.founding import (
     write_sdk_configs,
 )
 from changan.node.http import make_http
+from changan.node.kernels import NodeKernels
 from changan.node.limits import RateLimits
 from changan.node.rpc import MESSAGE_BYTES_MAX, RpcNode
 from changan.node.solo import Solo
@@ -79,6 +80,7 @@ class RunningNode:
         self._limits = RateLimits(settings.rate_limit)
         self._differences: list[str] = []
         self._here: list[NodeInfo] = []  # this node, as its chains name it; its address is known when the door is open
+        self._kernels = NodeKernels()
         self._reads: dict[str, Callable[[], Awaitable[Any]]] = {}
         """Further reads of the HTTP door, by path."""
 
@@ -88,6 +90,8 @@ class RunningNode:
         self._home.prepare()
         with HomeLock(self._home.root):
             crypto = self._find_organisations()
+            if self._settings.engine == "compiled":
+                await asyncio.to_thread(self._kernels.load_if_compiled)
             try:
                 for settings in self._settings.chains:
                     await self._open_chain(settings, crypto, crash_point)
@@ -99,13 +103,19 @@ class RunningNode:
                 self._home.mark_made()
                 expiry = Expiry(crypto.directory, self.chains)
                 self._reads["/v1/certificates"] = expiry.listed
-                async with expiry.watched(), self._open_rpc(crypto) as rpc, self._open_http() as http:
+                async with (
+                    expiry.watched(),
+                    self._kernels.warmed(self.chains),
+                    self._open_rpc(crypto) as rpc,
+                    self._open_http() as http,
+                ):
                     first = self._settings.chains[0].chain_id
                     write_sdk_configs(self._home, crypto, first, rpc, tls=self._doors.tls != "none")
                     write_doors(self._home.root, KnownDoors(rpc, http, self._doors.tls))
                     yield Ready(rpc, http, tuple(self._differences))
             finally:
                 await self._close_chains()
+                self._kernels.close()
 
     def _find_organisations(self) -> CryptoConfig:
         return found_organisations(self._home, self._settings, self._doors.host)
@@ -119,7 +129,7 @@ class RunningNode:
         made = storage.genesis()
         if made is not None:
             self._differences += differences(made, genesis)
-        world = await asyncio.to_thread(storage.open_world, genesis)
+        world = await asyncio.to_thread(storage.open_world, genesis, self._kernels.serve)
         first = crypto.organisations[0]
         node = NodeInfo(node_id=first.node_id)
         self._here.append(node)

@@ -66,18 +66,20 @@ class ChainStorage:
             index.clear()
         return index
 
-    def open_world(self, genesis: ChainConfig) -> World:
+    def open_world(self, genesis: ChainConfig, serve: Callable[[World], None] = lambda _: None) -> World:
         """Return the state at the end of the log: from a checkpoint and the blocks after it, or from genesis.
 
-        Raises ReplayError when a block of the log does not come out as it is written.
+        `serve` gets it before blocks are executed on it again. Raises ReplayError when a block of the log does not come out as it is written.
         """
         if self.log.durable_height < 0:
             world, applied = apply_genesis(genesis, self._engine)
+            serve(world)
             stored = stored_block(applied)
             self.append(stored.SerializeToString(), 0)
             self.index_block(stored)
             return world
         world = self._from_checkpoint() or self._from_genesis()
+        serve(world)
         for height in range(world.height + 1, self.log.durable_height + 1):
             applied = replay_block(world, BlockWithRWSet.FromString(self.log.read(height)))
             self.replayed += len(applied.block.txs)

@@ -114,15 +114,7 @@ class StoredRows(ABC):
 
     def collect(self) -> list[Row]:
         """Return the rows changed since the last collect, in order of their first committed write, and forget them."""
-        rows = list(self._parse(self._changed()))
-        if self._carried:
-            self._carried.update(rows)
-            rows = [Row(key, value) for key, value in self._carried.items()]
-            self._carried = {}
-        self._set_drain()
-        if self._heap_top > REBUILD_BYTES:
-            self._rebuild()
-        return rows
+        return list(self._parse(self.collect_delta()))
 
     def collect_delta(self) -> bytes:
         """Return what `collect` does, as bytes, without an object a row.
@@ -130,9 +122,15 @@ class StoredRows(ABC):
         Each record is the field's number u16, the key's length u16 and the value's length u32 (all ones where the row is
         gone), little-endian, then key and value as `codec.pack` has them; a list's length has an empty key.
         """
+        delta = self._changed()
         if self._carried:
-            return b"".join(self._record(row) for row in self.collect())
-        return self._changed()
+            self._carried.update(self._parse(delta))
+            delta = b"".join(self._record(Row(key, value)) for key, value in self._carried.items())
+            self._carried = {}
+        self._set_drain()
+        if self._heap_top > REBUILD_BYTES:
+            self._rebuild()
+        return delta
 
     def _changed(self) -> bytes:
         self._collect_start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from changan.crypto.batch.kernels import load
+from changan.crypto.batch.kernels import compile_into
 
 if __name__ == "__main__":
-    load(Path(sys.argv[1]))
+    compile_into(Path(sys.argv[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib
 import importlib.util
@@ -12,8 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from changan.crypto.batch.forest import Forest
 from changan.crypto.batch.known import KNOWN, MESSAGE, Z
 from changan.crypto.curves import P256_CURVE, SM2_CURVE, write_point
+from changan.crypto.digest import sha256, sm3
 from changan.crypto.keys import Scheme
 from changan.errors import ChanganError
 
@@ -22,11 +25,14 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from changan.crypto.curves import Curve
+    from changan.crypto.digest import Digest
 
 TABLE_BYTES: Final = 8192
 """What a key's table takes."""
 COMPILE_SECONDS_MAX: Final = 600
 _DONE: Final = "complete"
+_MODULES: Final = ("kernel", "digest", "trees", "states")
+_SOURCES: Final = ("field.py", "memory.py", *(f"{name}.py" for name in _MODULES), "../curves.py")
 _WRITABLE_BY_OTHERS: Final = 0o022
 _CURVES: Final[Mapping[Scheme, Curve]] = {Scheme.SM2: SM2_CURVE, Scheme.P256: P256_CURVE}
 
@@ -38,9 +44,10 @@ class KernelsError(ChanganError):
 class Kernels:
     """The kernels, compiled and with the base points' tables made. Calls release the interpreter's lock."""
 
-    def __init__(self, kernel: ModuleType, digest: ModuleType, numpy: ModuleType) -> None:
-        self._kernel = kernel
-        self._digest = digest
+    def __init__(self, modules: Mapping[str, ModuleType], numpy: ModuleType) -> None:
+        self._kernel = modules["kernel"]
+        self._digest = modules["digest"]
+        self._modules = modules
         self._numpy: Any = numpy
         # The type of the first argument says the curve: see `changan.crypto.batch.field`.
         self._tags: dict[Scheme, Any] = {Scheme.SM2: numpy.uint8(0), Scheme.P256: numpy.uint16(0)}
@@ -64,6 +71,13 @@ class Kernels:
         found = self._kernel.verify(self._tags[scheme], base, tables, digests, *self._joined(signatures))
         answer: list[bool] = found.tolist()
         return answer
+
+    def forest(self, digest: Digest, seed: int) -> Forest:
+        """Return what makes the hash trees of a chain with this digest; for `seed` see there.
+
+        Raises MalformedError for a digest that has no kernels, LibcryptoError.
+        """
+        return Forest(self._modules["trees"], self._modules["states"], self._numpy, digest, seed)
 
     def _base(self, scheme: Scheme, curve: Curve) -> Any:
         kernel = self._kernel
@@ -104,17 +118,24 @@ def warm(directory: Path) -> Kernels:
     return load(place)
 
 
+def are_compiled(directory: Path) -> bool:
+    """Whether `warm` would only have to load what lies below a directory."""
+    try:
+        return importlib.util.find_spec("numba") is not None and (directory / _version() / _DONE).exists()
+    except (OSError, ImportError):
+        return False
+
+
 def load(place: Path) -> Kernels:
     """Import the modules that hold kernels, with numba's cache at `place`. Raises KernelsError."""
     try:
         numba_config = importlib.import_module("numba").config
         before, numba_config.CACHE_DIR = numba_config.CACHE_DIR, str(place)
         try:
-            kernel = importlib.import_module("changan.crypto.batch.kernel")
-            digest = importlib.import_module("changan.crypto.batch.digest")
+            modules = {name: importlib.import_module(f"changan.crypto.batch.{name}") for name in _MODULES}
         finally:
             numba_config.CACHE_DIR = before
-        kernels = Kernels(kernel, digest, importlib.import_module("numpy"))
+        kernels = Kernels(modules, importlib.import_module("numpy"))
     except (ImportError, OSError) as error:
         raise KernelsError(f"the kernels do not load: {error}") from error
     _require_right(kernels)
@@ -133,6 +154,11 @@ def _require_right(kernels: Kernels) -> None:
             raise KernelsError(f"the kernels judge a published signature of {known.scheme.value} wrongly")
     if bytes(kernels.digests([Z], [MESSAGE])[0]) != KNOWN[0].digest:
         raise KernelsError("the kernels digest a published message wrongly")
+    for digest in (sha256, sm3):
+        tree = kernels.forest(digest, 0).state_tree()
+        tree.update(kernels.forest(digest, 0).changed([(Z, Z)]))
+        if tree.root != digest(b"\x00" + Z + Z):
+            raise KernelsError("the kernels make the root of a tree of one row wrongly")
 
 
 def _place(directory: Path) -> Path:
@@ -156,13 +182,22 @@ def _version() -> str:
     """
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for source in ("field.py", "kernel.py", "digest.py", "../curves.py"):
+    for source in _SOURCES:
         digest.update((here / source).read_bytes())
     for name in ("numba", "llvmlite", "numpy"):
         digest.update(str(importlib.import_module(name).__version__).encode())
     binding = importlib.import_module("llvmlite.binding")
     digest.update(f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}".encode())
     return digest.hexdigest()[:16]
+
+
+def compile_into(place: Path) -> None:
+    """Compile the kernels, unless another process does: then wait until it has. Raises KernelsError."""
+    with (place / "compiling").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / _DONE).exists():
+            load(place)
+            (place / _DONE).touch()
 
 
 def _compile_apart(place: Path) -> None:
@@ -175,4 +210,3 @@ def _compile_apart(place: Path) -> None:
         raise KernelsError(f"the kernels were not compiled: {error}") from error
     if done.returncode != 0:
         raise KernelsError(f"the kernels were not compiled: {done.stderr.decode(errors='replace')[-500:]}")
-    (place / _DONE).touch()

@@ -55,7 +55,7 @@ class CometNode(RunningNode):
         chain_id = settings.chain_id
         storage = self._storage(chain_id, crash_point)
         genesis = genesis_of_cluster(read_crypto_config(self._root), settings, self._file.voters)
-        world = await asyncio.to_thread(storage.open_world, genesis)
+        world = await asyncio.to_thread(storage.open_world, genesis, self._kernels.serve)
         own = crypto.organisations[0]
         nodes = [NodeInfo(node_id=org.node_id) for org in crypto.organisations]
         self._here.append(nodes[0])

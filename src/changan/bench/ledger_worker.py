@@ -1,0 +1,222 @@
+"""The load of `changan bench ledger`, in a process of its own: everything is made and signed before, then sent from memory."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import grpc
+
+from changan.bench.workloads import Shape, Workload, workload
+from changan.client.connect import Connection, connect
+from changan.client.doors import CHANNEL_OPTIONS
+from changan.client.requests import Signer, make_payload, sign_request
+from changan.crypto.addresses import user_address
+from changan.crypto.digest import digest_named
+from changan.crypto.keys import SigningKey
+from changan.ledger.bundle import PARAMETER, encode_bundle
+from changan.ledger.wire.messages import (
+    BundleResult,
+    ChainConfig,
+    Member,
+    MemberType,
+    PackedResponses,
+    TxResponse,
+)
+from changan.node.pki.layout import read_crypto_config
+
+if TYPE_CHECKING:
+    from changan.bench.workloads import Part
+    from changan.contract.types import Signature
+
+SIGNATURES_MAX = 1_000_000
+
+
+class Load(NamedTuple):
+    """What is to be sent, as the command line says it."""
+
+    home: str
+    contract: str
+    lane: str  # bundle or packed
+    seconds: float
+    accounts: int
+    signers: int
+    rows: int  # a bundle or a pack
+    zipf: float
+    inflight: int
+    messages: int  # made and signed beforehand, at most
+    rate: float  # calls a second that are offered; 0: as fast as answers come
+
+    @classmethod
+    def read(cls, text: str) -> Load:
+        """Return what a JSON text says."""
+        return cls(**json.loads(text))
+
+
+class Sender:
+    """Sends messages, so many at once, and notes for each when it was answered."""
+
+    def __init__(self, channel: grpc.Channel, lane: str, inflight: int) -> None:
+        method = "/api.RpcNode/SendRequestSync" if lane == "bundle" else "/changan.Node/SendPacked"
+        read = TxResponse.FromString if lane == "bundle" else PackedResponses.FromString
+        self._call: grpc.UnaryUnaryMultiCallable[bytes, Any] = channel.unary_unary(
+            method, request_serializer=None, response_deserializer=read
+        )
+        self._bundles = lane == "bundle"
+        self._room = threading.Semaphore(inflight)
+        self._inflight = inflight
+        self._lock = threading.Lock()
+        self.latencies: list[float] = []
+        self.calls = 0
+        self.failed: list[str] = []
+
+    def send(self, message: bytes, due: float | None = None) -> None:
+        """Send one message as soon as there is room; `due` is when it was meant to go."""
+        self._room.acquire()
+        begun = time.perf_counter() if due is None else due
+        future = self._call.future(message, timeout=120)
+        future.add_done_callback(lambda done: self._took(done, begun))
+
+    def _took(self, done: Any, begun: float) -> None:
+        now = time.perf_counter()
+        try:
+            response = done.result()
+            counts = [_succeeded(each, bundle=self._bundles) for each in _answers(response, bundles=self._bundles)]
+        except (grpc.RpcError, RuntimeError) as error:
+            with self._lock:
+                self.failed.append(str(error)[:300])
+            return
+        finally:
+            self._room.release()
+        with self._lock:
+            self.latencies.append(now - begun)
+            self.calls += sum(counts)
+
+    def finish(self) -> None:
+        """Return when everything was answered."""
+        for _ in range(self._inflight):
+            self._room.acquire()
+        for _ in range(self._inflight):
+            self._room.release()
+
+
+def _answers(response: Any, *, bundles: bool) -> list[TxResponse]:
+    return [response] if bundles else list(response.responses)
+
+
+def _succeeded(response: TxResponse, *, bundle: bool) -> int:
+    """Return how many calls an answer stands for. Raises RuntimeError for one that failed."""
+    if response.code or response.contract_result.code:
+        raise RuntimeError(response.message or response.contract_result.message)
+    if not bundle:
+        return 1
+    found = BundleResult.FromString(response.contract_result.result)
+    if found.succeeded != found.rows:
+        raise RuntimeError(f"{found.rows - found.succeeded} rows of a bundle failed")
+    return int(found.rows)
+
+
+def main() -> None:
+    """Make the state, sign what is to be sent, say `go`, wait for a line, send, and tell what came of it as JSON."""
+    load = Load.read(sys.argv[1])
+    numpy = importlib.import_module("numpy")
+    what = workload(load.contract)
+    with connect(home=load.home) as connection:
+        config = ChainConfig.FromString(connection.query("CHAIN_CONFIG", "GET_CHAIN_CONFIG").result)
+        signers = _signers(load.home, load.signers, connection.signer)
+        addresses = [
+            user_address(signer.key.public, config.vm.addr_type, digest_named(config.crypto.hash)) for signer in signers
+        ]
+        shape = Shape(load.accounts, addresses, load.rows if load.lane == "bundle" else 4096, load.zipf)
+        _prepare(connection, what, shape, numpy, load.home)
+        made = _messages(load, what, shape, signers, numpy, connection.chain_id)
+        address = json.loads((Path(load.home) / "doors.json").read_text(encoding="utf-8"))["rpc"]
+        with grpc.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
+            print(json.dumps(_measured(load, made, Sender(channel, load.lane, load.inflight))))
+
+
+def _measured(load: Load, made: list[bytes], sender: Sender) -> dict[str, Any]:
+    print("go", flush=True)
+    sys.stdin.readline()
+    cpu, started = time.process_time(), time.perf_counter()
+    sent = 0
+    for number, message in enumerate(made):
+        due = None
+        if load.rate:
+            due = started + number * load.rows / load.rate
+            time.sleep(max(0.0, due - time.perf_counter()))
+        if time.perf_counter() - started >= load.seconds:
+            break
+        sender.send(message, due)
+        sent += 1
+    sender.finish()
+    elapsed = time.perf_counter() - started
+    if sender.failed:
+        raise SystemExit(f"{len(sender.failed)} messages failed: {sender.failed[0]}")
+    return {
+        "calls": sender.calls,
+        "messages": sent,
+        "exhausted": sent == len(made),
+        "seconds": elapsed,
+        "cpu": time.process_time() - cpu,
+        "bytes": sum(map(len, made[:sent])),
+        "latencies": sender.latencies,
+    }
+
+
+def _signers(home: str, count: int, first: Signer) -> list[Signer]:
+    """Return members of the first organisation: the one that connects, and fresh ones."""
+    organisation = read_crypto_config(Path(home)).organisations[0]
+    authority, now = organisation.authority(), datetime.now(UTC)
+    found = [first]
+    for number in range(1, count):
+        issued = authority.issue(f"load{number}", "client", "sign", now)
+        member = Member(org_id=organisation.org_id, member_type=MemberType.CERT, member_info=issued.certificate_pem)
+        found.append(Signer(member, SigningKey(issued.key_pem), first.hash_name))
+    return found
+
+
+def _prepare(connection: Connection, what: Workload, shape: Shape, numpy: Any, home: str) -> None:
+    arguments: dict[str, object] = {"supply": 1 << 60} if what.contract == "token" else {}
+    connection.deploy(what.contract, "1.0", what.source.encode(), arguments)
+    address = json.loads((Path(home) / "doors.json").read_text(encoding="utf-8"))["rpc"]
+    with grpc.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
+        sender = Sender(channel, "bundle", 4)
+        for part in what.prepare(numpy, shape):
+            sender.send(_bundle(what, part, connection.signer, connection.chain_id, {}))
+        sender.finish()
+    if sender.failed:
+        raise SystemExit(f"the accounts could not be made: {sender.failed[0]}")
+
+
+def _bundle(what: Workload, part: Part, signer: Signer, chain_id: str, known: dict[str, Signature]) -> bytes:
+    signature = known.get(part.method)
+    if signature is None:
+        signature = known[part.method] = what.signature(part.method)
+    data = encode_bundle(signature, part.columns, part.rows, 0)
+    payload = make_payload(chain_id, what.contract, part.method, {PARAMETER: data})
+    return sign_request(payload, signer).SerializeToString()
+
+
+def _messages(
+    load: Load, what: Workload, shape: Shape, signers: list[Signer], numpy: Any, chain_id: str
+) -> list[bytes]:
+    """Return what is sent, signer after signer."""
+    known: dict[str, Signature] = {}
+    sources = [what.parts(numpy, shape, number) for number in range(len(signers))]
+    if load.lane == "bundle":
+        return [
+            _bundle(what, next(sources[at % len(signers)]), signers[at % len(signers)], chain_id, known)
+            for at in range(load.messages)
+        ]
+    raise SystemExit(f"the lane {load.lane} is not known")
+
+
+if __name__ == "__main__":
+    main()

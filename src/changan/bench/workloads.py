@@ -1,0 +1,163 @@
+"""What the ledger bench calls: contracts, how their state is made, and columns of calls that differ from bundle to bundle."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from changan.contract.compiled.columns import ColumnData
+from changan.contract.program import compile_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from changan.contract.types import Signature
+
+ACCOUNT_BYTES = 20
+BALANCE = 1_000_000_000
+_NOTE = b"changan ledger bench: one hundred bytes of text, as a certificate number and a title would take them."[:100]
+
+
+class Part(NamedTuple):
+    """Calls of one method as columns."""
+
+    method: str
+    rows: int
+    columns: list[ColumnData]
+
+
+class Shape(NamedTuple):
+    """How large the state is, who holds it, and how skewed the calls are."""
+
+    accounts: int
+    signers: Sequence[bytes]  # addresses, 20 bytes each
+    rows: int  # of a bundle
+    zipf: float  # 0: uniform
+
+
+class Workload(NamedTuple):
+    """A shipped contract with a load: parts that make the state, sent by the first signer, and parts without end."""
+
+    contract: str
+    source: str
+    prepare: Callable[[Any, Shape], Iterator[Part]]
+    parts: Callable[[Any, Shape, int], Iterator[Part]]
+    """Of a random generator, the shape, and the number of the signer."""
+
+    def signature(self, method: str) -> Signature:
+        """Return a method's signature."""
+        found = compile_source(self.source).method(method)
+        assert found is not None
+        return found
+
+
+def workload(name: str) -> Workload:
+    """Return the load on a shipped contract."""
+    prepare, parts = LOADS[name]
+    source = files("changan.examples").joinpath(f"{name}.py").read_text(encoding="utf-8")
+    return Workload(name, source, prepare, parts)
+
+
+def _identifiers(numpy: Any, accounts: int) -> Any:
+    """Return the accounts' ids, 20 bytes a row: the same for whoever asks."""
+    return numpy.random.default_rng(7).integers(0, 256, (accounts, ACCOUNT_BYTES), numpy.uint8)
+
+
+def _column(array: Any) -> ColumnData:
+    return ColumnData(array.tobytes())
+
+
+def _chosen(random: Any, count: int, rows: int, zipf: float) -> Any:
+    """Return `rows` numbers below `count`: uniform, or with the weights of Zipf's law."""
+    if not zipf:
+        return random.integers(0, count, rows)
+    # The inverse of the continuous law's distribution: close enough for a load, and without a table.
+    spread = random.random(rows)
+    if zipf == 1:
+        return (count**spread).astype("int64") - 1
+    return ((1 + spread * (count ** (1 - zipf) - 1)) ** (1 / (1 - zipf))).astype("int64").clip(1, count) - 1
+
+
+def _accounts_held(numpy: Any, shape: Shape) -> Iterator[Part]:
+    ids = _identifiers(numpy, shape.accounts)
+    holders = numpy.frombuffer(b"".join(shape.signers), numpy.uint8).reshape(-1, ACCOUNT_BYTES)
+    for start in range(0, shape.accounts, shape.rows):
+        numbers = numpy.arange(start, min(start + shape.rows, shape.accounts))
+        balances = numpy.full(len(numbers), BALANCE, "<u8")
+        columns = [ids[numbers], holders[numbers % len(shape.signers)], balances]
+        yield Part("open", len(numbers), [_column(column) for column in columns])
+
+
+def _payments(numpy: Any, shape: Shape, signer: int) -> Iterator[Part]:
+    random = numpy.random.default_rng([11, signer])
+    ids = _identifiers(numpy, shape.accounts)
+    holders = len(shape.signers)
+    own = (shape.accounts - signer + holders - 1) // holders  # accounts signer, signer + holders, ...
+    while True:
+        sources = signer + holders * _chosen(random, own, shape.rows, shape.zipf)
+        to = _chosen(random, shape.accounts, shape.rows, shape.zipf)
+        amounts = random.integers(1, 100, shape.rows).astype("<u8")
+        references = random.integers(0, 1 << 62, shape.rows).astype("<u8")
+        columns = [ids[sources], ids[to], amounts, references]
+        yield Part("pay", shape.rows, [_column(column) for column in columns])
+
+
+def _no_state(_numpy: Any, _shape: Shape) -> Iterator[Part]:
+    return iter(())
+
+
+def _evidence(numpy: Any, shape: Shape, signer: int) -> Iterator[Part]:
+    random = numpy.random.default_rng([13, signer])
+    while True:
+        digests = random.integers(0, 256, (shape.rows, 32), numpy.uint8)
+        ends = (numpy.arange(1, shape.rows + 1) * len(_NOTE)).astype("<u4")
+        yield Part("put", shape.rows, [_column(digests), ColumnData(_NOTE * shape.rows, ends.tobytes())])
+
+
+def _bank_accounts(numpy: Any, shape: Shape) -> Iterator[Part]:
+    for start in range(0, shape.accounts, shape.rows):
+        numbers = numpy.arange(start, min(start + shape.rows, shape.accounts), dtype="<u8")
+        money = numpy.full(len(numbers), BALANCE, "<i8")
+        yield Part("create", len(numbers), [_column(numbers), _column(money), _column(money)])
+
+
+def _smallbank(numpy: Any, shape: Shape, signer: int) -> Iterator[Part]:
+    random = numpy.random.default_rng([17, signer])
+    methods = ("deposit_checking", "transact_savings", "send_payment", "write_check", "amalgamate")
+    while True:
+        for method in methods:
+            one, two = (_chosen(random, shape.accounts, shape.rows, shape.zipf).astype("<u8") for _ in range(2))
+            amounts = random.integers(1, 100, shape.rows).astype("<i8")
+            columns = {
+                "deposit_checking": [one, amounts],
+                "transact_savings": [one, amounts],
+                "send_payment": [one, two, amounts],
+                "write_check": [one, amounts],
+                "amalgamate": [one, two],
+            }[method]
+            yield Part(method, shape.rows, [_column(column) for column in columns])
+
+
+def _token_supply(numpy: Any, shape: Shape) -> Iterator[Part]:
+    """Hand the supply of the first signer, who installed the contract, to every account: transfers need a sender's own."""
+    ids = _identifiers(numpy, shape.accounts)
+    for start in range(0, shape.accounts, shape.rows):
+        piece = ids[start : start + shape.rows]
+        yield Part("transfer", len(piece), [_column(piece), _column(numpy.ones(len(piece), "<u8"))])
+
+
+def _token(numpy: Any, shape: Shape, signer: int) -> Iterator[Part]:
+    random = numpy.random.default_rng([19, signer])
+    ids = _identifiers(numpy, shape.accounts)
+    while True:
+        to = ids[_chosen(random, shape.accounts, shape.rows, shape.zipf)]
+        yield Part("transfer", shape.rows, [_column(to), _column(numpy.ones(shape.rows, "<u8"))])
+
+
+LOADS: dict[str, tuple[Callable[[Any, Shape], Iterator[Part]], Callable[[Any, Shape, int], Iterator[Part]]]] = {
+    "payments": (_accounts_held, _payments),
+    "evidence": (_no_state, _evidence),
+    "smallbank": (_bank_accounts, _smallbank),
+    "token": (_token_supply, _token),
+}
+"""What makes the state, and what is called then; by the contract's name."""

@@ -1,0 +1,325 @@
+"""The tree over a full state for many changes at once, as instructions for numba: the newest of each row, hashes, buckets.
+
+Twin of `changan.crypto.state_tree` and of the hashing in `changan.ledger.commitment`. For addresses and `update` see
+`changan.crypto.batch.trees`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numba import njit, types
+
+from changan.crypto.batch.memory import (
+    copy,
+    load_half,
+    load_octet,
+    load_short,
+    load_word,
+    store_octet,
+    store_word,
+    swapped,
+    zero,
+)
+from changan.crypto.batch.trees import _digest, _pair
+
+ROW_BYTES: Final = 64
+"""A key hash and a value hash."""
+_GONE: Final = 0xFFFFFFFF
+_RECORD_BYTES: Final = 8
+_HALVES: Final = 384
+_DEPTH_MAX: Final = 256
+_SCRATCH_BYTES: Final = _HALVES + 64 * (_DEPTH_MAX + 1)
+"""A context, a message of a node with its padding, and the halves of a node at every depth."""
+_FIRST_PLACES: Final = 1024
+_MIX: Final = np.uint64(0x9E3779B97F4A7C15)
+_HALF: Final = np.uint64(32)
+
+_ADDRESS: Final = types.int64
+_INTEGERS: Final = types.int64[::1]
+_OCTETS: Final = types.uint8[::1]
+_FIXED: Final = types.Array(types.uint8, 1, "C", readonly=True)
+_ROWS: Final = types.uint8[:, ::1]
+
+
+@njit(nogil=True)
+def _key_hash(record: Any, seed: Any) -> Any:
+    """Return 64 bits of a record's field and key. Whoever does not know the seed cannot make them collide."""
+    size = load_short(record + 2)
+    found = (np.uint64(load_half(record)) ^ seed) * _MIX
+    at, stop = record + _RECORD_BYTES, record + _RECORD_BYTES + size
+    while at < stop:
+        left = stop - at
+        if left >= 8:
+            word = np.uint64(load_word(at))
+        else:
+            word = np.uint64(0)
+            for octet in range(left):
+                word = (word << np.uint64(8)) | np.uint64(load_octet(at + octet))
+        found = (found ^ word) * (seed | np.uint64(1))
+        found ^= found >> _HALF
+        found *= _MIX
+        at += 8
+    return found ^ (found >> _HALF)
+
+
+@njit(nogil=True)
+def _same_key(one: Any, other: Any) -> Any:
+    if load_half(one) != load_half(other):  # field, and length of the key
+        return False
+    for at in range(_RECORD_BYTES, _RECORD_BYTES + load_short(one + 2)):
+        if load_octet(one + at) != load_octet(other + at):
+            return False
+    return True
+
+
+@njit([types.Tuple((_INTEGERS, _INTEGERS))(_INTEGERS, _INTEGERS, types.uint64)], nogil=True, cache=True)
+def newest(deltas: Any, sizes: Any, seed: Any) -> Any:
+    """Return the last record of every row in deltas that follow one another, and which delta each is of."""
+    places = np.zeros(_FIRST_PLACES, np.int64)  # of a row in `records`, and one more
+    records = np.empty(_FIRST_PLACES // 2, np.int64)
+    owners = np.empty(_FIRST_PLACES // 2, np.int64)
+    hashes = np.empty(_FIRST_PLACES // 2, np.uint64)
+    count = 0
+    for number in range(len(deltas)):
+        at, stop = deltas[number], deltas[number] + sizes[number]
+        while at < stop:
+            if count == len(records):
+                records = np.concatenate((records, np.empty_like(records)))
+                owners = np.concatenate((owners, np.empty_like(owners)))
+                hashes = np.concatenate((hashes, np.empty_like(hashes)))
+                places = np.zeros(2 * len(places), np.int64)
+                mask = np.uint64(len(places) - 1)
+                for each in range(count):
+                    place = hashes[each] & mask
+                    while places[place]:
+                        place = (place + np.uint64(1)) & mask
+                    places[place] = each + 1
+            mask = np.uint64(len(places) - 1)
+            key = _key_hash(at, seed)
+            place = key & mask
+            while True:
+                held = places[place]
+                if held == 0:
+                    places[place] = count + 1
+                    records[count], owners[count], hashes[count] = at, number, key
+                    count += 1
+                    break
+                if hashes[held - 1] == key and _same_key(records[held - 1], at):
+                    records[held - 1], owners[held - 1] = at, number
+                    break
+                place = (place + np.uint64(1)) & mask
+            size = load_half(at + 4)
+            at += _RECORD_BYTES + load_short(at + 2) + (0 if size == _GONE else size)
+    return records[:count].copy(), owners[:count].copy()
+
+
+@njit(nogil=True)
+def _length(at: Any, size: Any) -> Any:
+    """Put a length as eight octets, most significant first; return where it ends."""
+    store_word(at, swapped(size))
+    return at + 8
+
+
+@njit(nogil=True)
+def _hex(to: Any, data: Any, size: Any) -> Any:
+    for at in range(size):
+        octet = load_octet(data + at)
+        for half in range(2):
+            digit = (octet >> (4 - 4 * half)) & 15
+            store_octet(to + 2 * at + half, digit + (48 if digit < 10 else 87))
+    return to + 2 * size
+
+
+@njit([types.void(_ADDRESS, _INTEGERS, _FIXED, _FIXED, _INTEGERS, _FIXED, _ROWS, _OCTETS)], nogil=True, cache=True)
+def hash_records(
+    update: Any, records: Any, key_head: Any, names: Any, name_ends: Any, value_head: Any, rows: Any, present: Any
+) -> None:
+    """Write a row of key hash and value hash for each record, and whether the row has a value.
+
+    `key_head` is what the digest of a key begins with: the tag and the contract with their lengths; `value_head` the tag of
+    values with its length. `names` are the fields' names one after another.
+    """
+    longest = 0
+    for number in range(len(records)):
+        size = load_half(records[number] + 4)
+        longest = max(longest, 2 * load_short(records[number] + 2), 0 if size == _GONE else size)
+    scratch = np.empty(longest + len(key_head) + len(names) + 512, np.uint8)
+    context = scratch.ctypes.data
+    message = context + 128
+    for number in range(len(records)):
+        record = records[number]
+        field, key_size, size = load_short(record), load_short(record + 2), load_half(record + 4)
+        copy(message, key_head.ctypes.data, len(key_head))
+        head = message + len(key_head)
+        at = head + 8
+        begin = name_ends[field - 1] if field else 0
+        copy(at, names.ctypes.data + begin, name_ends[field] - begin)
+        at += name_ends[field] - begin
+        if key_size:
+            store_octet(at, 46)
+            at = _hex(at + 1, record + _RECORD_BYTES, key_size)
+        _length(head, at - head - 8)
+        _digest(update, context, message, at - message, rows[number].ctypes.data)
+        present[number] = size != _GONE
+        if size != _GONE:
+            copy(message, value_head.ctypes.data, len(value_head))
+            at = _length(message + len(value_head), size)
+            copy(at, record + _RECORD_BYTES + key_size, size)
+            _digest(update, context, message, at + size - message, rows[number].ctypes.data + 32)
+    scratch[0] = 0  # numba gives an array back after its last use, and addresses are none
+
+
+@njit(nogil=True)
+def _compared(one: Any, other: Any) -> Any:
+    """Return -1, 0 or 1: how two key hashes stand to one another."""
+    for word in range(4):
+        left, right = np.uint64(swapped(load_word(one + 8 * word))), np.uint64(swapped(load_word(other + 8 * word)))
+        if left != right:
+            return -1 if left < right else 1
+    return 0
+
+
+@njit([types.int64(_ROWS, _INTEGERS)], nogil=True, cache=True)
+def settle_order(rows: Any, order: Any) -> Any:
+    """Bring rows that are in order by their first eight octets, older changes first, in full order with one change a key.
+
+    `order` says where each row lies; its beginning becomes the answer. Return how many there are.
+    """
+    base = rows.ctypes.data
+    count = 0
+    for at in range(len(order)):
+        moved = order[at]
+        place = count
+        while place and _compared(base + ROW_BYTES * order[place - 1], base + ROW_BYTES * moved) > 0:
+            place -= 1
+        if place and _compared(base + ROW_BYTES * order[place - 1], base + ROW_BYTES * moved) == 0:
+            order[place - 1] = moved  # the later change counts
+            continue
+        for shifted in range(count, place, -1):
+            order[shifted] = order[shifted - 1]
+        order[place] = moved
+        count += 1
+    return count
+
+
+@njit([types.boolean(_ROWS)], nogil=True, cache=True)
+def is_ordered(rows: Any) -> Any:
+    """Whether each row's key hash is greater than the one before."""
+    for at in range(1, len(rows)):
+        if _compared(rows[at - 1].ctypes.data, rows[at].ctypes.data) >= 0:
+            return False
+    return True
+
+
+@njit(nogil=True)
+def _bit(key: Any, depth: Any) -> Any:
+    return (load_octet(key + (depth >> 3)) >> (7 - (depth & 7))) & 1
+
+
+@njit(nogil=True)
+def _cut(rows: Any, count: Any, depth: Any) -> Any:
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        if _bit(rows + ROW_BYTES * middle, depth):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@njit(types.void(_ADDRESS, _ADDRESS, _ADDRESS, types.int64, types.int64, _ADDRESS), nogil=True)
+def _subtree(update: Any, context: Any, rows: Any, count: Any, depth: Any, out: Any) -> None:
+    """Write the root over rows in order whose keys agree above `depth`. Behind `context` are _SCRATCH_BYTES."""
+    if count == 0:
+        zero(out, 32)
+        return
+    message = context + 128
+    if count == 1:
+        store_octet(message, 0)
+        copy(message + 1, rows, ROW_BYTES)
+        _digest(update, context, message, 1 + ROW_BYTES, out)
+        return
+    cut = _cut(rows, count, depth)
+    halves = context + _HALVES + 64 * depth
+    _subtree(update, context, rows, cut, depth + 1, halves)
+    _subtree(update, context, rows + ROW_BYTES * cut, count - cut, depth + 1, halves + 32)
+    _pair(update, context, message, halves, halves + 32, out)
+
+
+@njit(
+    [types.void(_ROWS, _OCTETS, _INTEGERS, _INTEGERS, _INTEGERS, _INTEGERS, _INTEGERS, _INTEGERS)],
+    nogil=True,
+    cache=True,
+)
+def merge(
+    rows: Any, present: Any, order: Any, starts: Any, old: Any, old_counts: Any, new: Any, new_counts: Any
+) -> None:
+    """Merge changes in order into buckets: those from `starts[i]` on into bucket i.
+
+    Where `new` is empty only the sizes are found; else it says where each bucket with its changes goes.
+    """
+    base = rows.ctypes.data
+    for bucket in range(len(old)):
+        change, last = starts[bucket], starts[bucket + 1]
+        held, end = old[bucket], old[bucket] + ROW_BYTES * old_counts[bucket]
+        count = 0
+        to = new[bucket] if len(new) else 0
+        while held < end or change < last:
+            if change == last:
+                side = -1
+            elif held == end:
+                side = 1
+            else:
+                side = _compared(held, base + ROW_BYTES * order[change])
+            if side < 0:
+                if to:
+                    copy(to + ROW_BYTES * count, held, ROW_BYTES)
+                count += 1
+                held += ROW_BYTES
+                continue
+            if side == 0:
+                held += ROW_BYTES
+            if present[order[change]]:
+                if to:
+                    copy(to + ROW_BYTES * count, base + ROW_BYTES * order[change], ROW_BYTES)
+                count += 1
+            change += 1
+        new_counts[bucket] = count
+
+
+@njit([types.void(_ADDRESS, types.int64, _INTEGERS, _INTEGERS, _INTEGERS, _ROWS, _INTEGERS)], nogil=True, cache=True)
+def lift(update: Any, depth: Any, touched: Any, buckets: Any, bucket_counts: Any, nodes: Any, counts: Any) -> None:
+    """Hash the touched buckets again, and the nodes above them. Node 1 is the root, 2n and 2n + 1 are the halves of n."""
+    scratch = np.empty(_SCRATCH_BYTES, np.uint8)
+    context = scratch.ctypes.data
+    leaves = 1 << depth
+    for at in range(len(touched)):
+        node = leaves + touched[at]
+        counts[node] = bucket_counts[at]
+        _subtree(update, context, buckets[at], bucket_counts[at], depth, nodes[node].ctypes.data)
+    for level in range(depth):
+        before = -1
+        for at in range(len(touched)):
+            node = (leaves + touched[at]) >> (level + 1)
+            if node == before:
+                continue
+            before = node
+            left, right = 2 * node, 2 * node + 1
+            counts[node] = counts[left] + counts[right]
+            if counts[node] > 1:
+                _pair(
+                    update,
+                    context,
+                    context + 128,
+                    nodes[left].ctypes.data,
+                    nodes[right].ctypes.data,
+                    nodes[node].ctypes.data,
+                )
+            elif counts[left]:
+                copy(nodes[node].ctypes.data, nodes[left].ctypes.data, 32)
+            else:
+                copy(nodes[node].ctypes.data, nodes[right].ctypes.data, 32)
+    scratch[0] = 0  # numba gives an array back after its last use, and addresses are none

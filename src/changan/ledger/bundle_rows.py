@@ -1,0 +1,75 @@
+"""The rows of a bundle one by one, each with what came of it, from the columns that rest beside the block."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from changan.contract.codec import BadArgumentError
+from changan.contract.compiled.layout import fixed_size
+from changan.ledger.bundle import Bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from changan.contract.types import Signature
+    from changan.ledger.wire.messages import BundleRows
+
+_EVENT = struct.Struct("<III")  # row, kind, length
+_LEAF = struct.Struct("<IIQ")  # row, outcome, gas
+_LENGTH = struct.Struct("<I")
+
+
+class BundleRow(NamedTuple):
+    """One row of a bundle with what came of it, as bytes."""
+
+    number: int
+    arguments: bytes
+    outcome: int  # code | detail << 8 | line << 16
+    gas: int
+    result: bytes
+    events: bytes  # kind, length and fields of each, without the row's number
+
+    @property
+    def leaf(self) -> bytes:
+        """What the bundle's outcome tree holds of the row."""
+        parts = (self.arguments, self.result, self.events)
+        return _LEAF.pack(self.number, self.outcome, self.gas) + b"".join(
+            _LENGTH.pack(len(part)) + part for part in parts
+        )
+
+
+def rows_of_bundle(signature: Signature, bundle: Bundle, rows: BundleRows) -> Iterator[BundleRow]:
+    """Return every row of a bundle with what came of it. Raises BadArgumentError for columns that do not fit."""
+    outcomes, gas = memoryview(rows.outcomes).cast("I"), memoryview(rows.gas).cast("Q")
+    ends = memoryview(rows.result_ends).cast("I")
+    size = 0 if signature.result is None else fixed_size(signature.result)
+    if len(outcomes) != bundle.rows or len(gas) != bundle.rows or (size is None and len(ends) != bundle.rows):
+        raise BadArgumentError("the columns of a bundle's rows do not fit its arguments")
+    events = _events_by_row(rows.events, bundle.rows)
+    start = 0
+    for number in range(bundle.rows):
+        pieces = [
+            bytes(Bundle.piece(column, kind, number))
+            for column, (_, kind) in zip(bundle.columns, signature.parameters, strict=True)
+        ]
+        end = ends[number] if size is None else start + size
+        result, start = rows.results[start:end], end
+        arguments = b"".join(
+            piece if fixed_size(kind) is not None else _LENGTH.pack(len(piece)) + piece
+            for piece, (_, kind) in zip(pieces, signature.parameters, strict=True)
+        )
+        yield BundleRow(number, arguments, outcomes[number], gas[number], result, events.get(number, b""))
+
+
+def _events_by_row(data: bytes, rows: int) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    at = 0
+    while at < len(data):
+        row, _, length = _EVENT.unpack_from(data, at)
+        end = at + _EVENT.size + length
+        if row >= rows or end > len(data):
+            raise BadArgumentError("an event of a bundle is cut short")
+        found[row] = found.get(row, b"") + data[at + 4 : end]
+        at = end
+    return found

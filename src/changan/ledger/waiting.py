@@ -1,0 +1,75 @@
+"""Rows that changed and that no root over the state covers yet: of system contracts one by one, of others as deltas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from changan.ledger.delta import Delta, records, row_of
+from changan.ledger.state import Write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+COMPACT_BYTES = 64 * 1024 * 1024
+
+
+class Group(NamedTuple):
+    """Deltas of one contract that follow one another, while its fields had these names."""
+
+    contract: str
+    names: tuple[str, ...]
+    deltas: list[bytes]
+
+
+class Waiting:
+    """What waits. A row's newest value comes last, whichever way it is looked through."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], bytes | None] = {}
+        self.groups: list[Group] = []
+        self._latest: dict[str, Group] = {}
+        self._bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.groups)
+
+    def add(self, changes: Iterable[Write | Delta]) -> None:
+        """Take in what a block changed. Rows of one contract come either all as writes or all as deltas."""
+        for change in changes:
+            if isinstance(change, Delta):
+                self._group(change.contract, change.names).deltas.append(change.records)
+                self._bytes += len(change.records)
+            else:
+                self.rows[change.contract, change.key] = change.value
+
+    def _group(self, contract: str, names: tuple[str, ...]) -> Group:
+        latest = self._latest.get(contract)
+        if latest is None or latest.names != names:
+            latest = self._latest[contract] = Group(contract, names, [])
+            self.groups.append(latest)
+        return latest
+
+    def compact(self, newest: Callable[[Sequence[bytes]], bytes]) -> None:
+        """Once they take much room, keep of the deltas each row's newest record alone."""
+        if self._bytes < COMPACT_BYTES:
+            return
+        for group in self.groups:
+            group.deltas[:] = [newest(group.deltas)]
+        self._bytes = 0  # counted from here: as much again may come
+
+    def snapshot(self) -> Waiting:
+        """Return what waits now; what comes later does not show in it."""
+        found = Waiting()
+        found.rows = dict(self.rows)
+        found.groups = [Group(group.contract, group.names, list(group.deltas)) for group in self.groups]
+        return found
+
+    def writes(self) -> Iterator[Write]:
+        """Return every row, the older value of a row before the newer one."""
+        for (contract, key), value in self.rows.items():
+            yield Write(contract, key, value)
+        for group in self.groups:
+            for delta in group.deltas:
+                for record in records(delta):
+                    row = row_of(group.names, record)
+                    yield Write(group.contract, row.key, row.value)

@@ -1,0 +1,95 @@
+"""The compiled kernels beside a running node: loaded in the background, then used by every chain and by the doors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import structlog
+
+from changan.crypto.batch.kernels import KernelsError, are_compiled, warm
+from changan.crypto.batch.verifier import BatchVerifier
+from changan.crypto.libcrypto import LibcryptoError
+from changan.errors import MalformedError
+from changan.ledger.roots import KernelRoots
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from changan.crypto.batch.kernels import Kernels
+    from changan.ledger.world import World
+    from changan.node.chain import Chain
+
+_log = structlog.get_logger()
+VARIABLE = "CHANGAN_KERNELS"
+"""Where compiled kernels are kept; empty: there are none."""
+SEED_BITS = 64
+
+
+def kernels_directory() -> Path | None:
+    """Return where compiled kernels are kept, None where none are wanted."""
+    named = os.environ.get(VARIABLE)
+    if named is not None:
+        return Path(named) if named else None
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "changan" / "kernels"
+
+
+class NodeKernels:
+    """What a node does by kernels: hash trees of its chains, and signatures of many at once."""
+
+    def __init__(self) -> None:
+        self.verifier = BatchVerifier()
+        self._kernels: Kernels | None = None
+        self._directory = kernels_directory()
+        self._folder = ThreadPoolExecutor(1, "state-tree")
+
+    def load_if_compiled(self) -> None:
+        """Load kernels that an earlier start compiled: a chain that replays many bundles wants them from the beginning."""
+        if self._directory is not None and are_compiled(self._directory):
+            self._load(self._directory)
+
+    def _load(self, directory: Path) -> None:
+        try:
+            self._kernels = warm(directory)
+        except KernelsError as error:
+            _log.warning("kernels.none", reason=str(error))
+            self._directory = None
+        else:
+            self.verifier.use(self._kernels)
+
+    def serve(self, world: World) -> None:
+        """Let a chain's roots be made by kernels, where there are kernels for its digest."""
+        if self._kernels is None:
+            return
+        with contextlib.suppress(MalformedError, LibcryptoError):
+            forest = self._kernels.forest(world.digest, secrets.randbits(SEED_BITS))
+            world.use(KernelRoots(world.digest, forest), lambda work: self._folder.submit(work).result)
+
+    @contextlib.asynccontextmanager
+    async def warmed(self, chains: Mapping[str, Chain]) -> AsyncIterator[None]:
+        """Compile or load the kernels while the context lasts, and let the chains use them as soon as they are there."""
+        loop, directory = asyncio.get_running_loop(), self._directory
+
+        def load(place: Path) -> None:
+            self._load(place)
+            with contextlib.suppress(RuntimeError):  # the node has stopped meanwhile
+                loop.call_soon_threadsafe(self._serve_all, chains)
+
+        if directory is not None and self._kernels is None:
+            Thread(target=load, args=(directory,), name="kernels", daemon=True).start()  # a stop does not wait for it
+        yield
+
+    def _serve_all(self, chains: Mapping[str, Chain]) -> None:
+        for chain in chains.values():
+            self.serve(chain.world)
+        _log.info("kernels.ready")
+
+    def close(self) -> None:
+        """Give back the thread."""
+        self._folder.shutdown()
