@@ -13,7 +13,7 @@ from changan.ledger.chain_config import default_config
 from changan.ledger.transition import Decided, apply_block, apply_genesis
 from changan.ledger.wire.messages import Member, MemberType
 from changan.node.pki.authority import Authority
-from changan.node.storage import stored_block
+from changan.node.storage import record_of
 
 EXAMPLES = Path(changan.examples.__file__).parent
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -108,7 +108,7 @@ class Ledger:
 
     def log(self) -> SealedLog:
         """The blocks so far, as an audit reads them."""
-        return SealedLog([stored_block(applied).SerializeToString() for applied in self.blocks])
+        return SealedLog([record_of(applied) for applied in self.blocks])
 
     def manage(self, method: str, parameters):
         return self.call("CONTRACT_MANAGE", method, parameters, endorsers=self.consortium.admins())

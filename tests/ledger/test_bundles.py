@@ -29,7 +29,7 @@ from changan.ledger.execution import open_bundle
 from changan.ledger.row_receipt import make_row_receipt, verify_row_receipt
 from changan.ledger.transition import Decided, InvalidBlockError, apply_block
 from changan.ledger.wire.messages import BlockWithRWSet, BundleResult, TxStatusCode
-from changan.node.storage import stored_block
+from changan.node.storage import record_of
 from consortium import EXAMPLES, Ledger
 
 SOURCE = """
@@ -113,7 +113,7 @@ def result_of(applied) -> BundleResult:
 
 def opened(applied, position: int = 0):
     """Return a stored block's bundle: signature, bundle, rows."""
-    stored = BlockWithRWSet.FromString(stored_block(applied).SerializeToString())
+    stored = BlockWithRWSet.FromString(record_of(applied))
     return stored, next(side for side in stored.bundle_rows if side.position == position)
 
 

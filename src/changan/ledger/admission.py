@@ -42,6 +42,8 @@ class Admitted(NamedTuple):
     sender: Identity
     epoch: int
     payer: Identity | None = None
+    signed: bytes = b""
+    """The payload as it was signed; empty where it was not looked at."""
 
     def holds_at(self, time: int) -> bool:
         """Whether the certificates of all who act are within their time at `time`, seconds of block time."""
@@ -94,7 +96,7 @@ def authenticate(request: TxRequest, members: Members, policies: Policies, time:
         return Admitted(sender, epoch)
     _authorise(request, signed, sender, members, policies, time)
     payer = _identified(request, request.payer, signed, members, time) if request.HasField("payer") else None
-    return Admitted(sender, epoch, payer)
+    return Admitted(sender, epoch, payer, signed)
 
 
 def recognise(request: TxRequest, members: Members, time: int, epoch: int) -> Admitted:

@@ -8,16 +8,33 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.contract.codec import BadArgumentError
 from changan.contract.compiled.layout import fixed_size
 from changan.ledger.bundle import Bundle
+from changan.ledger.wire.fields import unless_empty
+from changan.ledger.wire.messages import BundleRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from changan.contract.types import Signature
-    from changan.ledger.wire.messages import BundleRows
 
 _EVENT = struct.Struct("<III")  # row, kind, length
 _LEAF = struct.Struct("<IIQ")  # row, outcome, gas
 _LENGTH = struct.Struct("<I")
+
+
+class BundleColumns(NamedTuple):
+    """What came of a bundle's rows, in columns: what the message `BundleRows` holds, before it is one."""
+
+    outcomes: bytes
+    gas: bytes
+    results: bytes
+    result_ends: bytes
+    events: bytes
+    delta: bytes
+
+    def encode(self, position: int) -> list[bytes]:
+        """Return `BundleRows` for the transaction at a position of its block, in parts."""
+        columns = [part for number, data in enumerate(self, 2) for part in unless_empty(number, data)]
+        return [BundleRows(position=position).SerializeToString(), *columns]
 
 
 class BundleRow(NamedTuple):
@@ -39,7 +56,7 @@ class BundleRow(NamedTuple):
         )
 
 
-def rows_of_bundle(signature: Signature, bundle: Bundle, rows: BundleRows) -> Iterator[BundleRow]:
+def rows_of_bundle(signature: Signature, bundle: Bundle, rows: BundleRows | BundleColumns) -> Iterator[BundleRow]:
     """Return every row of a bundle with what came of it. Raises BadArgumentError for columns that do not fit."""
     outcomes, gas = memoryview(rows.outcomes).cast("I"), memoryview(rows.gas).cast("Q")
     ends = memoryview(rows.result_ends).cast("I")

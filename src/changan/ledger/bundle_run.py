@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.contract.compiled import CompiledInstance
 from changan.contract.compiled.plain_columns import run_columns
 from changan.contract.gas import GAS_LIMIT_MAX
+from changan.ledger.bundle_rows import BundleColumns
 from changan.ledger.delta import Delta, collect_delta
-from changan.ledger.wire.messages import BundleResult, BundleRows
+from changan.ledger.wire.messages import BundleResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from changan.contract.engines import AnyInstance
     from changan.contract.instance import BlockContext
     from changan.contract.types import Signature
@@ -18,13 +21,27 @@ if TYPE_CHECKING:
     from changan.ledger.roots import Roots
 
 
-class RanBundle(NamedTuple):
-    """What came of a bundle: its result for the wire, its rows for the record, and the rows of state that it changed."""
+class RanBundle:
+    """What came of a bundle: its rows for the record, and the rows of state that it changed. Its roots may still be made."""
 
-    result: BundleResult
-    rows: BundleRows
-    delta_root: bytes
-    delta: Delta
+    def __init__(self, result: BundleResult, columns: BundleColumns, delta: Delta, roots: Callable[[], _Roots]) -> None:
+        self.gas = result.gas
+        self.columns = columns
+        self.delta = delta
+        self._result = result
+        self._roots = roots
+
+    def finish(self) -> tuple[BundleResult, bytes]:
+        """Return the result for the wire and the root over the changed rows, once the roots are made."""
+        found = self._roots()
+        self._result.outcome_root, self._result.event_root = found.outcomes, found.events
+        return self._result, found.delta
+
+
+class _Roots(NamedTuple):
+    outcomes: bytes
+    events: bytes
+    delta: bytes
 
 
 def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
@@ -44,24 +61,28 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
         batch = run_columns(
             instance, signature.name, caller, bundle.columns, block, gas_limit=GAS_LIMIT_MAX, budget=budget
         )
-    delta = collect_delta(instance)
-    delta_root, count = roots.delta_root(delta)
-    rows = BundleRows(
+    columns = BundleColumns(
         outcomes=batch.outcomes.tobytes(),
         gas=batch.gas.tobytes(),
         results=batch.results,
         result_ends=b"" if batch.result_ends is None else batch.result_ends.tobytes(),
         events=batch.events,
-        delta=delta,
+        delta=collect_delta(instance),
     )
     result = BundleResult(
         rows=bundle.rows,
         succeeded=batch.outcomes.count(0),
         gas=sum(batch.gas),
-        outcome_root=roots.outcome_root(signature, bundle, rows),
-        event_root=roots.digest(batch.events),
         caller=caller,
         contract=name,
         method=signature.name,
     )
-    return RanBundle(result, rows, delta_root, Delta(name, tuple(instance.program.field_places), delta, count))
+    made = roots.begin(
+        lambda: _Roots(
+            roots.outcome_root(signature, bundle, columns),
+            roots.digest(columns.events),
+            roots.delta_root(columns.delta),
+        )
+    )
+    names = tuple(instance.program.field_places)
+    return RanBundle(result, columns, Delta(name, names, columns.delta, roots.count_records(columns.delta)), made)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from changan.crypto.digest import tagged
 from changan.crypto.merkle import tree_root
@@ -102,15 +102,6 @@ class Pending(NamedTuple):
     blocks: int
 
 
-Begin: TypeAlias = "Callable[[Callable[[], AnyStateTree]], Callable[[], AnyStateTree]]"
-"""Takes work and gives what returns its result, once it is done."""
-
-
-def when_asked(work: Callable[[], AnyStateTree]) -> Callable[[], AnyStateTree]:
-    """Begin nothing: the work is done when its result is asked for."""
-    return work
-
-
 class StateCommitment:
     """The tree over the full state, and the rule by which its root is due: by work done, never by a clock.
 
@@ -121,7 +112,6 @@ class StateCommitment:
 
     def __init__(self, roots: Roots) -> None:
         self._roots = roots
-        self._begin: Begin = when_asked
         self.tree: AnyStateTree = roots.state_tree()
         self._waiting = Waiting()
         self._aside = Waiting()
@@ -130,11 +120,11 @@ class StateCommitment:
         self._work = 0  # rows written since rows were last set aside, each as often as it was written
         self._blocks = 0  # and how many blocks wrote them
 
-    def use(self, roots: Roots, begin: Begin = when_asked) -> None:
-        """Make trees in another way from now on; `begin` starts the work on rows set aside, in a thread if need be."""
+    def use(self, roots: Roots) -> None:
+        """Make trees in another way from now on."""
         tree = roots.state_tree()
         tree.load(self.tree.leaves())
-        self._roots, self._begin, self.tree = roots, begin, tree
+        self._roots, self.tree = roots, tree
         if self._aside_height is not None:
             self._set_out()
 
@@ -179,7 +169,7 @@ class StateCommitment:
             roots.fold(tree, aside)
             return tree
 
-        self._folded = self._begin(fold)
+        self._folded = roots.begin(fold)
 
     def _take_aside(self) -> None:
         if self._folded is not None:

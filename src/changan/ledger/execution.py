@@ -51,7 +51,7 @@ _PASSED = -1
 class Executed(NamedTuple):
     """How one transaction ended, and the rows it wrote (those of a contract only when it ended well).
 
-    A bundle's rows of state stand apart: its read-write set holds one write, the root over them.
+    A bundle's rows of state stand apart, and what the wire says of it comes with `finished`.
     """
 
     code: int
@@ -59,6 +59,14 @@ class Executed(NamedTuple):
     writes: list[Write]
     message: str = ""
     bundle: RanBundle | None = None
+
+    def finished(self) -> Executed:
+        """Return it with what the wire says of a bundle: its result, and one write, the root over the rows it changed."""
+        if self.bundle is None:
+            return self
+        result, delta_root = self.bundle.finish()
+        self.result.result = result.SerializeToString()
+        return self._replace(writes=[Write(result.contract, PARAMETER, delta_root), *self.writes])
 
 
 class Execution:
@@ -186,8 +194,7 @@ class Execution:
         if gas_max < _UNBOUNDED:
             bundle = bundle._replace(budget=min(bundle.budget or gas_max, gas_max))
         ran = run_bundle(instance, name, signature, bundle, sender.address, self._block, self._world.roots)
-        result = ContractResult(result=ran.result.SerializeToString(), message=MESSAGE, gas_used=ran.result.gas)
-        return Executed(TxStatusCode.SUCCESS, result, [Write(name, PARAMETER, ran.delta_root)], bundle=ran)
+        return Executed(TxStatusCode.SUCCESS, ContractResult(message=MESSAGE, gas_used=ran.gas), [], bundle=ran)
 
     def _call(self, payload: Payload, record: Contract, instance: AnyInstance, call: Call, *, keep: bool) -> Executed:
         host = Calls(self._world.instances, self._world.rows, self._block)

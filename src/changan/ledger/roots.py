@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from changan.contract.compiled.layout import fixed_size
 from changan.crypto.batch.buckets import BucketTree
@@ -14,12 +14,28 @@ from changan.ledger.commitment import KEY_TAG, VALUE_TAG, state_key, value_hash
 from changan.ledger.delta import records
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from changan.contract.types import Signature
     from changan.crypto.batch.forest import Forest
     from changan.crypto.digest import Digest
     from changan.ledger.bundle import Bundle
+    from changan.ledger.bundle_rows import BundleColumns
     from changan.ledger.waiting import Group, Waiting
-    from changan.ledger.wire.messages import BundleRows
+
+_T = TypeVar("_T")
+
+
+class Begin(Protocol):
+    """Takes work that depends on nothing that changes, and gives what returns its result once it is done."""
+
+    def __call__(self, work: Callable[[], _T], /) -> Callable[[], _T]: ...
+
+
+def when_asked(work: Callable[[], _T]) -> Callable[[], _T]:
+    """Begin nothing: the work is done when its result is asked for."""
+    return work
+
 
 AnyStateTree: TypeAlias = StateTree | BucketTree
 DELTA_GROUP_RECORDS = 16
@@ -31,15 +47,23 @@ class Roots:
     def __init__(self, digest: Digest) -> None:
         self.digest = digest
 
-    def outcome_root(self, signature: Signature, bundle: Bundle, rows: BundleRows) -> bytes:
+    def begin(self, work: Callable[[], _T]) -> Callable[[], _T]:
+        """Begin work that depends on nothing that changes; what is returned gives its result."""
+        return work
+
+    def outcome_root(self, signature: Signature, bundle: Bundle, rows: BundleColumns) -> bytes:
         """Return the root over the rows of a bundle with what came of them."""
         return tree_root([row.leaf for row in rows_of_bundle(signature, bundle, rows)], self.digest)
 
-    def delta_root(self, delta: bytes) -> tuple[bytes, int]:
-        """Return the root over a delta, in groups of records, and how many records it has."""
+    def count_records(self, delta: bytes) -> int:
+        """Return how many records a delta has."""
+        return sum(1 for _ in records(delta))
+
+    def delta_root(self, delta: bytes) -> bytes:
+        """Return the root over a delta, in groups of records."""
         found = list(records(delta))
         groups = [b"".join(found[at : at + DELTA_GROUP_RECORDS]) for at in range(0, len(found), DELTA_GROUP_RECORDS)]
-        return tree_root(groups, self.digest), len(found)
+        return tree_root(groups, self.digest)
 
     def state_tree(self) -> AnyStateTree:
         """Return an empty tree over a state."""
@@ -58,11 +82,17 @@ class Roots:
 class KernelRoots(Roots):
     """Roots made by kernels."""
 
-    def __init__(self, digest: Digest, forest: Forest) -> None:
+    def __init__(self, digest: Digest, forest: Forest, begin: Begin = when_asked) -> None:
+        """`begin` is as `Roots.begin`: in threads, the kernels run beside one another."""
         super().__init__(digest)
         self._forest = forest
+        self._begin = begin
 
-    def outcome_root(self, signature: Signature, bundle: Bundle, rows: BundleRows) -> bytes:
+    def begin(self, work: Callable[[], _T]) -> Callable[[], _T]:
+        """Begin work that depends on nothing that changes; what is returned gives its result."""
+        return self._begin(work)
+
+    def outcome_root(self, signature: Signature, bundle: Bundle, rows: BundleColumns) -> bytes:
         """Return the root over the rows of a bundle with what came of them."""
         columns = [
             Column(column.data, fixed_size(kind) or 0, column.ends or b"")
@@ -73,10 +103,13 @@ class KernelRoots(Roots):
             results = Column(rows.results, fixed_size(signature.result) or 0, rows.result_ends)
         return self._forest.outcome_root(columns, rows.outcomes, rows.gas, results, rows.events)
 
-    def delta_root(self, delta: bytes) -> tuple[bytes, int]:
-        """Return the root over a delta, in groups of records, and how many records it has."""
-        count = self._forest.count_records(delta)
-        return self._forest.delta_root(delta, count, DELTA_GROUP_RECORDS), count
+    def count_records(self, delta: bytes) -> int:
+        """Return how many records a delta has."""
+        return self._forest.count_records(delta)
+
+    def delta_root(self, delta: bytes) -> bytes:
+        """Return the root over a delta, in groups of records."""
+        return self._forest.delta_root(delta, DELTA_GROUP_RECORDS)
 
     def state_tree(self) -> AnyStateTree:
         """Return an empty tree over a state."""

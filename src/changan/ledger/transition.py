@@ -14,7 +14,15 @@ from changan.ledger.commitment import delta_root, outcome_root
 from changan.ledger.delta import StateChanges
 from changan.ledger.execution import Executed, Execution
 from changan.ledger.genesis import GENESIS_TIME, genesis_transaction
-from changan.ledger.hashing import block_hash, dag_hash, ordered_dag, rw_set_hash, transaction_hash
+from changan.ledger.hashing import (
+    Sealed,
+    block_hash,
+    dag_hash,
+    ordered_dag,
+    rw_set_hash,
+    seal_transaction,
+    transaction_hash,
+)
 from changan.ledger.state import Write
 from changan.ledger.system import OWN, SystemContract, is_alone
 from changan.ledger.wire.messages import (
@@ -31,13 +39,15 @@ from changan.ledger.wire.messages import (
 from changan.ledger.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from changan.contract.engines import Engine
+    from changan.crypto.digest import Digest
     from changan.ledger.admission import Admitted
+    from changan.ledger.bundle_rows import BundleColumns
     from changan.ledger.commitment import StateRoot
     from changan.ledger.delta import Delta
-    from changan.ledger.wire.messages import BundleRows, ChainConfig, Member, TxRequest
+    from changan.ledger.wire.messages import ChainConfig, Member, TxRequest
 
 CONSENSUS_ARGS_VERSION = 1
 _MICROSECONDS = 1_000_000
@@ -67,15 +77,34 @@ class AppliedBlock(NamedTuple):
     rw_sets: list[TxRWSet]
     writes: list[Write]
     state_root: StateRoot | None
-    bundle_rows: list[BundleRows]
+    bundles: Mapping[int, BundleColumns]
+    """What came of the rows of bundles, by the transaction's position."""
+    transactions: Sequence[bytes]
+    """The block's transactions as bytes."""
 
 
-class Changes(NamedTuple):
-    """What a block changed: as its delta lists it, where a bundle is one write, and as the state tree takes it."""
+class Made:
+    """What the transactions of a block come to."""
 
-    listed: list[Write]
-    state: Sequence[Write | Delta]
-    bundle_rows: list[BundleRows]
+    def __init__(self) -> None:
+        self.transactions: list[Transaction] = []
+        self.sealed: list[Sealed] = []
+        self.rw_sets: list[TxRWSet] = []
+        self.writes: list[Write] = []  # as the block's delta lists them, where a bundle is one write
+        self.bundles: dict[int, BundleColumns] = {}
+
+    def add(
+        self, request: TxRequest, verdict: Admitted, executed: Executed, writes: list[Write], digest: Digest
+    ) -> None:
+        """Take in a transaction that ran, with what it wrote in the order of read-write sets."""
+        rw_set = _rw_set(request.payload.tx_id, writes)
+        rest = _without_payload(request, executed, rw_set_hash(rw_set, digest))
+        signed = verdict.signed or request.payload.SerializeToString()
+        self.sealed.append(seal_transaction(rest, signed, digest))
+        rest.payload.CopyFrom(request.payload)
+        self.transactions.append(rest)
+        self.rw_sets.append(rw_set)
+        self.writes += writes
 
 
 def apply_genesis(config: ChainConfig, engine: Engine = plain) -> tuple[World, AppliedBlock]:
@@ -85,14 +114,11 @@ def apply_genesis(config: ChainConfig, engine: Engine = plain) -> tuple[World, A
     for write in writes:
         world.commit(write)
     world.begin_epoch()
-    applied = _seal(
-        world,
-        Decided(0, GENESIS_TIME * _MICROSECONDS, None, (), ()),
-        [transaction],
-        [rw_set],
-        Changes(writes, writes, []),
-        BlockType.CONFIG_BLOCK,
-    )
+    made = Made()
+    made.transactions, made.rw_sets, made.writes = [transaction], [rw_set], writes
+    made.sealed.append(Sealed(transaction.SerializeToString(), transaction_hash(transaction, world.digest)))
+    decided = Decided(0, GENESIS_TIME * _MICROSECONDS, None, (), ())
+    applied = _seal(world, decided, made, writes, BlockType.CONFIG_BLOCK)
     return world, applied
 
 
@@ -102,32 +128,23 @@ def apply_block(world: World, decided: Decided) -> AppliedBlock:
     # Past this line every transaction has an outcome; nothing can refuse the block any more.
     context = BlockContext(decided.height, decided.time_us // _MICROSECONDS)
     execution = Execution(world, context)
-    transactions: list[Transaction] = []
-    rw_sets: list[TxRWSet] = []
-    writes: list[Write] = []
-    state = StateChanges(world.instances)
-    bundle_rows: list[BundleRows] = []
-    for request, verdict in zip(decided.requests, verdicts, strict=True):
-        executed = execution.invoke(request, verdict)
+    ran = [execution.invoke(request, verdict) for request, verdict in zip(decided.requests, verdicts, strict=True)]
+    made, state = Made(), StateChanges(world.instances)
+    for request, verdict, running in zip(decided.requests, verdicts, ran, strict=True):
+        executed = running.finished()
         ordered = _ordered(executed.writes)
-        rw_set = _rw_set(request.payload.tx_id, ordered)
-        transactions.append(_transaction(request, executed, rw_set, world))
-        rw_sets.append(rw_set)
-        writes += ordered
-        if executed.bundle is None:
-            state.add(ordered)
-        else:
-            executed.bundle.rows.position = len(transactions) - 1
-            bundle_rows.append(executed.bundle.rows)
-            state.add(write for write in ordered if write.key != PARAMETER)  # what its gas cost
+        state.add(write for write in ordered if write.key != PARAMETER)  # a bundle's one write stands for its rows
+        if executed.bundle is not None:
+            made.bundles[len(made.transactions)] = executed.bundle.columns
             state.add_delta(executed.bundle.delta)
-    kind = _block_type(decided.requests, writes)
+        made.add(request, verdict, executed, ordered, world.digest)
+    kind = _block_type(decided.requests, made.writes)
     remembered = _remember(world, decided, context.time)
+    made.writes += remembered
     state.add(remembered)
-    changes = Changes(writes + remembered, state.all(), bundle_rows)
     if any(must_be_alone(request) for request in decided.requests):
         world.begin_epoch()
-    return _seal(world, decided, transactions, rw_sets, changes, kind)
+    return _seal(world, decided, made, state.all(), kind)
 
 
 def must_be_alone(request: TxRequest) -> bool:
@@ -178,15 +195,14 @@ def _remember(world: World, decided: Decided, time: int) -> list[Write]:
     return [Write(OWN, key, value) for key, value in changed.items()]
 
 
-def _transaction(request: TxRequest, executed: Executed, rw_set: TxRWSet, world: World) -> Transaction:
+def _without_payload(request: TxRequest, executed: Executed, rw_set_digest: bytes) -> Transaction:
     transaction = Transaction(
-        payload=request.payload,
         sender=request.sender,
         endorsers=request.endorsers,
         result=Result(
             code=executed.code,
             contract_result=executed.result,
-            rw_set_hash=rw_set_hash(rw_set, world.digest),
+            rw_set_hash=rw_set_digest,
             message=executed.message,
         ),
     )
@@ -226,18 +242,17 @@ def _block_type(requests: Sequence[TxRequest], writes: Sequence[Write]) -> int:
 def _seal(
     world: World,
     decided: Decided,
-    transactions: list[Transaction],
-    rw_sets: list[TxRWSet],
-    changes: Changes,
+    made: Made,
+    state: Sequence[Write | Delta],
     kind: int,
 ) -> AppliedBlock:
-    digest = world.digest
-    due = world.commitment.close_block(decided.height, changes.state, settle=settles(transactions))
+    digest, transactions = world.digest, made.transactions
+    due = world.commitment.close_block(decided.height, state, settle=settles(transactions))
     arguments = ConsensusArgs(
         version=CONSENSUS_ARGS_VERSION,
         block_time_us=decided.time_us,
         outcome_root=outcome_root(transactions, digest),
-        delta_root=delta_root(changes.listed, digest),
+        delta_root=delta_root(made.writes, digest),
         engine_height=decided.engine_height,
     )
     if due is not None:
@@ -251,7 +266,7 @@ def _seal(
         pre_block_hash=world.block_hash,
         pre_conf_height=world.config_height,
         tx_count=len(transactions),
-        tx_root=chainmaker_root([transaction_hash(tx, digest) for tx in transactions], digest),
+        tx_root=chainmaker_root([sealed.digest for sealed in made.sealed], digest),
         dag_hash=dag_hash(dag, digest),
         rw_set_root=chainmaker_root([tx.result.rw_set_hash for tx in transactions], digest),
         block_timestamp=decided.time_us // _MICROSECONDS,
@@ -264,4 +279,5 @@ def _seal(
     if kind == BlockType.CONFIG_BLOCK:
         world.config_height = decided.height
     block = Block(header=header, dag=dag, txs=transactions)
-    return AppliedBlock(block, rw_sets, changes.listed, due, changes.bundle_rows)
+    data = [sealed.data for sealed in made.sealed]
+    return AppliedBlock(block, made.rw_sets, made.writes, due, made.bundles, data)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from changan.contract.engines import plain
 from changan.ledger.chain_config import Mode, block_version, chain_digest, mode_of
-from changan.ledger.commitment import Begin, StateCommitment, when_asked
+from changan.ledger.commitment import StateCommitment
 from changan.ledger.key_members import KeyMembers
 from changan.ledger.members import Members
 from changan.ledger.native.cert_manage import read_records
@@ -57,10 +57,10 @@ class World:
         self.epoch += 1
         self._adopt(read_config(self.rows))
 
-    def use(self, roots: Roots, begin: Begin = when_asked) -> None:
-        """Make roots in another way from now on; see `StateCommitment.use`."""
+    def use(self, roots: Roots) -> None:
+        """Make roots in another way from now on."""
         self.roots = roots
-        self.commitment.use(roots, begin)
+        self.commitment.use(roots)
 
     @property
     def tx_timeout(self) -> int | None:

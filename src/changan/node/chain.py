@@ -14,7 +14,7 @@ from changan.ledger.execution import Execution, disabled, open_bundle
 from changan.ledger.system import OWN, SystemContract
 from changan.ledger.transition import apply_block
 from changan.ledger.wire.messages import (
-    BlockWithRWSet,
+    Block,
     ContractResult,
     Node,
     TxResponse,
@@ -48,12 +48,12 @@ class Committed(NamedTuple):
 
     height: int
     position: int
-    block: BlockWithRWSet
+    block: Block
 
     @property
     def response(self) -> TxResponse:
         """Return the answer that a synchronous call gets."""
-        transaction = self.block.block.txs[self.position]
+        transaction = self.block.txs[self.position]
         return TxResponse(
             code=transaction.result.code,
             message=transaction.result.message,
@@ -87,7 +87,8 @@ class Chain:
         self.request_bytes_max: int | None = None
         """The largest request that the ordering can carry; None where the door's own limit is all there is."""
         self.afloat: dict[str, Waiting] = {}  # handed to an ordering that has not decided on them yet
-        self._sealing: frozenset[str] = frozenset()
+        self._sealing: set[str] = set()
+        self._settling: asyncio.Task[None] | None = None  # of the block before, on its way to the disk
         self._waiters: dict[str, list[asyncio.Future[Committed]]] = {}
 
     @property
@@ -255,15 +256,33 @@ class Chain:
         await self._hurry.wait()
 
     async def execute(self, decided: Decided, seal: Callable[[bytes], bytes]) -> None:
-        """Execute a decided block, bring it to rest and answer those who wait for it. Raises StoppedError."""
+        """Execute a decided block while the one before it comes to rest, then let it come to rest too.
+
+        Raises what kept an earlier block from its rest.
+        """
         applied = self.apply(decided)
         header = applied.block.header
         header.signature = seal(header.block_hash)
-        await self.settle(applied)
+        await self.settled()
+        self._settling = asyncio.create_task(self._settle_or_fail(applied))
+
+    async def settled(self) -> None:
+        """Return when every executed block rests. Raises what kept one from it."""
+        if self._settling is not None:
+            await self._settling
+
+    async def _settle_or_fail(self, applied: AppliedBlock) -> None:
+        try:
+            await self.settle(applied)
+        except Exception as error:
+            if not isinstance(error, StoppedError):
+                await self.fail(f"the chain stopped, start the node again: {error!r}")
+            self.arrived.set()  # whoever waits for requests learns of it
+            raise
 
     def apply(self, decided: Decided) -> AppliedBlock:
         """Execute a decided block; it does not rest yet."""
-        self._sealing = frozenset(request.payload.tx_id for request in decided.requests)
+        self._sealing.update(request.payload.tx_id for request in decided.requests)
         started = time.perf_counter()
         applied = apply_block(self.world, decided)
         METRICS.execution.labels(self.chain_id).observe(time.perf_counter() - started)
@@ -271,17 +290,19 @@ class Chain:
 
     async def settle(self, applied: AppliedBlock) -> None:
         """Bring an executed block to rest and answer those who wait for it. Raises StoppedError."""
-        self._acknowledge(applied.block.header.block_height, await self.rest.bring(applied))
+        await self.rest.bring(applied)
+        self._acknowledge(applied.block)
         await self.rest.notify()
-        self.rest.maybe_checkpoint(len(applied.block.txs))
+        self.rest.maybe_checkpoint(applied)
 
-    def _acknowledge(self, height: int, stored: BlockWithRWSet) -> None:
-        for position, transaction in enumerate(stored.block.txs):
+    def _acknowledge(self, block: Block) -> None:
+        height = block.header.block_height
+        for position, transaction in enumerate(block.txs):
             self.afloat.pop(transaction.payload.tx_id, None)
             for future in self._waiters.pop(transaction.payload.tx_id, ()):
                 if not future.done():
-                    future.set_result(Committed(height, position, stored))
-        self._sealing = frozenset()
+                    future.set_result(Committed(height, position, block))
+        self._sealing.difference_update(transaction.payload.tx_id for transaction in block.txs)
 
     def drop(self, tx_id: str, reason: RefusedError) -> None:
         """Tell those who wait for a transaction that it will not come."""

@@ -9,7 +9,7 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -20,7 +20,7 @@ from changan.errors import MalformedError
 from changan.ledger.roots import KernelRoots
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from changan.crypto.batch.kernels import Kernels
     from changan.ledger.world import World
@@ -30,6 +30,9 @@ _log = structlog.get_logger()
 VARIABLE = "CHANGAN_KERNELS"
 """Where compiled kernels are kept; empty: there are none."""
 SEED_BITS = 64
+THREADS = 2
+"""Hash trees of bundles, and beside them the fold of what was set aside for the state."""
+_T = TypeVar("_T")
 
 
 def kernels_directory() -> Path | None:
@@ -47,7 +50,7 @@ class NodeKernels:
         self.verifier = BatchVerifier()
         self._kernels: Kernels | None = None
         self._directory = kernels_directory()
-        self._folder = ThreadPoolExecutor(1, "state-tree")
+        self._threads = ThreadPoolExecutor(THREADS, "roots")
 
     def load_if_compiled(self) -> None:
         """Load kernels that an earlier start compiled: a chain that replays many bundles wants them from the beginning."""
@@ -69,7 +72,10 @@ class NodeKernels:
             return
         with contextlib.suppress(MalformedError, LibcryptoError):
             forest = self._kernels.forest(world.digest, secrets.randbits(SEED_BITS))
-            world.use(KernelRoots(world.digest, forest), lambda work: self._folder.submit(work).result)
+            world.use(KernelRoots(world.digest, forest, self._begin))
+
+    def _begin(self, work: Callable[[], _T]) -> Callable[[], _T]:
+        return self._threads.submit(work).result
 
     @contextlib.asynccontextmanager
     async def warmed(self, chains: Mapping[str, Chain]) -> AsyncIterator[None]:
@@ -92,4 +98,4 @@ class NodeKernels:
 
     def close(self) -> None:
         """Give back the thread."""
-        self._folder.shutdown()
+        self._threads.shutdown()

@@ -11,10 +11,10 @@ import structlog
 
 from changan.errors import ChanganError
 from changan.ledger.admission import RefusedError
-from changan.ledger.wire.messages import BlockWithRWSet, TxStatusCode
+from changan.ledger.wire.messages import TxStatusCode
 from changan.node.metrics import METRICS
 from changan.node.reader import Reader
-from changan.node.storage import stored_block
+from changan.node.storage import record_of
 from changan.node.store.full import DiskFullError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ DISK_RETRY_S = 0.5
 CHECKPOINT_TRANSACTIONS = 10_000
 CHECKPOINT_ROWS_SHARE = 10
 CHECKPOINT_TRANSACTIONS_MAX = 30_000
+ROWS_A_TRANSACTION = 64  # so many rows of bundles run again in the time of a transaction, or fewer
 """A checkpoint is due when so many transactions came, and a tenth as many as there are rows: its cost stays a small share.
 It is due at the latest after this many, so that what a start replays takes seconds."""
 
@@ -52,22 +53,20 @@ class Rest:
         self._since_checkpoint = storage.replayed
         self._checkpointing: asyncio.Task[None] | None = None
 
-    async def bring(self, applied: AppliedBlock) -> BlockWithRWSet:
-        """Write an executed block; while the disk refuses, keep its sealed bytes and try again. Raises StoppedError."""
+    async def bring(self, applied: AppliedBlock) -> None:
+        """Write an executed block; while the disk refuses, keep its bytes and try again. Raises StoppedError."""
         height = applied.block.header.block_height
-        stored = stored_block(applied)
-        record = stored.SerializeToString()
+        record = record_of(applied)
         started = time.perf_counter()
         await self._when_there_is_room(height, lambda: asyncio.to_thread(self._storage.append, record, height))
-        await self._when_there_is_room(height, lambda: self._index(stored))
-        self.reader.keep(height, stored, len(record))
+        await self._when_there_is_room(height, lambda: self._index(applied))
+        self.reader.keep(height, record)
         METRICS.commit.labels(self._chain_id).observe(time.perf_counter() - started)
         METRICS.transactions.labels(self._chain_id).inc(len(applied.block.txs))
         METRICS.height.labels(self._chain_id).set(height)
-        return stored
 
-    async def _index(self, stored: BlockWithRWSet) -> None:
-        self._storage.index_block(stored)
+    async def _index(self, applied: AppliedBlock) -> None:
+        self._storage.index_block(applied)
 
     async def _when_there_is_room(self, height: int, write: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -130,21 +129,24 @@ class Rest:
 
     # Checkpoints
 
-    def maybe_checkpoint(self, transactions: int) -> None:
+    def maybe_checkpoint(self, applied: AppliedBlock) -> None:
         """Begin a checkpoint in the background if so much work was done since the last one."""
-        self._since_checkpoint += transactions
+        rows = sum(len(columns.outcomes) // 4 for columns in applied.bundles.values())
+        self._since_checkpoint += len(applied.block.txs) + rows // ROWS_A_TRANSACTION
         due = max(CHECKPOINT_TRANSACTIONS, self._world.row_count // CHECKPOINT_ROWS_SHARE)
         due = min(due, CHECKPOINT_TRANSACTIONS_MAX)
         busy = self._checkpointing is not None and not self._checkpointing.done()
         if busy or self._since_checkpoint < due:
             return
         self._since_checkpoint = 0
-        self._checkpointing = asyncio.create_task(self._checkpoint(self._storage.checkpoint(self._world)))
+        write = self._storage.checkpoint(self._world)
+        self._checkpointing = asyncio.create_task(self._checkpoint(self._world.height, write))
 
-    async def _checkpoint(self, write: Callable[[], None]) -> None:
+    async def _checkpoint(self, height: int, write: Callable[[], None]) -> None:
         try:
+            await self.reaches(height)  # the picture may be of a block that is still on its way to the disk
             await asyncio.to_thread(write)
-        except OSError as error:  # a checkpoint is a cache: without it the next start replays more
+        except (OSError, RefusedError, StoppedError) as error:  # it is a cache: without it the next start replays more
             _log.warning("checkpoint.failed", reason=str(error))
 
     async def close(self) -> None:
@@ -152,5 +154,5 @@ class Rest:
         if self._checkpointing is not None:
             await self._checkpointing
         if self.fault is None and self._since_checkpoint:
-            await self._checkpoint(self._storage.checkpoint(self._world))
+            await self._checkpoint(self._world.height, self._storage.checkpoint(self._world))
         self._storage.close()

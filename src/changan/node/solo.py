@@ -48,6 +48,7 @@ class Solo:
         """Make blocks until the chain stops. What ends it before is shown as the chain's fault, and told to those who wait."""
         try:
             await self._make_blocks()
+            await self._chain.settled()
         except Exception as error:
             await self._chain.fail(f"the chain stopped, start the node again: {error!r}")
             raise
@@ -66,6 +67,8 @@ class Solo:
             taken = [waiting for waiting in taken if self._still_good(waiting)]
             if taken:
                 await self._make_block(taken)
+            elif not len(chain.pool):
+                await chain.settled()
 
     async def _settle_when_idle(self) -> None:
         """When nothing waits for a while and the state tree is behind, ask for the block that brings it up to date."""

@@ -15,22 +15,26 @@ from changan.errors import ChanganError, UnverifiedError
 from changan.ledger.admission import recognise, request_of
 from changan.ledger.snapshot import dump, load
 from changan.ledger.transition import Decided, apply_block, apply_genesis
-from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, ConsensusArgs
+from changan.ledger.wire.fields import field
+from changan.ledger.wire.messages import Block, BlockWithRWSet, ChainConfig, ConsensusArgs
 from changan.node.store.archive import ArchivedError
 from changan.node.store.blocklog import BlockLog
 from changan.node.store.checkpoint import newest_checkpoint, write_checkpoint
 from changan.node.store.index import Entry, Index, IndexUnusableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from changan.contract.engines import Engine
     from changan.ledger.transition import AppliedBlock
+    from changan.ledger.wire.messages import TxRWSet
     from changan.ledger.world import World
 
 _log = structlog.get_logger()
 REPLAY_BATCH_BLOCKS = 500
+_BLOCK, _BUNDLE_ROWS = 1, 1000  # fields of BlockWithRWSet
+_TRANSACTIONS = 3  # and of Block
 
 
 class ReplayError(ChanganError):
@@ -69,14 +73,14 @@ class ChainStorage:
     def open_world(self, genesis: ChainConfig, serve: Callable[[World], None] = lambda _: None) -> World:
         """Return the state at the end of the log: from a checkpoint and the blocks after it, or from genesis.
 
-        `serve` gets it before blocks are executed on it again. Raises ReplayError when a block of the log does not come out as it is written.
+        `serve` gets it before blocks are executed on it again. Raises ReplayError when a block of the log does not come out
+        as it is written.
         """
         if self.log.durable_height < 0:
             world, applied = apply_genesis(genesis, self._engine)
             serve(world)
-            stored = stored_block(applied)
-            self.append(stored.SerializeToString(), 0)
-            self.index_block(stored)
+            self.append(record_of(applied), 0)
+            self.index_block(applied)
             return world
         world = self._from_checkpoint() or self._from_genesis()
         serve(world)
@@ -125,12 +129,16 @@ class ChainStorage:
 
     def index_blocks(self, blocks: Iterator[tuple[int, bytes]]) -> None:
         """Bring the indexes up to date with records of the log."""
-        self.index.put_blocks([_entry(height, BlockWithRWSet.FromString(record)) for height, record in blocks])
+        entries = []
+        for height, record in blocks:
+            stored = BlockWithRWSet.FromString(record)
+            entries.append(_entry(height, stored.block, stored.txRWSets))
+        self.index.put_blocks(entries)
 
-    def index_block(self, stored: BlockWithRWSet) -> None:
+    def index_block(self, applied: AppliedBlock) -> None:
         """Bring the indexes up to date with a block that has just come to rest."""
         self._crash_point("index.before")
-        self.index.put_blocks([_entry(stored.block.header.block_height, stored)])
+        self.index.put_blocks([_entry(applied.block.header.block_height, applied.block, applied.rw_sets)])
         self._crash_point("index.after")
 
     def _catch_up_index(self) -> None:
@@ -159,9 +167,19 @@ class ChainStorage:
             self.log.close()
 
 
-def stored_block(applied: AppliedBlock) -> BlockWithRWSet:
-    """Return an executed block as the log holds it."""
-    return BlockWithRWSet(block=applied.block, txRWSets=applied.rw_sets, bundle_rows=applied.bundle_rows)
+def record_of(applied: AppliedBlock) -> bytes:
+    """Return an executed block as the log holds it: a `BlockWithRWSet`, put together from what are bytes already."""
+    block = applied.block
+    parts = [Block(header=block.header, dag=block.dag).SerializeToString()]
+    for transaction in applied.transactions:
+        parts += field(_TRANSACTIONS, [transaction])
+    parts.append(
+        Block(additional_data=block.additional_data).SerializeToString() if block.HasField("additional_data") else b""
+    )
+    record = [*field(_BLOCK, parts), BlockWithRWSet(txRWSets=applied.rw_sets).SerializeToString()]
+    for position, columns in applied.bundles.items():
+        record += field(_BUNDLE_ROWS, columns.encode(position))
+    return b"".join(record)
 
 
 def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:
@@ -200,10 +218,10 @@ def genesis_config(stored: BlockWithRWSet) -> ChainConfig:
     return ChainConfig.FromString(stored.block.txs[0].result.contract_result.result)
 
 
-def _entry(height: int, stored: BlockWithRWSet) -> Entry:
+def _entry(height: int, block: Block, rw_sets: Iterable[TxRWSet]) -> Entry:
     return Entry(
         height,
-        stored.block.header.block_hash,
-        [tx.payload.tx_id for tx in stored.block.txs],
-        [[(write.contract_name, write.key.decode()) for write in rw.tx_writes] for rw in stored.txRWSets],
+        block.header.block_hash,
+        [tx.payload.tx_id for tx in block.txs],
+        [[(write.contract_name, write.key.decode()) for write in rw.tx_writes] for rw in rw_sets],
     )

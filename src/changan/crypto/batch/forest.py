@@ -90,8 +90,9 @@ class Forest:
         found: int = self._trees.count_records(self._placed(delta, keep), len(delta))
         return found
 
-    def delta_root(self, delta: bytes, count: int, group: int) -> bytes:
-        """Return the root over a delta's `count` records, `group` of them a leaf."""
+    def delta_root(self, delta: bytes, group: int) -> bytes:
+        """Return the root over a delta's records, `group` of them a leaf."""
+        count = self.count_records(delta)
         if not count:
             return bytes(_NODE)
         numpy = self._numpy

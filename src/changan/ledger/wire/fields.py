@@ -1,0 +1,33 @@
+"""Fields of length-delimited protobuf put together by hand: large parts that are bytes already are not built and copied again.
+
+Source: protobuf's encoding, https://protobuf.dev/programming-guides/encoding (tags, varints, length-delimited fields).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LENGTH_DELIMITED = 2
+
+
+def varint(number: int) -> bytes:
+    """Return a number that is not negative as a varint."""
+    found = bytearray()
+    while number > 0x7F:  # noqa: PLR2004  # seven bits an octet
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    found.append(number)
+    return bytes(found)
+
+
+def field(number: int, parts: Sequence[bytes]) -> list[bytes]:
+    """Return a field of bytes, or of a message, that consists of parts."""
+    return [varint(number << 3 | _LENGTH_DELIMITED), varint(sum(map(len, parts))), *parts]
+
+
+def unless_empty(number: int, data: bytes) -> list[bytes]:
+    """Return a field of bytes as proto3 has it: nothing where it is empty."""
+    return field(number, [data]) if data else []
