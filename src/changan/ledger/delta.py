@@ -80,6 +80,23 @@ def collect_delta(instance: AnyInstance) -> bytes:
     return b"".join(record_of(places, row) for row in instance.collect())
 
 
+def dump_records(instance: AnyInstance) -> Iterable[bytes]:
+    """Return all rows of a contract as records, many to a piece; they stay as they are while later calls run."""
+    if isinstance(instance, CompiledInstance):
+        return instance.dump()
+    places = instance.program.field_places
+    return (record_of(places, row) for row in instance.rows())
+
+
+def restore_records(instance: AnyInstance, pieces: Iterable[bytes]) -> None:
+    """Put back what `dump_records` gave. Raises BadArgumentError, MalformedError for what it cannot have given."""
+    if isinstance(instance, CompiledInstance):
+        instance.restore_dump(pieces)
+    else:
+        names = list(instance.program.field_places)
+        instance.restore(row_of(names, record) for piece in pieces for record in records(piece))
+
+
 def record_of(places: dict[str, int], row: Row) -> bytes:
     """Return one changed row as a record; `places` are the fields' numbers by name."""
     name, _, hex_key = row.key.partition(".")

@@ -6,13 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 from changan.contract.engines import plain
-from changan.contract.instance import Row
 from changan.contract.package import recognise
 from changan.contract.program import compile_source
 from changan.errors import MalformedError
 from changan.ledger.commitment import Pending, delta_record
 from changan.ledger.contracts import OWNER, code_key, find_record
-from changan.ledger.delta import StateChanges
+from changan.ledger.delta import Delta, dump_records, restore_records
 from changan.ledger.native.chain_config import NAME as CHAIN_CONFIG
 from changan.ledger.state import Write
 from changan.ledger.waiting import Waiting
@@ -43,24 +42,27 @@ def dump(world: World) -> list[Section]:
     sections: list[Section] = [
         ("head", [json.dumps(head).encode()]),
         ("rows", (delta_record(write) for write in world.rows.items())),
-        ("waiting", (delta_record(write) for write in pending.waiting.writes())),
-        ("aside", (delta_record(write) for write in pending.aside.writes())),
+        ("waiting", _waiting_items(pending.waiting)),
+        ("aside", _waiting_items(pending.aside)),
         ("remembered", list(world.remembered.dump())),
         ("tree", world.commitment.tree.leaves()),
     ]
     for name, instance in world.instances.items():
-        sections.append((f"contract.{name}", _instance_records(name, instance.rows())))
+        sections.append((f"contract.{name}", dump_records(instance)))
     return sections
 
 
-def _instance_records(name: str, rows: Iterator[Row]) -> Iterator[bytes]:
-    return (delta_record(Write(name, row.key, row.value)) for row in rows)
+def _waiting_items(waiting: Waiting) -> Iterator[bytes]:
+    """Yield the rows that wait in one item, then each group: a line of JSON with contract and names, and its deltas."""
+    yield b"".join(delta_record(Write(*key, value)) for key, value in waiting.rows.items())
+    for group in waiting.groups:
+        yield json.dumps([group.contract, group.names]).encode() + b"\n" + b"".join(group.deltas)
 
 
 def load(read: Callable[[str], Iterable[bytes]], engine: Engine = plain) -> World:
     """Return the world that `dump` gave; `read` yields the items of a section. Raises MalformedError."""
     head = json.loads(next(iter(read("head"))))
-    writes = [_record(item) for item in read("rows")]
+    writes = [write for item in read("rows") for write in _records(item)]
     config = next((w.value for w in writes if (w.contract, w.key) == (CHAIN_CONFIG, CHAIN_CONFIG)), None)
     if config is None:
         raise MalformedError("the checkpoint holds no chain configuration")
@@ -71,7 +73,7 @@ def load(read: Callable[[str], Iterable[bytes]], engine: Engine = plain) -> Worl
     _load_contracts(world, read)
     world.remembered.load(read("remembered"))
     world.commitment.tree.load(read("tree"))
-    waiting, aside = (_waiting(world, read(name)) for name in ("waiting", "aside"))
+    waiting, aside = (_waiting(read(name)) for name in ("waiting", "aside"))
     world.commitment.resume(Pending(waiting, aside, head["aside_height"], head["work"], head["blocks"]))
     world.height, world.block_hash = head["height"], bytes.fromhex(head["block_hash"])
     world.block_time_us, world.config_height, world.epoch = (
@@ -82,11 +84,14 @@ def load(read: Callable[[str], Iterable[bytes]], engine: Engine = plain) -> Worl
     return world
 
 
-def _waiting(world: World, items: Iterable[bytes]) -> Waiting:
-    changes = StateChanges(world.instances)
-    changes.add(map(_record, items))
+def _waiting(items: Iterable[bytes]) -> Waiting:
     waiting = Waiting()
-    waiting.add(changes.all())
+    rows, *groups = items
+    waiting.add(_records(rows))
+    for item in groups:
+        head, _, deltas = item.partition(b"\n")
+        contract, names = json.loads(head)
+        waiting.add([Delta(contract, tuple(names), deltas, 0)])
     return waiting
 
 
@@ -96,7 +101,7 @@ def _load_contracts(world: World, read: Callable[[str], Iterable[bytes]]) -> Non
         record = find_record(world.rows, key.removeprefix(prefix))
         assert record is not None
         instance = open_instance(record, code, world.engine)
-        instance.restore(Row(write.key, write.value) for write in map(_record, read(f"contract.{record.name}")))
+        restore_records(instance, read(f"contract.{record.name}"))
         world.instances[record.name] = instance
 
 
@@ -109,19 +114,21 @@ def open_instance(record: Contract, code: bytes, engine: Engine) -> AnyInstance:
     return engine(compile_source(source), bytes.fromhex(record.address.removeprefix("ZX")))
 
 
-def _record(item: bytes) -> Write:
-    try:
-        contract, at = _text(item, 0)
-        key, at = _text(item, at)
-        if item[at] == 0:
-            return Write(contract, key, None)
-        length = int.from_bytes(item[at + 1 : at + 5], "big")
-        value = item[at + 5 : at + 5 + length]
-    except (IndexError, UnicodeDecodeError) as error:
-        raise MalformedError("a record of the checkpoint does not decode") from error
-    if len(value) != length:
-        raise MalformedError("a record of the checkpoint is cut short")
-    return Write(contract, key, value)
+def _records(item: bytes) -> Iterator[Write]:
+    at = 0
+    while at < len(item):
+        try:
+            contract, at = _text(item, at)
+            key, at = _text(item, at)
+            gone = item[at] == 0
+            length = 0 if gone else int.from_bytes(item[at + 1 : at + 5], "big")
+            at += 1 if gone else 5
+        except (IndexError, UnicodeDecodeError) as error:
+            raise MalformedError("a record of the checkpoint does not decode") from error
+        if at + length > len(item):
+            raise MalformedError("a record of the checkpoint is cut short")
+        yield Write(contract, key, None if gone else item[at : at + length])
+        at += length
 
 
 def _text(item: bytes, at: int) -> tuple[str, int]:

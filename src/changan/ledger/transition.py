@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from changan.ledger.wire.messages import ChainConfig, Member, TxRequest
 
 CONSENSUS_ARGS_VERSION = 1
+ROWS_A_TRANSACTION = 64
+"""So many rows of bundles run in the time of a transaction of its own."""
 _MICROSECONDS = 1_000_000
 
 
@@ -81,6 +83,12 @@ class AppliedBlock(NamedTuple):
     """What came of the rows of bundles, by the transaction's position."""
     transactions: Sequence[bytes]
     """The block's transactions as bytes."""
+
+    @property
+    def work(self) -> int:
+        """How long it takes to execute it again, in transactions."""
+        rows = sum(len(columns.outcomes) // 4 for columns in self.bundles.values())
+        return len(self.transactions) + rows // ROWS_A_TRANSACTION
 
 
 class Made:

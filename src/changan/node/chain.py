@@ -293,7 +293,7 @@ class Chain:
         await self.rest.bring(applied)
         self._acknowledge(applied.block)
         await self.rest.notify()
-        self.rest.maybe_checkpoint(applied)
+        self.rest.maybe_checkpoint(applied.work)
 
     def _acknowledge(self, block: Block) -> None:
         height = block.header.block_height

@@ -29,7 +29,6 @@ DISK_RETRY_S = 0.5
 CHECKPOINT_TRANSACTIONS = 10_000
 CHECKPOINT_ROWS_SHARE = 10
 CHECKPOINT_TRANSACTIONS_MAX = 30_000
-ROWS_A_TRANSACTION = 64  # so many rows of bundles run again in the time of a transaction, or fewer
 """A checkpoint is due when so many transactions came, and a tenth as many as there are rows: its cost stays a small share.
 It is due at the latest after this many, so that what a start replays takes seconds."""
 
@@ -129,10 +128,9 @@ class Rest:
 
     # Checkpoints
 
-    def maybe_checkpoint(self, applied: AppliedBlock) -> None:
-        """Begin a checkpoint in the background if so much work was done since the last one."""
-        rows = sum(len(columns.outcomes) // 4 for columns in applied.bundles.values())
-        self._since_checkpoint += len(applied.block.txs) + rows // ROWS_A_TRANSACTION
+    def maybe_checkpoint(self, work: int) -> None:
+        """Begin a checkpoint in the background if so much work was done since the last one, in transactions."""
+        self._since_checkpoint += work
         due = max(CHECKPOINT_TRANSACTIONS, self._world.row_count // CHECKPOINT_ROWS_SHARE)
         due = min(due, CHECKPOINT_TRANSACTIONS_MAX)
         busy = self._checkpointing is not None and not self._checkpointing.done()
