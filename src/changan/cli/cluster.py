@@ -212,6 +212,7 @@ def node(
     """Start one organisation's node, from its home below a cluster's folder."""
     configure_logs(log_level)
     place = Home(home.resolve())
+    read_node_file(place.root)  # refuses what is no node's home, before anything is made there
     place.prepare()
     level = "none" if not tls else "mutual" if mutual else "server"
     doors = Doors(host, rpc_port, http_port, level)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from changan.crypto.batch.verifier import Signed
 from changan.errors import ChanganError, UnverifiedError
 from changan.ledger.default_policies import TX_TYPE_NAMES
 from changan.ledger.key_members import UnusedFormError
@@ -15,6 +16,8 @@ from changan.ledger.wire.messages import EndorsementEntry, TxRequest, TxStatusCo
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from changan.crypto.batch.verifier import BatchVerifier
+    from changan.crypto.keys import PublicKey
     from changan.ledger.members import Identity, Members
     from changan.ledger.policy import Policies
     from changan.ledger.wire.messages import Member, Payload, Transaction
@@ -80,14 +83,51 @@ def _header_problem(payload: Payload) -> str | None:
     return None
 
 
-def authenticate(request: TxRequest, members: Members, policies: Policies, time: int, epoch: int) -> Admitted:
-    """Return who sent `request`, if the signatures hold and the policies allow it. Raises RefusedError."""
+class Proven(NamedTuple):
+    """A sender's signature that was looked at together with others: what was signed, by which key, and whether it holds."""
+
+    signed: bytes
+    key: PublicKey | None  # None: who sent it is not known
+    holds: bool
+
+
+def signatures_of(requests: Sequence[TxRequest], members: Members, time: int) -> list[Signed | bytes]:
+    """Return the senders' signatures, or where a sender is not known what is said to be signed."""
+    found: list[Signed | bytes] = []
+    for request in requests:
+        signed = request.payload.SerializeToString()
+        try:
+            sender = members.identify(request.sender.signer, time)
+        except UnverifiedError:
+            found.append(signed)
+        else:
+            found.append(Signed(sender.key, signed, request.sender.signature, sender.signature_hash))
+    return found
+
+
+def prove(signatures: Sequence[Signed | bytes], verifier: BatchVerifier) -> list[Proven]:
+    """Look at many signatures together. It may run in a thread: it touches nothing but them."""
+    known = [one for one in signatures if isinstance(one, Signed)]
+    verdicts = iter(verifier.verify(known))
+    return [
+        Proven(one, None, holds=False) if isinstance(one, bytes) else Proven(one.message, one.key, next(verdicts))
+        for one in signatures
+    ]
+
+
+def authenticate(  # everything that decides, and nothing else
+    request: TxRequest, members: Members, policies: Policies, time: int, epoch: int, proven: Proven | None = None
+) -> Admitted:
+    """Return who sent `request`, if the signatures hold and the policies allow it. Raises RefusedError.
+
+    `proven` is what was found of the sender's signature already; one that does not hold is looked at again for the words.
+    """
     payload = request.payload
-    signed = payload.SerializeToString()
+    signed = payload.SerializeToString() if proven is None else proven.signed
     if payload.tx_type not in TX_TYPE_NAMES:
         text = f"look up access policy failed, did not configure access policy for resource {payload.tx_type}"
         raise _not_authentic(request, "verifyTxTypePrincipal", f": authentication failed, [{text}]")
-    sender = _identified(request, request.sender, signed, members, time)
+    sender = _sender(request, members, time, proven) or _identified(request, request.sender, signed, members, time)
     try:
         policies.check_sender(payload.tx_type, sender)
     except DeniedError as error:
@@ -97,6 +137,17 @@ def authenticate(request: TxRequest, members: Members, policies: Policies, time:
     _authorise(request, signed, sender, members, policies, time)
     payer = _identified(request, request.payer, signed, members, time) if request.HasField("payer") else None
     return Admitted(sender, epoch, payer, signed)
+
+
+def _sender(request: TxRequest, members: Members, time: int, proven: Proven | None) -> Identity | None:
+    """Return the sender if its signature was found to hold, by the key that is the sender's now."""
+    if proven is None or not proven.holds or proven.key is None:
+        return None
+    try:
+        found = members.identify(request.sender.signer, time)
+    except UnverifiedError:
+        return None
+    return found if found.key == proven.key else None
 
 
 def recognise(request: TxRequest, members: Members, time: int, epoch: int) -> Admitted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from changan.contract.engines import plain
+from changan.crypto.batch.verifier import BatchVerifier
 from changan.ledger.chain_config import Mode, block_version, chain_digest, mode_of
 from changan.ledger.commitment import StateCommitment
 from changan.ledger.key_members import KeyMembers
@@ -33,6 +34,7 @@ class World:
         self.remembered = RememberedIds()
         self.digest = chain_digest(config)
         self.roots = Roots(self.digest)
+        self.signatures = BatchVerifier()
         self.commitment = StateCommitment(self.roots)
         self.height = -1
         self.block_hash = b""

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.instance import BlockContext
-from changan.ledger.admission import RefusedError, authenticate, check_form
+from changan.ledger.admission import RefusedError, authenticate, check_form, prove, signatures_of
 from changan.ledger.bundle import PARAMETER, BundleError
 from changan.ledger.contracts import find_record
 from changan.ledger.execution import Execution, disabled, open_bundle
@@ -29,9 +29,9 @@ from changan.node.reads import ReadError, Reads
 from changan.node.rest import Rest, StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from changan.ledger.admission import Admitted
+    from changan.ledger.admission import Admitted, Proven
     from changan.ledger.transition import AppliedBlock, Decided
     from changan.ledger.wire.messages import Payload, TxRequest
     from changan.ledger.world import World
@@ -108,14 +108,19 @@ class Chain:
 
     # Requests
 
-    async def submit(self, request: TxRequest, size: int) -> TxResponse:
+    async def prove(self, requests: Sequence[TxRequest]) -> list[Proven]:
+        """Look at the senders' signatures of several requests together, or of a large one, beside everything else."""
+        signatures = signatures_of(requests, self.world.members, self.time())
+        return await asyncio.to_thread(prove, signatures, self.world.signatures)
+
+    async def submit(self, request: TxRequest, size: int, proven: Proven | None = None) -> TxResponse:
         """Take a request for the next block. Raises RefusedError. The answer says only that it was accepted."""
-        self._admit(request, size)
+        self._admit(request, size, proven)
         return TxResponse(code=TxStatusCode.SUCCESS, message="OK", tx_id=request.payload.tx_id)
 
-    async def submit_and_wait(self, request: TxRequest, size: int) -> TxResponse:
+    async def submit_and_wait(self, request: TxRequest, size: int, proven: Proven | None = None) -> TxResponse:
         """Take a request and answer when it rests on disk. Raises RefusedError, StoppedError."""
-        self._admit(request, size)
+        self._admit(request, size, proven)
         return (await self.result(request.payload.tx_id)).response
 
     def result(self, tx_id: str) -> asyncio.Future[Committed]:
@@ -129,11 +134,11 @@ class Chain:
         """Whether a request with this id waits, or is in the block that is being made."""
         return tx_id in self.pool or tx_id in self.afloat or tx_id in self._sealing
 
-    def _admit(self, request: TxRequest, size: int) -> None:
+    def _admit(self, request: TxRequest, size: int, proven: Proven | None) -> None:
         payload = request.payload
         if self.fault is not None or self.stopping:
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, {self.fault or 'the node is stopping'}")
-        verdict = self.authenticate(request)
+        verdict = self.authenticate(request, proven)
         place = f"chainId:{self.chain_id}, txId:{payload.tx_id}"
         if not self.world.remembered.in_time(payload.timestamp, self.time(), self.world.tx_timeout):
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, TxTimestamp error, {place}")
@@ -169,11 +174,11 @@ class Chain:
             text = f"bundle refused: {error}, txId:{payload.tx_id}"
             raise RefusedError(TxStatusCode.INVALID_PARAMETER, text) from error
 
-    def authenticate(self, request: TxRequest) -> Admitted:
+    def authenticate(self, request: TxRequest, proven: Proven | None = None) -> Admitted:
         """Check who sent a request and that the policies allow it. Raises RefusedError."""
         check_form(request)
         world = self.world
-        return authenticate(request, world.members, world.policies, self.time(), world.epoch)
+        return authenticate(request, world.members, world.policies, self.time(), world.epoch, proven)
 
     def time(self) -> int:
         """Return the time, in seconds, that a block sealed now would have."""

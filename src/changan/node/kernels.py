@@ -67,7 +67,8 @@ class NodeKernels:
             self.verifier.use(self._kernels)
 
     def serve(self, world: World) -> None:
-        """Let a chain's roots be made by kernels, where there are kernels for its digest."""
+        """Let a chain's signatures be looked at, and its roots be made, by kernels, where there are any for its digest."""
+        world.signatures = self.verifier
         if self._kernels is None:
             return
         with contextlib.suppress(MalformedError, LibcryptoError):

@@ -53,10 +53,11 @@ from changan.node.rest import StoppedError
 from changan.node.subscribe import Subscriptions
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from google.protobuf.message import Message
 
+    from changan.ledger.admission import Proven
     from changan.ledger.wire.messages import Payload
     from changan.node.chain import Chain
 
@@ -66,6 +67,8 @@ MESSAGE_BYTES_MAX = 100 * 1024 * 1024
 REQUEST_BYTES_MAX = 12 * 1024 * 1024
 """One transaction: ChainMaker's 10 MiB a parameter and its envelope."""
 PACKED_MAX = 10_000
+LARGE_BYTES = 64 * 1024
+"""From here on a request's signature is looked at in a thread: digesting it takes longer than going there."""
 _SYSTEM_CHAIN = "system_chain"
 _SDK_CANNOT_BEAR = frozenset({TxStatusCode.ARCHIVED_TX, TxStatusCode.ARCHIVED_BLOCK})
 
@@ -140,12 +143,23 @@ class RpcNode:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not a TxRequest")
             raise
         try:
-            return await self._dispatch(request, len(data), wait=wait)
+            proven = None
+            if LARGE_BYTES <= len(data) <= REQUEST_BYTES_MAX:
+                [proven] = await self._prove([request])
+            return await self._dispatch(request, len(data), wait=wait, proven=proven)
         except StoppedError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"{error}: ask again by transaction id")
             raise
 
-    async def _dispatch(self, request: TxRequest, size: int, *, wait: bool) -> TxResponse:
+    async def _prove(self, requests: list[TxRequest]) -> Sequence[Proven | None]:
+        """Look at the senders' signatures together where all are invocations of one chain."""
+        chain = self._chains.get(requests[0].payload.chain_id) if requests else None
+        kinds = {(request.payload.chain_id, request.payload.tx_type) for request in requests}
+        if chain is None or kinds != {(chain.chain_id, TxType.INVOKE_CONTRACT)}:
+            return [None] * len(requests)
+        return await chain.prove(requests)
+
+    async def _dispatch(self, request: TxRequest, size: int, *, wait: bool, proven: Proven | None = None) -> TxResponse:
         payload = request.payload
         try:
             if size > REQUEST_BYTES_MAX:
@@ -156,7 +170,7 @@ class RpcNode:
             if payload.tx_type == TxType.QUERY_CONTRACT or _reads_at_the_door(request):
                 response = await chain.query(request)
             elif payload.tx_type == TxType.INVOKE_CONTRACT:
-                response = await (chain.submit_and_wait if wait else chain.submit)(request, size)
+                response = await (chain.submit_and_wait if wait else chain.submit)(request, size, proven)
                 if wait:
                     response.message = ""
             elif payload.tx_type == TxType.ARCHIVE:
@@ -191,7 +205,11 @@ class RpcNode:
         except DecodeError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not PackedRequests of TxRequest")
             raise
-        responses = [await self._dispatch(request, size, wait=False) for request, size in requests]
+        proofs = await self._prove([request for request, _ in requests])
+        responses = [
+            await self._dispatch(request, size, wait=False, proven=proven)
+            for (request, size), proven in zip(requests, proofs, strict=True)
+        ]
         if packed.wait:
             await self._await_all(requests, responses)
         return PackedResponses(responses=responses)

@@ -95,6 +95,7 @@ def test_what_is_no_cluster_is_said(tmp_path):
         assert done.returncode == 1
         assert "changan cluster init" in done.stderr
         assert "Traceback" not in done.stderr
+        assert not (tmp_path / "none").exists()
 
 
 def test_a_roster_that_does_not_decode_is_refused():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from google.protobuf.message import DecodeError
 
 from changan.errors import MalformedError
-from changan.ledger.admission import RefusedError, authenticate, check_form
+from changan.ledger.admission import Proven, RefusedError, authenticate, check_form, prove, signatures_of
 from changan.ledger.system import SystemContract
 from changan.ledger.wire.messages import Member, TxRequest, TxStatusCode, TxType
 from changan.node.comet.abci.messages import Batch, Head, Packed
@@ -111,8 +111,13 @@ def decode_head(data: bytes) -> Head:
     return head
 
 
-def judge_request(world: World, request: TxRequest, time: int) -> Admitted | RefusedError:
-    """Check one request of a batch at a block's time, by the state at the end of the block before."""
+def judge_requests(world: World, requests: Sequence[TxRequest], time: int) -> list[Admitted | RefusedError]:
+    """Check the requests of a batch at a block's time, by the state at the end of the block before."""
+    proven = prove(signatures_of(requests, world.members, time), world.signatures)
+    return [_judge(world, request, time, found) for request, found in zip(requests, proven, strict=True)]
+
+
+def _judge(world: World, request: TxRequest, time: int, proven: Proven) -> Admitted | RefusedError:
     payload = request.payload
     try:
         check_form(request)
@@ -120,7 +125,7 @@ def judge_request(world: World, request: TxRequest, time: int) -> Admitted | Ref
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"not a transaction of this chain, txId:{payload.tx_id}")
         if payload.contract_name == SystemContract.CHAIN_QUERY:
             raise RefusedError(TxStatusCode.CONTRACT_FAIL, f"CHAIN_QUERY reads the past, txId:{payload.tx_id}")
-        return authenticate(request, world.members, world.policies, time, world.epoch)
+        return authenticate(request, world.members, world.policies, time, world.epoch, proven)
     except RefusedError as error:
         return error
 
@@ -146,7 +151,7 @@ class BatchCache:
             return found
         requests = decode_batch(data) if found is None else found.requests
         self.verified += len(requests)
-        verdicts = [judge_request(world, request, time) for request in requests]
+        verdicts = judge_requests(world, requests, time)
         judged = Judged(requests, verdicts, world.epoch, len(data))
         self._keep(digest, judged)
         return judged

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.errors import ChanganError, MalformedError
 from changan.ledger.admission import RefusedError
 from changan.ledger.transition import must_be_alone
-from changan.node.comet.batches import BATCH, decode_head, judge_request
+from changan.node.comet.batches import BATCH, decode_head, judge_requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ class Selection:
             sender = found.sender
             if sender.not_before <= self._time <= sender.not_after:
                 return found
-        verdict = judge_request(self._world, request, self._time)
+        [verdict] = judge_requests(self._world, [request], self._time)
         if isinstance(verdict, RefusedError):
             raise UnfitError(f"transaction {request.payload.tx_id[:64]!r}: {verdict}")
         return verdict
