@@ -203,11 +203,12 @@ class Auditor:
         record = self._rows.get(("CONTRACT_MANAGE", f"Contract:{tx.payload.contract_name}"))
         name = "" if record is None else Contract.FromString(record).name
         code = self._rows.get(("CONTRACT_MANAGE", f"ContractByteCode:{name}"))
-        if side is None or code is None or len(writes) != 1 or writes[0][1] != "__bundle__":
+        roots = [value for contract, key, value in writes if (contract, key) == (name, "__bundle__")]
+        if side is None or code is None or len(roots) != 1:
             raise need.error(f"{tx.payload.tx_id}: a bundle without its rows")
-        problem, state = self._bundles.check(tx, side, Installed(name, code), writes[0][2] or b"")
+        problem, state = self._bundles.check(tx, side, Installed(name, code), roots[0] or b"")
         need(problem is None, f"{tx.payload.tx_id}: {problem}")
-        return state
+        return [write for write in writes if write[1] != "__bundle__"] + state
 
     def _id_rows(self, block: Block) -> list[tuple[str, str, bytes | None]]:
         """Derive the rows of remembered transaction ids, which no read-write set lists."""
@@ -230,7 +231,7 @@ class Auditor:
     def _due_root(self, height: int, written: int, *, settled: bool) -> tuple[int, bytes] | None:
         self._work += written
         self._since += 1
-        if settled or (self._aside is None and len(self._waiting) <= _AT_ONCE):
+        if settled or (self._aside is None and self._work <= _AT_ONCE):
             if self._aside is not None:
                 self._fold(self._aside[1])
             self._fold(self._waiting)
@@ -241,8 +242,8 @@ class Auditor:
             self._fold(self._aside[1])
             due = (self._aside[0], self._tree.root())
             self._aside = None
-        enough = self._work >= _WORK * len(self._waiting) or self._since >= _BLOCKS
-        if self._aside is None and len(self._waiting) > _AT_ONCE and enough:
+        enough = self._work >= _WORK * max(self._tree.rows, _AT_ONCE) or self._since >= _BLOCKS
+        if self._aside is None and self._work > _AT_ONCE and enough:
             self._aside, self._waiting, self._work, self._since = (height, self._waiting), {}, 0, 0
         return due
 

@@ -62,7 +62,7 @@ class BundleAudit:
         checks: Mapping[str, bool] = {
             "a bundle counts its rows wrongly": result.rows == len(leaves) == len(outcomes),
             "a bundle counts its successes wrongly": result.succeeded == outcomes.count(0),
-            "a bundle sums its gas wrongly": result.gas == gas == tx.result.contract_result.gas_used,
+            "a bundle sums its gas wrongly": result.gas == gas <= tx.result.contract_result.gas_used,  # and its base
             "a bundle's outcome root is wrong": result.outcome_root == self._root(leaves),
             "a bundle's event root is wrong": result.event_root == self._digest(side.events),
             "a bundle's delta root is wrong": listed == self._root(_grouped([record for *_, record in records])),

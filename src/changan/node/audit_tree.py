@@ -12,9 +12,16 @@ class AuditTree:
 
     def __init__(self) -> None:
         self._top: list[object] | _Leaf | None = None
+        self._keys: set[bytes] = set()
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self._keys)
 
     def set(self, key: bytes, value: bytes | None) -> None:
         """Set or take out the row under a key hash."""
+        (self._keys.discard if value is None else self._keys.add)(key)
         self._top = _set(self._top, key, value, 0)
 
     def root(self) -> bytes:

@@ -85,9 +85,11 @@ class Forest:
         return bytes(nodes[:_NODE])
 
     def count_records(self, delta: bytes) -> int:
-        """Return how many records a delta has."""
+        """Return how many records a delta has. Raises MalformedError for one that is cut short."""
         keep: list[Any] = []
         found: int = self._trees.count_records(self._placed(delta, keep), len(delta))
+        if found < 0:
+            raise MalformedError("a record of a delta is cut short")
         return found
 
     def delta_root(self, delta: bytes, group: int) -> bytes:
