@@ -1,13 +1,20 @@
-"""`changan bench ledger`: signed, durable contract calls through the public door, many under one signature or one by one."""
+"""`changan bench ledger`: signed, durable contract calls through the public door, many under one signature or many a message."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sqlite3
+import statistics
 import subprocess
 import sys
-from typing import Any
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from changan.bench.single import BenchError, Node
+from changan.bench.single import BenchError, Node, start_node, stop_node
+from changan.bench.workloads import BALANCE
 
 SETTINGS = """engine = "compiled"
 demo = false
@@ -16,12 +23,72 @@ rate_limit = 10000000
 id = "chain1"
 block_size_mib = 16
 """
+MESSAGES_BYTES_MAX = 2 << 30
+ROW_BYTES = {"payments": 56, "evidence": 136, "smallbank": 24, "token": 28}
+RATE_GUESSED = 2_500_000  # calls a second for which messages are made, as far as the memory goes
+KERNELS_WAIT_S = 120.0
+SAMPLED_BLOCKS = 20
+SQLITE_COMMIT = 5_000
 
 
-def measure(node: Node, load: dict[str, Any]) -> dict[str, Any]:
-    """Run one load against a node; return calls a second, CPU of both, and latencies in ms."""
+class Load(NamedTuple):
+    """What is to be sent; see `changan.bench.ledger_worker`."""
+
+    contract: str
+    lane: str
+    seconds: float
+    accounts: int
+    signers: int
+    rows: int
+    zipf: float
+    inflight: int
+    rate: float
+
+    @property
+    def messages(self) -> int:
+        """How many messages are made and signed beforehand: each is sent once."""
+        size = (ROW_BYTES[self.contract] + 8 if self.lane == "bundle" else 1200) * self.rows + 1500
+        wanted = self.seconds * (self.rate or (RATE_GUESSED if self.lane == "bundle" else 20_000)) / self.rows
+        return max(1, min(int(wanted), MESSAGES_BYTES_MAX // size))
+
+
+def run(load: Load, *, peers: bool, verify: bool, rounds: int = 1) -> list[dict[str, Any]]:
+    """Measure, verify what the node kept, and return the rows of the table. Raises BenchError."""
+    if importlib.util.find_spec("numba") is None or importlib.util.find_spec("numpy") is None:
+        raise BenchError("the load needs numpy and the kernels numba: pip install 'changan[speed]'")
+    found = []
+    work = f"{load.contract}, {load.lane} of {load.rows}, {load.accounts} accounts, {load.signers} signers"
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as name:
+            directory = Path(name)
+            (directory / "home").mkdir()
+            (directory / "home" / "changan.toml").write_text(SETTINGS, encoding="utf-8")
+            node = start_node(directory)
+            try:
+                _await_kernels(directory / "node.out")
+                found.append(_measure(node, load))
+            finally:
+                stop_node(node)
+            if verify:
+                found[-1] |= _verified(node.home)
+    rows = _rows(work, "changan", found)
+    if peers and load.contract == "payments":
+        rows += _rows(f"payments, {load.accounts} accounts, a commit each {SQLITE_COMMIT}", "sqlite", [_sqlite(load)])
+    return rows
+
+
+def _await_kernels(log: Path) -> None:
+    deadline = time.monotonic() + KERNELS_WAIT_S
+    while "kernels.ready" not in log.read_text(encoding="utf-8"):
+        if time.monotonic() > deadline:
+            raise BenchError(f"the kernels did not come: {log.read_text(encoding='utf-8')[-500:]}")
+        time.sleep(0.2)
+
+
+def _measure(node: Node, load: Load) -> dict[str, Any]:
+    options = {"home": str(node.home), **load._asdict(), "messages": load.messages}
     worker = subprocess.Popen(  # noqa: S603  # our own program
-        [sys.executable, "-m", "changan.bench.ledger_worker", json.dumps({"home": str(node.home), **load})],
+        [sys.executable, "-m", "changan.bench.ledger_worker", json.dumps(options)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -32,17 +99,89 @@ def measure(node: Node, load: dict[str, Any]) -> dict[str, Any]:
     if worker.stdout.readline().strip() != "go":
         raise BenchError(f"the load did not start: {worker.stderr.read()[-500:]}")
     before = node.cpu()
-    out, err = worker.communicate("\n", timeout=load["seconds"] + 300)
+    out, err = worker.communicate("\n", timeout=load.seconds + 300)
     spent = node.cpu() - before
     if worker.returncode:
         raise BenchError(f"the load failed: {err[-500:]}")
-    found: dict[str, Any] = json.loads(out.splitlines()[-1])
-    latencies = sorted(1000 * each for each in found.pop("latencies"))
+    told: dict[str, Any] = json.loads(out.splitlines()[-1])
+    latencies = sorted(1000 * each for each in told["latencies"])
     return {
-        **found,
-        "rate": found["calls"] / found["seconds"],
-        "node_ns": spent * 1e9 / found["calls"],
-        "load_ns": found["cpu"] * 1e9 / found["calls"],
+        "rate": told["calls"] / told["seconds"],
+        "seconds": told["seconds"],
+        "calls": told["calls"],
+        "node_ns": spent * 1e9 / told["calls"],
+        "load_ns": told["cpu"] * 1e9 / told["calls"],
         "mib": node.anonymous_mib(),
         **{f"p{p}": latencies[min(len(latencies) - 1, len(latencies) * p // 100)] for p in (50, 95, 99)},
     }
+
+
+def _verified(home: Path) -> dict[str, float]:
+    """Check what the node kept, and return the bytes of its log a second of checking."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "changan.cli.main", "verify", "--home", str(home), "--replay"]
+    command += ["--sample", str(SAMPLED_BLOCKS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own program
+    if done.returncode:
+        raise BenchError(f"what the node kept does not verify: {done.stderr[-500:]}")
+    return {"verify_s": time.perf_counter() - started}
+
+
+def _sqlite(load: Load) -> dict[str, Any]:
+    """Return what SQLite does as a ledger: two updates and an insert a payment, synchronous FULL; nobody signs anything."""
+    numpy: Any = importlib.import_module("numpy")
+    random = numpy.random.default_rng(3)
+    with tempfile.TemporaryDirectory() as name:
+        base = sqlite3.connect(Path(name) / "ledger", isolation_level=None)
+        base.execute("PRAGMA journal_mode = WAL")
+        base.execute("PRAGMA synchronous = FULL")
+        base.execute("CREATE TABLE accounts (id BLOB PRIMARY KEY, balance INTEGER) WITHOUT ROWID")
+        base.execute("CREATE TABLE payments (number INTEGER PRIMARY KEY, source BLOB, target BLOB, amount INTEGER)")
+        ids = [row.tobytes() for row in random.integers(0, 256, (load.accounts, 20), numpy.uint8)]
+        base.execute("BEGIN")
+        base.executemany("INSERT INTO accounts VALUES (?, ?)", ((each, BALANCE) for each in ids))
+        base.execute("COMMIT")
+        cpu, started, calls = time.process_time(), time.perf_counter(), 0
+        while time.perf_counter() - started < load.seconds:
+            pairs = random.integers(0, load.accounts, (SQLITE_COMMIT, 2))
+            base.execute("BEGIN")
+            base.executemany("UPDATE accounts SET balance = balance - 1 WHERE id = ?", ((ids[a],) for a, _ in pairs))
+            base.executemany("UPDATE accounts SET balance = balance + 1 WHERE id = ?", ((ids[b],) for _, b in pairs))
+            base.executemany(
+                "INSERT INTO payments (source, target, amount) VALUES (?, ?, 1)", ((ids[a], ids[b]) for a, b in pairs)
+            )
+            base.execute("COMMIT")
+            calls += SQLITE_COMMIT
+        seconds = time.perf_counter() - started
+        base.close()
+    return {"rate": calls / seconds, "node_ns": (time.process_time() - cpu) * 1e9 / calls, "calls": calls}
+
+
+_UNITS = {
+    "rate": "calls/s",
+    "node_ns": "node CPU-ns/call",
+    "load_ns": "load CPU-ns/call",
+    "p50": "p50 ms",
+    "p95": "p95 ms",
+    "p99": "p99 ms",
+    "mib": "node MiB",
+    "verify_s": "s to verify",
+}
+
+
+def _rows(work: str, peer: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "work": work,
+            "peer": peer,
+            "unit": unit,
+            "median": round(statistics.median(values), 3),
+            "min": round(min(values), 3),
+            "max": round(max(values), 3),
+            "n": len(values),
+            "note": f"{sum(item['calls'] for item in found)} calls",
+        }
+        for key, unit in _UNITS.items()
+        if key in found[0]
+        for values in [[item[key] for item in found]]
+    ]

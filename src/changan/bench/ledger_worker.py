@@ -20,22 +20,23 @@ from changan.client.requests import Signer, make_payload, sign_request
 from changan.crypto.addresses import user_address
 from changan.crypto.digest import digest_named
 from changan.crypto.keys import SigningKey
-from changan.ledger.bundle import PARAMETER, encode_bundle
+from changan.ledger.bundle import PARAMETER, Bundle, encode_bundle
 from changan.ledger.wire.messages import (
     BundleResult,
     ChainConfig,
     Member,
     MemberType,
+    PackedRequests,
     PackedResponses,
     TxResponse,
 )
 from changan.node.pki.layout import read_crypto_config
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from changan.bench.workloads import Part
     from changan.contract.types import Signature
-
-SIGNATURES_MAX = 1_000_000
 
 
 class Load(NamedTuple):
@@ -64,7 +65,7 @@ class Sender:
 
     def __init__(self, channel: grpc.Channel, lane: str, inflight: int) -> None:
         method = "/api.RpcNode/SendRequestSync" if lane == "bundle" else "/changan.Node/SendPacked"
-        read = TxResponse.FromString if lane == "bundle" else PackedResponses.FromString
+        read: Any = TxResponse.FromString if lane == "bundle" else PackedResponses.FromString
         self._call: grpc.UnaryUnaryMultiCallable[bytes, Any] = channel.unary_unary(
             method, request_serializer=None, response_deserializer=read
         )
@@ -207,7 +208,7 @@ def _bundle(what: Workload, part: Part, signer: Signer, chain_id: str, known: di
 def _messages(
     load: Load, what: Workload, shape: Shape, signers: list[Signer], numpy: Any, chain_id: str
 ) -> list[bytes]:
-    """Return what is sent, signer after signer."""
+    """Return what is sent: bundles of one signer after another, or packs of single calls of all of them."""
     known: dict[str, Signature] = {}
     sources = [what.parts(numpy, shape, number) for number in range(len(signers))]
     if load.lane == "bundle":
@@ -215,7 +216,33 @@ def _messages(
             _bundle(what, next(sources[at % len(signers)]), signers[at % len(signers)], chain_id, known)
             for at in range(load.messages)
         ]
-    raise SystemExit(f"the lane {load.lane} is not known")
+    calls = [_calls(what, source, signer, chain_id) for source, signer in zip(sources, signers, strict=True)]
+    return [
+        PackedRequests(
+            requests=[next(calls[(at + number) % len(signers)]) for number in range(load.rows)], wait=True
+        ).SerializeToString()
+        for at in range(load.messages)
+    ]
+
+
+def _calls(what: Workload, parts: Iterator[Part], signer: Signer, chain_id: str) -> Iterator[bytes]:
+    """Yield single signed calls without end: the rows of one part after another."""
+    known: dict[str, Signature] = {}
+    for part in parts:
+        signature = known.setdefault(part.method, what.signature(part.method))
+        bundle = Bundle(part.rows, 0, part.columns)
+        for row in range(part.rows):
+            values = bundle.arguments(signature, row)
+            arguments = {
+                name: as_argument(value) for (name, _), value in zip(signature.parameters, values, strict=True)
+            }
+            payload = make_payload(chain_id, what.contract, part.method, arguments)
+            yield sign_request(payload, signer).SerializeToString()
+
+
+def as_argument(value: object) -> str:
+    """Return a value as a single call carries it."""
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 if __name__ == "__main__":

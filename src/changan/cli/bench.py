@@ -13,7 +13,9 @@ import click
 
 from changan.bench import cluster as cluster_bench
 from changan.bench import crypto as crypto_bench
+from changan.bench import ledger as ledger_bench
 from changan.bench import single as single_bench
+from changan.bench.workloads import LOADS
 
 
 @click.group()
@@ -60,6 +62,63 @@ def cluster(json_file: Path | None, seconds: float) -> None:
     show(rows)
     if json_file is not None:
         write_json(json_file, f"changan bench cluster --seconds {seconds:g}", rows)
+
+
+@bench.command()
+@click.option("--json", "json_file", type=click.Path(path_type=Path), default=None, help="Also write the table here.")
+@click.option("--seconds", type=click.FloatRange(0.5, 600), default=10.0, show_default=True, help="Each measurement.")
+@click.option(
+    "--lane",
+    type=click.Choice(["bundle", "packed"]),
+    default="bundle",
+    show_default=True,
+    help="Many calls under one signature, or single signed calls many to a message.",
+)
+@click.option(
+    "--contract", type=click.Choice(list(LOADS)), default="payments", show_default=True, help="What is called."
+)
+@click.option("--accounts", type=click.IntRange(64, 20_000_000), default=1_000_000, show_default=True, help="Rows.")
+@click.option("--signers", type=click.IntRange(1, 20_000), default=64, show_default=True, help="Clients who sign.")
+@click.option("--rows", type=click.IntRange(1, 65_536), default=4096, show_default=True, help="Calls a message.")
+@click.option("--zipf", type=click.FloatRange(0, 3), default=0.0, show_default=True, help="Skew of the accounts.")
+@click.option("--inflight", type=click.IntRange(1, 256), default=16, show_default=True, help="Messages under way.")
+@click.option(
+    "--rate", type=click.FloatRange(0), default=0.0, show_default=True, help="Calls a second; 0: all it takes."
+)
+@click.option("--rounds", type=click.IntRange(1, 20), default=1, show_default=True, help="Measurements.")
+@click.option("--peers/--no-peers", default=True, show_default=True, help="Also SQLite as a ledger, same machine.")
+@click.option("--verify/--no-verify", default=True, show_default=True, help="Verify what the node kept.")
+def ledger(
+    json_file: Path | None,
+    seconds: float,
+    lane: str,
+    contract: str,
+    accounts: int,
+    signers: int,
+    rows: int,
+    zipf: float,
+    inflight: int,
+    rate: float,
+    rounds: int,
+    *,
+    peers: bool,
+    verify: bool,
+) -> None:
+    """Signed, durable contract calls through the public door, beside SQLite that nobody signs for."""
+    load = ledger_bench.Load(contract, lane, seconds, accounts, signers, rows, zipf, inflight, rate)
+    table = ledger_bench.run(load, peers=peers, verify=verify, rounds=rounds)
+    show(table)
+    if json_file is not None:
+        options = {
+            "lane": lane,
+            "contract": contract,
+            "accounts": accounts,
+            "signers": signers,
+            "rows": rows,
+            "zipf": zipf,
+        }
+        told = " ".join(f"--{name} {value}" for name, value in options.items())
+        write_json(json_file, f"changan bench ledger --seconds {seconds:g} {told}", table)
 
 
 def show(rows: list[dict[str, Any]]) -> None:

@@ -138,6 +138,19 @@ TEXTS = {
     "Single signed calls through the official SDK (if it is installed) and our client, 1, 2 and 4 processes.": (
         "经官方 SDK（若已安装）和本项目客户端的单笔签名调用，1、2、4 个进程。"
     ),
+    "With --replay: derive the rows of bundles again in so many blocks only, and replay by the compiled engine.": "与 --replay 同用：只在这么多个区块中重新推导批量交易的各行，并用编译引擎重放。",
+    "Many calls under one signature, or single signed calls many to a message.": "一次签名多次调用，或一条消息中多个单独签名的调用。",
+    "What is called.": "调用的合约。",
+    "Rows.": "行数。",
+    "Clients who sign.": "签名的客户端数。",
+    "Calls a message.": "每条消息的调用数。",
+    "Skew of the accounts.": "账户访问的偏斜度。",
+    "Messages under way.": "同时在途的消息数。",
+    "Calls a second; 0: all it takes.": "每秒调用数；0：能收多少发多少。",
+    "Measurements.": "测量次数。",
+    "Also SQLite as a ledger, same machine.": "同机对比 SQLite 账本。",
+    "Verify what the node kept.": "验证节点保存的内容。",
+    "Signed, durable contract calls through the public door, beside SQLite that nobody signs for.": "经公开接口的、已签名且落盘的合约调用，与无签名的 SQLite 对比。",
     "Signatures verified a second and core: the batch kernels next to OpenSSL, cold and warm.": (
         "每核每秒验签数：批量内核与 OpenSSL 并列，冷态和热态。"
     ),

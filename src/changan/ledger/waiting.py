@@ -10,7 +10,7 @@ from changan.ledger.state import Write
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-COMPACT_BYTES = 64 * 1024 * 1024
+COMPACT_BYTES = 512 * 1024 * 1024
 
 
 class Group(NamedTuple):

@@ -65,6 +65,7 @@ class NodeKernels:
             self._directory = None
         else:
             self.verifier.use(self._kernels)
+            _log.info("kernels.ready")
 
     def serve(self, world: World) -> None:
         """Let a chain's signatures be looked at, and its roots be made, by kernels, where there are any for its digest."""
@@ -95,7 +96,6 @@ class NodeKernels:
     def _serve_all(self, chains: Mapping[str, Chain]) -> None:
         for chain in chains.values():
             self.serve(chain.world)
-        _log.info("kernels.ready")
 
     def close(self) -> None:
         """Give back the thread."""

@@ -110,9 +110,10 @@ class Forest:
 
     def compact(self, deltas: Sequence[bytes]) -> bytes:
         """Return the newest record of every row in deltas that follow one another."""
-        records, _ = self._newest(deltas)
-        ends = records + self._numpy.array([_record_bytes(int(at)) for at in records], self._numpy.int64)
-        return b"".join(ctypes.string_at(int(at), int(end - at)) for at, end in zip(records, ends, strict=True))
+        records, keep = self._newest(deltas)
+        found = self._states.gather(records)
+        del keep
+        return bytes(found)
 
     def hashed(self, deltas: Sequence[bytes], key_head: bytes, names: Sequence[bytes], value_head: bytes) -> Changed:
         """Return the rows that deltas changed, by their hashes. For the heads see `states.hash_records`."""
@@ -162,9 +163,3 @@ class Forest:
 
     def _octets(self, data: Any) -> Any:
         return self._numpy.frombuffer(data, self._numpy.uint8)
-
-
-def _record_bytes(at: int) -> int:
-    head = ctypes.string_at(at, 8)
-    size = int.from_bytes(head[4:], "little")
-    return 8 + int.from_bytes(head[2:4], "little") + (0 if size == (1 << 32) - 1 else size)

@@ -74,6 +74,12 @@ def _same_key(one: Any, other: Any) -> Any:
     return True
 
 
+@njit(nogil=True)
+def _record_bytes(record: Any) -> Any:
+    size = load_half(record + 4)
+    return _RECORD_BYTES + load_short(record + 2) + (0 if size == _GONE else size)
+
+
 @njit([types.Tuple((_INTEGERS, _INTEGERS))(_INTEGERS, _INTEGERS, types.uint64)], nogil=True, cache=True)
 def newest(deltas: Any, sizes: Any, seed: Any) -> Any:
     """Return the last record of every row in deltas that follow one another, and which delta each is of."""
@@ -110,9 +116,23 @@ def newest(deltas: Any, sizes: Any, seed: Any) -> Any:
                     records[held - 1], owners[held - 1] = at, number
                     break
                 place = (place + np.uint64(1)) & mask
-            size = load_half(at + 4)
-            at += _RECORD_BYTES + load_short(at + 2) + (0 if size == _GONE else size)
+            at += _record_bytes(at)
     return records[:count].copy(), owners[:count].copy()
+
+
+@njit([types.uint8[::1](_INTEGERS)], nogil=True, cache=True)
+def gather(records: Any) -> Any:
+    """Return records one after another."""
+    total = 0
+    for record in records:
+        total += _record_bytes(record)
+    found = np.empty(total, np.uint8)
+    at = found.ctypes.data
+    for record in records:
+        size = _record_bytes(record)
+        copy(at, record, size)
+        at += size
+    return found
 
 
 @njit(nogil=True)
