@@ -29,8 +29,8 @@ class World:
         self.engine = engine
         self.rows = Rows()
         self.instances: dict[str, AnyInstance] = {}
-        self.remembered = RememberedIds()
         self.digest = chain_digest(config)
+        self.remembered = RememberedIds(self.digest)
         self.commitment = StateCommitment(self.digest)
         self.height = -1
         self.block_hash = b""
