@@ -54,7 +54,7 @@ class CometNode(RunningNode):
     ) -> None:
         chain_id = settings.chain_id
         storage = self._storage(chain_id, crash_point)
-        genesis = genesis_of_cluster(read_crypto_config(self._root), settings, self._file.voters)
+        genesis = genesis_of_cluster(read_crypto_config(self._root), settings, self._file.voters, self._settings.suite)
         world = await asyncio.to_thread(storage.open_world, genesis)
         own = crypto.organisations[0]
         nodes = [NodeInfo(node_id=org.node_id) for org in crypto.organisations]
