@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from changan.crypto.suite import SUITE_NAMES
 from consortium import Consortium
 from node_process import NodeProcess
 
@@ -15,6 +16,12 @@ settings.load_profile("shared")
 @pytest.fixture(scope="session")
 def consortium() -> Consortium:
     return Consortium()
+
+
+@pytest.fixture(scope="session", params=list(SUITE_NAMES))
+def either(request) -> Consortium:
+    """A consortium of each suite in turn, for rules that hold on chains of both."""
+    return Consortium(suite=SUITE_NAMES[request.param])
 
 
 @pytest.fixture(scope="module")
