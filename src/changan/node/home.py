@@ -83,6 +83,10 @@ class Home:
         return settings
 
     def _kept(self, name: str, value: str) -> SettingsError:
+        if self.is_new:
+            return SettingsError(
+                f"{self.settings_file} says {name} = {value!r}: leave --{name} out, or change it there"
+            )
         return SettingsError(
             f"{self.settings_file} says {name} = {value!r}, and the chains of a home keep that for ever: "
             f"leave --{name} out, or choose another --home"

@@ -113,8 +113,8 @@ class RunningNode:
         self, settings: ChainSettings, crypto: CryptoConfig, crash_point: Callable[[str], None]
     ) -> None:
         chain_id = settings.chain_id
-        storage = self._storage(chain_id, crash_point)
         genesis = genesis_of(crypto, settings, self._settings.suite)
+        storage = self._storage(chain_id, crash_point)
         made = storage.genesis()
         if made is not None:
             self._differences += differences(made, genesis)
