@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from changan.crypto.batch.kernels import warm
+from changan.crypto.suite import SUITE_NAMES
 from consortium import Consortium
 from node_process import NodeProcess
 
@@ -27,6 +28,12 @@ def kernels(pytestconfig):
     directory = pytestconfig.cache.mkdir("kernels")
     directory.chmod(0o700)
     return warm(directory)
+
+
+@pytest.fixture(scope="session", params=list(SUITE_NAMES))
+def either(request) -> Consortium:
+    """A consortium of each suite in turn, for rules that hold on chains of both."""
+    return Consortium(suite=SUITE_NAMES[request.param])
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import changan.examples
 from changan.client.requests import Signer, install_parameters, make_payload, sign_request
 from changan.crypto.keys import SigningKey
 from changan.crypto.node_ids import node_id
+from changan.crypto.suite import Suite
 from changan.ledger.chain_config import default_config
 from changan.ledger.transition import Decided, apply_block, apply_genesis
 from changan.ledger.wire.messages import Member, MemberType
@@ -26,8 +27,9 @@ def org_name(number: int) -> str:
 
 
 class Consortium:
-    def __init__(self, organisations: int = 4) -> None:
-        self.authorities = {org_name(n): Authority.create(org_name(n), NOW) for n in range(1, organisations + 1)}
+    def __init__(self, organisations: int = 4, suite: Suite = Suite.INTERNATIONAL) -> None:
+        self.suite = suite
+        self.authorities = {org_name(n): Authority.create(org_name(n), NOW, suite) for n in range(1, organisations + 1)}
         self._signers: dict[tuple, Signer] = {}
 
     def signer(self, org: int = 1, name: str = "client1", role: str = "client", **options) -> Signer:
@@ -46,7 +48,7 @@ class Consortium:
 
     def config(self, chain_id: str = "chain1", **options):
         roots = [(org_id, authority.certificate_pem.decode()) for org_id, authority in self.authorities.items()]
-        return default_config(chain_id, roots, [(org_name(1), NODE_ID)], **options)
+        return default_config(chain_id, roots, [(org_name(1), NODE_ID)], **{"suite": self.suite, **options})
 
 
 class SealedLog:

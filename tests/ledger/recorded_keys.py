@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from changan.client.requests import Signer, install_parameters
 from changan.crypto.keys import SigningKey
+from changan.crypto.suite import Suite, algorithms
 from changan.ledger.chain_config import Mode
 from changan.ledger.wire.messages import Member, MemberType
 from consortium import EXAMPLES, Consortium, org_name
-from key_consortium import key_ledger, key_signer, new_key, pem_of
+from key_consortium import key_ledger, key_signer, new_key, new_sm2_key, pem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,8 +50,9 @@ class Sent(NamedTuple):
 class Bench:
     """A chain, and people by name."""
 
-    def __init__(self, mode: Mode) -> None:
-        self.ledger = key_ledger(mode)
+    def __init__(self, mode: Mode, suite: Suite = Suite.INTERNATIONAL) -> None:
+        self.suite, self._hash_name = suite, algorithms(suite).digest_name
+        self.ledger = key_ledger(mode, suite, admits=[Suite.INTERNATIONAL])  # some rows send keys of other curves
         friends = self.ledger.consortium
         self.admins = friends.admins()
         self.admin, self.node = self.admins[0], friends.node()
@@ -61,12 +63,15 @@ class Bench:
 
     def person(self, name: str, curve: ec.EllipticCurve | None = None) -> Signer:
         if name not in self._people:
-            self._people[name] = key_signer(new_key(curve), self._org)
+            key = new_sm2_key() if self.suite is Suite.NATIONAL and curve is None else new_key(curve)
+            self._people[name] = key_signer(key, self._org, self._hash_name)
         return self._people[name]
 
     def rsa(self, form: str = "") -> Signer:
         made = rsa.generate_private_key(65537, 2048)
-        signer = key_signer(SigningKey(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())))
+        signer = key_signer(
+            SigningKey(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())), hash_name=self._hash_name
+        )
         if form:
             pem = made.public_key().public_bytes(Encoding.PEM, PublicFormat.PKCS1)
             signer.member.member_info = pem.replace(b"RSA PUBLIC KEY", form.encode())
@@ -78,7 +83,7 @@ def other(signer: Signer, **changes) -> Signer:
     member = Member.FromString(signer.member.SerializeToString())
     for name, value in changes.items():
         setattr(member, name, value)
-    return Signer(member, signer.key)
+    return Signer(member, signer.key, signer.hash_name)
 
 
 def add(signer: Signer | str | None, role: str | None = "client", org: int = 1) -> dict[str, str]:

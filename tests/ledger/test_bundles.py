@@ -88,6 +88,11 @@ PUT = PROGRAM.method("put")
 TO = bytes([7]) * 20
 
 
+@pytest.fixture(scope="module")
+def consortium(either):
+    return either
+
+
 @pytest.fixture
 def ledger(consortium) -> Ledger:
     made = Ledger(consortium)

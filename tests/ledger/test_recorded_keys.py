@@ -8,6 +8,7 @@ import pytest
 from recorded_keys import KEYS, PUBLIC, Bench, Recorded, read_record
 
 from changan.contract.instance import BlockContext
+from changan.crypto.suite import Suite
 from changan.ledger.admission import RefusedError, authenticate, check_form
 from changan.ledger.chain_config import Mode
 from changan.ledger.execution import Execution
@@ -37,8 +38,8 @@ def shown(text: str) -> str:
 
 
 class Asker:
-    def __init__(self, mode: Mode) -> None:
-        self.bench = Bench(mode)
+    def __init__(self, mode: Mode, suite: Suite) -> None:
+        self.bench = Bench(mode, suite)
 
     def said(self, row: Recorded, sent) -> tuple[int, str, int, str]:
         """Code and message, code and message of the contract."""
@@ -70,9 +71,10 @@ def expected(row: Recorded) -> tuple[int, str, int, str]:
     return parts(row.in_block or row.reply)
 
 
+@pytest.mark.parametrize("suite", Suite)
 @pytest.mark.parametrize(("mode", "table", "cases"), [(Mode.KEYS, "A", KEYS), (Mode.PUBLIC, "B", PUBLIC)])
-def test_every_recorded_request(mode, table, cases):
-    asker = Asker(mode)
+def test_every_recorded_request(mode, table, cases, suite):
+    asker = Asker(mode, suite)
     elsewhere = {row for rows in ELSEWHERE.values() for row in rows}
     different = []
     for row in read_record(table):

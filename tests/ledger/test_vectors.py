@@ -43,15 +43,15 @@ def members() -> Members:
     return Members(config(), CertificateRecords({}, {}, frozenset(), frozenset()), sha256)
 
 
-def check_block(block, rw_sets) -> None:
+def check_block(block, rw_sets, digest=sha256) -> None:
     header = block.header
     assert header.tx_count == len(block.txs) == len(rw_sets)
     for tx, rw_set in zip(block.txs, rw_sets, strict=True):
-        assert rw_set_hash(rw_set, sha256) == tx.result.rw_set_hash
-    assert chainmaker_root([tx.result.rw_set_hash for tx in block.txs], sha256) == header.rw_set_root
-    assert chainmaker_root([transaction_hash(tx, sha256) for tx in block.txs], sha256) == header.tx_root
-    assert dag_hash(block.dag, sha256) == header.dag_hash
-    assert block_hash(header, sha256) == header.block_hash
+        assert rw_set_hash(rw_set, digest) == tx.result.rw_set_hash
+    assert chainmaker_root([tx.result.rw_set_hash for tx in block.txs], digest) == header.rw_set_root
+    assert chainmaker_root([transaction_hash(tx, digest) for tx in block.txs], digest) == header.tx_root
+    assert dag_hash(block.dag, digest) == header.dag_hash
+    assert block_hash(header, digest) == header.block_hash
 
 
 @pytest.mark.parametrize("path", FULL, ids=lambda path: path.name)

@@ -277,7 +277,7 @@ CASES: dict[int, Callable[[Desk], tuple[str, str]]] = {
     166: lambda d: d.send("CERT_MANAGE", "CERTS_DELETE", {"cert_hashes": UNKNOWN}, sender=d.admins[0]),
     167: lambda d: d.send("MULTI_SIGN", "REQ"),
     168: lambda d: d.query("MULTI_SIGN", "QUERY", {"TX_ID": UNKNOWN}),
-    169: lambda d: d.query("ACCOUNT_MANAGER", "GET_BALANCE", {"address_key": "11" * 20}),
+    169: lambda d: d.query("ACCOUNT_MANAGER", "GET_BALANCE", {"address_key": d.address("11" * 20)}),
     171: lambda d: d.send("PUBKEY_MANAGE", "PUBKEY_ADD", {"role": "client"}, endorsers=d.admins),
     172: lambda d: d.blocks(0, 3),
     173: lambda d: d.blocks(3, 3),

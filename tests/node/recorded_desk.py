@@ -11,6 +11,7 @@ from recorded import told_error, told_message, told_response, told_transaction
 
 from changan.client.requests import Signer, install_parameters, make_payload, sign_request
 from changan.crypto.keys import SigningKey
+from changan.crypto.suite import Suite
 from changan.ledger.wire.messages import (
     BlockHeader,
     BlockInfo,
@@ -24,6 +25,7 @@ from changan.ledger.wire.messages import (
 )
 from changan.node.pki.authority import Authority
 from changan.node.pki.layout import read_crypto_config
+from changan.node.settings import read_settings
 
 if TYPE_CHECKING:
     from node_process import NodeProcess
@@ -36,6 +38,7 @@ class Desk:
     """Sends requests to one running node and tells what came back."""
 
     def __init__(self, node: NodeProcess) -> None:
+        self._home = node.home
         self.crypto = read_crypto_config(node.home)
         self.channel = grpc.insecure_channel(node.rpc, options=[("grpc.max_receive_message_length", 100 * 1024 * 1024)])
         self.http = node.http
@@ -108,6 +111,11 @@ class Desk:
         return self.send(
             "CONTRACT_MANAGE", method, parameters, endorsers=self.admins if endorsers is None else endorsers
         )
+
+    def address(self, digits: str) -> str:
+        """The address as this chain writes it."""
+        national = read_settings(self._home / "changan.toml").suite is Suite.NATIONAL
+        return f"ZX{digits}" if national else digits
 
     def configure(self, method: str, parameters=None, endorsers=None, *, sync: bool = False) -> tuple[str, str]:
         endorsers = self.admins if endorsers is None else endorsers

@@ -9,18 +9,23 @@ from recorded_cases import CASES
 from recorded_desk import Desk
 from recorded_differences import DIFFERENCES, difference, expected
 
+from changan.crypto.suite import SUITE_NAMES
+from node_process import NodeProcess
+
 RECORD = {row.row: row for row in read_record()}
 BETWEEN = sorted(CASES.keys() - RECORD.keys())
 
 
-@pytest.fixture(scope="module")
-def answers(node) -> dict[int, tuple[str, str]]:
-    """The requests depend on each other, so they are all sent once, in order."""
+@pytest.fixture(scope="module", params=list(SUITE_NAMES))
+def answers(request, tmp_path_factory) -> dict[int, tuple[str, str]]:
+    """The requests depend on each other, so they are all sent once, in order; to a chain of each suite."""
+    node = NodeProcess(tmp_path_factory.mktemp("node") / "home", "--suite", request.param)
     desk = Desk(node)
     try:
         return {row: case(desk) for row, case in CASES.items()}
     finally:
         desk.close()
+        assert node.stop() == 0, node.errors.read_text()[-2000:]
 
 
 @pytest.mark.parametrize("row", RECORD)

@@ -13,10 +13,11 @@ import click
 from changan.cli.language import say
 from changan.cli.reach import at_home, reach, where
 from changan.contract.engines import compiled, plain
+from changan.crypto.suite import Suite
 from changan.errors import ChanganError, MalformedError
 from changan.ledger.chain_config import chain_digest, default_config
 from changan.ledger.members import CertificateRecords, Members
-from changan.ledger.receipt import make_receipt, verify_receipt
+from changan.ledger.receipt import make_receipt, suite_in, verify_receipt
 from changan.ledger.row_receipt import FORMAT as ROW_FORMAT
 from changan.ledger.row_receipt import verify_row_receipt
 from changan.ledger.transition import apply_genesis
@@ -165,10 +166,10 @@ def receipt(tx_id: str, output: Path | None, **options: Any) -> None:
 def verify_receipt_(file: Path, trust: Path | None) -> None:
     """Check a receipt offline. With --trust also that a node of those organisations sealed the block."""
     try:
-        members = None if trust is None else _members(trust)
         document = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(document, dict):
             raise MalformedError(f"{file} is no receipt")
+        members = None if trust is None else _members(trust, suite_in(document))
         lines = _row_lines(document, members) if document.get("format") == ROW_FORMAT else _lines(document, members)
     except (ChanganError, ValueError, RecursionError) as error:
         click.echo(f"{say('NOT OK', '未通过')}: {error}", err=True)
@@ -212,8 +213,8 @@ def _block_lines(header: BlockHeader, proposer: str | None, agreed: Sequence[str
     ]
 
 
-def _members(trust: Path) -> Members:
+def _members(trust: Path, suite: Suite) -> Members:
     crypto = read_crypto_config(trust)
     roots = [(org.org_id, org.root_certificate_pem.decode()) for org in crypto.organisations]
-    config = default_config("any", roots, [])
+    config = default_config("any", roots, [], suite=suite, admits=Suite)
     return Members(config, CertificateRecords({}, {}, frozenset(), frozenset()), chain_digest(config))

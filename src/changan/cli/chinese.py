@@ -53,7 +53,7 @@ TEXTS = {
     "gRPC; 0 for any.": "gRPC 端口；0 表示任意空闲端口。",
     "HTTP; 0 for any.": "HTTP 端口；0 表示任意空闲端口。",
     "Organisations of a new home.  [default: 4]": "新目录中的组织数。  [默认：4]",
-    "Algorithms.": "算法套件。",
+    "Algorithms of a new home: gm is SM2 and SM3.  [default: intl]": "新目录的算法套件：gm 即 SM2 与 SM3。  [默认：intl]",
     "How members of a new home are known.  [default: cert]": "新目录的成员身份模式。  [默认：cert]",
     "TLS at the gRPC door.": "gRPC 使用 TLS。",
     "With --tls: clients show certificates too.": "与 --tls 同用：客户端也须出示证书。",

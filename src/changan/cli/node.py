@@ -15,6 +15,7 @@ import click
 import structlog
 
 from changan.cli.language import say
+from changan.crypto.suite import SUITE_NAMES
 from changan.node.home import Home
 from changan.node.run import Doors, Ready, RunningNode
 from changan.node.settings import AUTH_NAMES, numbered_organisations
@@ -34,7 +35,12 @@ DEFAULT_HOME = Path("changan-home")
 @click.option("--rpc-port", type=click.IntRange(0, 65535), default=12301, show_default=True, help="gRPC; 0 for any.")
 @click.option("--http-port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="HTTP; 0 for any.")
 @click.option("--orgs", type=click.IntRange(1, 100), default=None, help="Organisations of a new home.  [default: 4]")
-@click.option("--suite", type=click.Choice(["intl", "gm"]), default="intl", show_default=True, help="Algorithms.")
+@click.option(
+    "--suite",
+    type=click.Choice(list(SUITE_NAMES)),
+    default=None,
+    help="Algorithms of a new home: gm is SM2 and SM3.  [default: intl]",
+)
 @click.option(
     "--auth",
     type=click.Choice(["cert", "key", "public"]),
@@ -57,7 +63,7 @@ def up(  # one parameter an option
     rpc_port: int,
     http_port: int,
     orgs: int | None,
-    suite: str,
+    suite: str | None,
     auth: str | None,
     *,
     tls: bool,
@@ -74,19 +80,17 @@ def up(  # one parameter an option
       changan up
       changan up --home /var/lib/changan --tls
       changan up --auth public --home /var/lib/open
+      changan up --suite gm --home /var/lib/guomi
       changan up --rpc-port 0 --http-port 0 --no-demo
     """
-    if suite != "intl":
-        text = say(
-            "--suite gm is not built into this release yet; leave it out", "--suite gm 本版本尚未实现，请去掉该选项"
-        )
-        raise click.ClickException(text)
     configure_logs(log_level)
     place = Home(home.resolve())
     place.prepare()
     first_start = place.is_new
     settings = place.settings(
-        None if orgs is None else numbered_organisations(orgs), None if auth is None else AUTH_NAMES[auth]
+        None if orgs is None else numbered_organisations(orgs),
+        None if auth is None else AUTH_NAMES[auth],
+        None if suite is None else SUITE_NAMES[suite],
     )
     level = "none" if not tls else "mutual" if mutual else "server"
     node = RunningNode(place, settings, Doors(host, rpc_port, http_port, level), demo=demo and settings.demo)

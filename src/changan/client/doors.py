@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import grpc
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FILE = "doors.json"
@@ -45,12 +46,18 @@ def read_doors(home: Path) -> KnownDoors:
         return KnownDoors()
 
 
+def _tls_roots(crypto_config: Path) -> Iterator[Path]:
+    for own in crypto_config.glob("*/ca/ca.crt"):
+        apart = own.parent.with_name("tls-ca") / own.name  # where members' certificates are of SM2
+        yield apart if apart.exists() else own
+
+
 def credentials(crypto_config: Path, org_id: str, user: str) -> grpc.ChannelCredentials:
-    """Return what a user shows at a TLS door: the organisations' roots, and the user's own TLS pair where it lies there.
+    """Return what a user shows at a TLS door: the organisations' roots for TLS, and the user's own pair where it lies there.
 
     Raises OSError.
     """
-    roots = b"\n".join(path.read_bytes() for path in sorted(crypto_config.glob("*/ca/ca.crt")))
+    roots = b"\n".join(path.read_bytes() for path in sorted(_tls_roots(crypto_config)))
     stem = crypto_config / org_id / "user" / user / f"{user}.tls"
     key, certificate = stem.with_suffix(".tls.key"), stem.with_suffix(".tls.crt")
     if not key.exists():

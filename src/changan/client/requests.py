@@ -7,11 +7,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
+from changan.crypto import certificates
 from changan.crypto.key_forms import public_key_pem
 from changan.crypto.keys import SigningKey
-from changan.errors import MalformedError
+from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.wire.messages import (
     EndorsementEntry,
     KeyValuePair,
@@ -42,10 +41,9 @@ class Signer:
         """Read a member's files. Raises MalformedError, OSError."""
         pem = certificate.read_bytes()
         try:
-            algorithm = x509.load_pem_x509_certificate(pem).signature_hash_algorithm
-        except ValueError as error:
-            raise MalformedError(f"{certificate} holds no certificate in PEM") from error
-        name = "SHA256" if algorithm is None else algorithm.name.upper()
+            name = certificates.signature_hash(certificates.read_pem(pem))
+        except (MalformedError, UnverifiedError) as error:
+            raise MalformedError(f"{certificate}: {error}") from error
         member = Member(org_id=org_id, member_type=MemberType.CERT, member_info=pem)
         return cls(member, SigningKey(key.read_bytes()), name)
 

@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from changan.contract.types import (
+    ADDRESS,
     BoolType,
     BytesType,
     EnumType,
@@ -210,8 +211,9 @@ def _from_plain(kind: ValueType, text: str) -> Value:  # a way out a type
                 return kind.members.index(text)
             raise MalformedError(f"{text[:50]!r} is none of {', '.join(kind.members)}")
         case BytesType():
-            if len(text) == 2 * kind.length and _HEX.fullmatch(text):
-                return bytes.fromhex(text)
+            digits = text.removeprefix("ZX") if kind == ADDRESS else text  # as a chain of the national suite shows it
+            if len(digits) == 2 * kind.length and _HEX.fullmatch(digits):
+                return bytes.fromhex(digits)
             raise MalformedError(f"this is no {kind.name}: {2 * kind.length} hex digits or {kind.length} raw bytes")
         case TextType():
             if len(text.encode()) <= kind.limit:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.crypto.batch.verifier import Signed
+from changan.crypto.suite import UnadmittedError
 from changan.errors import ChanganError, UnverifiedError
 from changan.ledger.default_policies import TX_TYPE_NAMES
 from changan.ledger.key_members import UnusedFormError
@@ -159,7 +160,7 @@ def recognise(request: TxRequest, members: Members, time: int, epoch: int) -> Ad
 def _identified(request: TxRequest, entry: EndorsementEntry, signed: bytes, members: Members, time: int) -> Identity:
     try:
         return members.authenticate(entry, signed, time)
-    except UnusedFormError as error:
+    except (UnusedFormError, UnadmittedError) as error:
         raise _not_authentic(request, "verifySenderPrincipal", f": authentication failed, [{error}]") from error
     except UndecodableMemberError as error:
         raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"tx verify failed, {error}") from error

@@ -7,11 +7,12 @@ from enum import StrEnum, unique
 from typing import TYPE_CHECKING, Any
 
 from changan.crypto.digest import Digest, digest_named
+from changan.crypto.suite import Suite, algorithms, suite_name, suite_named, suite_of_digest
 from changan.errors import MalformedError
 from changan.ledger.wire.messages import (
-    AddrType,
     BlockConfig,
     ChainConfig,
+    ConfigKeyValue,
     ConsensusConfig,
     ConsensusTurboConfig,
     ConsensusType,
@@ -48,6 +49,9 @@ class Mode(StrEnum):
 PUBLIC_ORGANISATION = "public"
 """In public mode there are no organisations; the administrators' keys and the nodes stand under this name."""
 
+ADMITS = "changan.admits"
+"""The entry of `consensus.ext_config` that names, comma-joined, the suites a chain admits beside its own: `gm` or `intl`."""
+
 _TEMPLATE = (
     ("CHAIN_CONFIG-NODE_ID_UPDATE", "SELF", ("ADMIN",)),
     ("CHAIN_CONFIG-TRUST_ROOT_ADD", "MAJORITY", ("ADMIN",)),
@@ -64,6 +68,17 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 def chain_digest(config: ChainConfig) -> Digest:
     """Return the digest that the chain is built with."""
     return digest_named(config.crypto.hash)
+
+
+def chain_suite(config: ChainConfig) -> Suite:
+    """Return the suite that a chain is built with, which is fixed at genesis."""
+    return suite_of_digest(config.crypto.hash)
+
+
+def admitted_suites(config: ChainConfig) -> frozenset[Suite]:
+    """Return the suites whose keys may sign: the chain's own, and what its configuration adds. Raises MalformedError."""
+    added = next((entry.value for entry in config.consensus.ext_config if entry.key == ADMITS), "")
+    return frozenset({chain_suite(config), *(suite_named(name.strip()) for name in added.split(",") if name.strip())})
 
 
 def mode_of(config: ChainConfig) -> Mode:
@@ -136,13 +151,16 @@ def default_config(
     nodes: Iterable[tuple[str, str]],
     *,
     mode: Mode = Mode.CERTIFICATES,
+    suite: Suite = Suite.INTERNATIONAL,
+    admits: Iterable[Suite] = (),
     block_tx_capacity: int = 1000,
     block_interval_ms: int = 10,
     tx_timeout_s: int = 600,
 ) -> ChainConfig:
-    """Return the configuration a new chain starts with: SHA-256, the policies of ChainMaker's template for this mode.
+    """Return the configuration a new chain starts with: the suite's digest, ChainMaker's template of policies for this mode.
 
-    `trust_roots` are (organisation, root certificate or administrator's key in PEM), `nodes` are (organisation, node id).
+    `trust_roots` are (organisation, root certificate or administrator's key in PEM), `nodes` are (organisation, node id),
+    `admits` the suites beside `suite` whose keys may sign.
     """
     roots: dict[str, list[str]] = {}
     for org, root in trust_roots:
@@ -150,11 +168,12 @@ def default_config(
     members: dict[str, list[str]] = {}
     for org, node_id in nodes:
         members.setdefault(org, []).append(node_id)
+    added = ",".join(suite_name(one) for one in sorted(set(admits) - {suite}))
     return ChainConfig(
         chain_id=chain_id,
         version=PROTOCOL_VERSION,
         auth_type=mode.value,
-        crypto=CryptoConfig(hash="SHA256"),
+        crypto=CryptoConfig(hash=algorithms(suite).digest_name),
         block=BlockConfig(
             tx_timestamp_verify=True,
             tx_timeout=tx_timeout_s,
@@ -171,6 +190,7 @@ def default_config(
         consensus=ConsensusConfig(
             type=ConsensusType.SOLO,
             nodes=[OrgConfig(org_id=org, node_id=ids) for org, ids in members.items()],
+            ext_config=[ConfigKeyValue(key=ADMITS, value=added)] if added else [],
         ),
         trust_roots=[TrustRootConfig(org_id=org, root=pems) for org, pems in roots.items()],
         resource_policies=[
@@ -183,7 +203,7 @@ def default_config(
         ),
         vm=Vm(
             support_list=["python"],
-            addr_type=AddrType.ETHEREUM,
+            addr_type=algorithms(suite).address_type,
             native=VmNative(multisign=MultiSign(enable_manual_run=True)),
         ),
     )

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from changan.crypto import certificates
 from changan.crypto.key_forms import read_public_key
 from changan.crypto.node_ids import is_node_id
-from changan.errors import ChanganError, UnverifiedError
-from changan.ledger.chain_config import PUBLIC_ORGANISATION, Mode, mode_of
+from changan.crypto.suite import SUITE_NAMES, require_admitted
+from changan.errors import ChanganError, MalformedError, UnverifiedError
+from changan.ledger.chain_config import ADMITS, PUBLIC_ORGANISATION, Mode, admitted_suites, mode_of
 from changan.ledger.members import ROLES, read_certificate
 from changan.ledger.rules import RULE_FORM, rule_from_wire
 from changan.ledger.wire.messages import ConsensusType
 
 if TYPE_CHECKING:
+    from changan.crypto.keys import PublicKey
     from changan.ledger.wire.messages import BlockConfig, ChainConfig, ResourcePolicy, TrustRootConfig
 
 TX_TIMEOUT_S = (600, 86_400)
@@ -50,6 +53,7 @@ def check_config(before: ChainConfig, after: ChainConfig) -> None:
         organisations.add(root.org_id)
         _check_root(root, mode)
     _check_trust_members(after)
+    check_suites(after)
     _check_nodes(before, after, organisations)
     _check_policies(after, organisations, mode)
     _check_block(before.block, after.block)
@@ -80,6 +84,25 @@ def _check_authority(certificate: x509.Certificate) -> None:
     except (x509.ExtensionNotFound, ValueError):
         pass
     raise ConfigError("check root certificate failed, the certificate is not that of an authority (CA is not true)")
+
+
+def check_suites(config: ChainConfig) -> None:
+    """Raise ConfigError unless every key that a configuration trusts is of a suite that it admits."""
+    try:
+        admitted = admitted_suites(config)
+    except MalformedError as error:
+        raise ConfigError(f"{ADMITS} names suites, comma-joined, of {', '.join(SUITE_NAMES)}: {error}") from error
+    trusted = [(root.org_id, pem) for root in config.trust_roots for pem in root.root]
+    trusted += [(member.org_id, member.member_info) for member in config.trust_members]
+    for org_id, pem in trusted:
+        try:
+            require_admitted(_trusted_key(pem.encode(), mode_of(config)), admitted)
+        except UnverifiedError as error:
+            raise ConfigError(f"check trust root failed, {org_id}: {error}") from error
+
+
+def _trusted_key(pem: bytes, mode: Mode) -> PublicKey:
+    return certificates.public_key(read_certificate(pem)) if mode is Mode.CERTIFICATES else read_public_key(pem)
 
 
 def _check_trust_members(config: ChainConfig) -> None:

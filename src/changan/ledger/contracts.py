@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from changan.contract.instance import Code, InnerFailure, Outcome
-from changan.crypto.addresses import contract_address
+from changan.crypto.addresses import ZXL_PREFIX, contract_address
 from changan.ledger.system import SystemContract
 from changan.ledger.wire.messages import Contract, ContractEvent, ContractStatus, RuntimeType, TxStatusCode
 
@@ -38,6 +38,12 @@ def find_record(rows: Rows | Overlay, name_or_address: str) -> Contract | None:
         return None
     found = rows.get(OWNER, record_key(name_or_address))
     return None if found is None else Contract.FromString(found)
+
+
+def record_at(rows: Rows | Overlay, address: bytes) -> Contract | None:
+    """Return the record of the contract at an address, or None. A chain writes every address in one of the two forms."""
+    found = find_record(rows, address.hex())
+    return find_record(rows, ZXL_PREFIX + address.hex()) if found is None else found
 
 
 def record_json(record: Contract) -> dict[str, object]:
@@ -106,7 +112,7 @@ class Calls:
 
     def call(self, target: bytes, method: str, call: Call, *, reads_only: bool) -> Outcome:
         """Enter another contract, if it may be entered. Source: contract-language, decision 5."""
-        record = find_record(self._rows, target.hex())
+        record = record_at(self._rows, target)
         instance = None if record is None else self._instances.get(record.name)
         if record is None or instance is None or record.status != ContractStatus.NORMAL:
             return _refused(InnerFailure.UNKNOWN_CONTRACT)
@@ -138,7 +144,7 @@ def contract_events(
     """Return events as they travel: the topic is the class name, the data its fields as text."""
     found = []
     for event in events:
-        record = find_record(rows, event.emitter.hex())
+        record = record_at(rows, event.emitter)
         assert record is not None
         found.append(
             ContractEvent(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from changan.crypto.suite import Suite, algorithms
+from changan.errors import MalformedError
 from changan.ledger.wire.fields import field
 from changan.ledger.wire.messages import DAG, BlockHeader, Neighbor
 
@@ -71,3 +73,11 @@ def block_hash(header: BlockHeader, digest: Digest) -> bytes:
     bare.ClearField("block_hash")
     bare.ClearField("signature")
     return digest(bare.SerializeToString())
+
+
+def suite_of_block(header: BlockHeader) -> Suite:
+    """Return the suite that a block was made with: the one whose digest gives its hash. Raises MalformedError."""
+    for suite in Suite:
+        if block_hash(header, algorithms(suite).digest) == header.block_hash:
+            return suite
+    raise MalformedError("the block's hash is that of no suite: the header was changed")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import load_der_public_key
-
 from changan.crypto.addresses import user_address
 from changan.crypto.digest import sha256
 from changan.crypto.key_forms import public_key_pem, read_public_key
+from changan.crypto.keys import Scheme
 from changan.crypto.node_ids import ECDSA, RSA, base58, node_id
+from changan.crypto.suite import require_admitted
 from changan.errors import UnverifiedError
-from changan.ledger.chain_config import Mode, mode_of
+from changan.ledger.chain_config import Mode, admitted_suites, mode_of
 from changan.ledger.members import CertificateRecords, Identity, Members
 from changan.ledger.wire.messages import MemberType
 
@@ -45,6 +43,7 @@ class KeyMembers(Members):
         """Take the members of `config`; `registered` is what PUBKEY_MANAGE knows, by row key."""
         self._digest = digest
         self._address_type = config.vm.addr_type
+        self._admits = admitted_suites(config)
         self._mode = mode_of(config)
         self._signature_hash = config.crypto.hash
         self._records = CertificateRecords({}, {}, frozenset(), frozenset())
@@ -97,6 +96,7 @@ class KeyMembers(Members):
         return "CONSENSUS" if _node_id(key) in self._nodes else "CLIENT"
 
     def _identity_of(self, key: PublicKey, org_id: str, role: str) -> Identity:
+        require_admitted(key, self._admits)
         return Identity(
             org_id=org_id,
             role=role,
@@ -113,11 +113,4 @@ class KeyMembers(Members):
 
 
 def _node_id(key: PublicKey) -> str:
-    return node_id(key.der, RSA if _is_rsa(key) else ECDSA)
-
-
-def _is_rsa(key: PublicKey) -> bool:
-    try:
-        return isinstance(load_der_public_key(key.der), rsa.RSAPublicKey)
-    except (ValueError, UnsupportedAlgorithm):
-        return False
+    return node_id(key.der, RSA if key.scheme is Scheme.RSA else ECDSA)

@@ -6,20 +6,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from changan.crypto import certificates
 from changan.crypto.addresses import user_address
-from changan.crypto.keys import PublicKey
+from changan.crypto.suite import require_admitted
 from changan.errors import UnverifiedError
+from changan.ledger.chain_config import admitted_suites
 from changan.ledger.wire.messages import MemberFull, MemberType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from changan.crypto.digest import Digest
+    from changan.crypto.keys import PublicKey
     from changan.ledger.wire.messages import ChainConfig, EndorsementEntry, Member
 
 ROLES = ("CONSENSUS", "COMMON", "CLIENT", "ADMIN", "LIGHT")
@@ -27,7 +29,6 @@ MEMBER_INFO_BYTES_MAX = 64 * 1024
 """A certificate with a chain of its own is a few KiB; whatever is far larger is refused before it is parsed."""
 
 _TLS_USAGES = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
-_LIST_SIGNERS = (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)
 _CACHED_MAX = 65_536
 _UNREADABLE = (
     ValueError,
@@ -87,6 +88,7 @@ class Members:
     def __init__(self, config: ChainConfig, records: CertificateRecords, digest: Digest) -> None:
         self._digest = digest
         self._address_type = config.vm.addr_type
+        self._admits = admitted_suites(config)
         self._records = records
         self._cache: dict[bytes, Identity] = {}
         self._roots: dict[str, list[x509.Certificate]] = {}
@@ -101,7 +103,8 @@ class Members:
     def identify(self, member: Member, time: int) -> Identity:
         """Return the identity behind `member` at block time `time` (seconds).
 
-        Raises UndecodableMemberError for what is no signing certificate, UnverifiedError for one that does not hold.
+        Raises UndecodableMemberError for what is no signing certificate, UnadmittedError for one whose key is of a suite
+        that the chain does not admit, UnverifiedError for one that does not hold.
         """
         key = member.SerializeToString()
         identity = self._cache.get(key)
@@ -126,13 +129,11 @@ class Members:
     def issued_list(self, revocations: x509.CertificateRevocationList) -> bool:
         """Whether one of the trust roots signed this list."""
         for root in (root for roots in self._roots.values() for root in roots):
-            key = root.public_key()
-            if root.subject == revocations.issuer and isinstance(key, _LIST_SIGNERS):
-                try:
-                    if revocations.is_signature_valid(key):
-                        return True
-                except (ValueError, UnsupportedAlgorithm):
-                    continue
+            try:
+                certificates.require_issued_list(revocations, root)
+            except UnverifiedError:
+                continue
+            return True
         return False
 
     def _resolve(self, member: Member) -> Identity:
@@ -171,10 +172,8 @@ class Members:
         return org_id, role
 
     def _identity(self, certificate: x509.Certificate, org_id: str, role: str, pem: bytes, digest: str) -> Identity:
-        key = _public_key(certificate)
-        algorithm = certificate.signature_hash_algorithm
-        if algorithm is None:
-            raise UnverifiedError("the certificate's signature algorithm names no digest")
+        key = certificates.public_key(certificate)
+        require_admitted(key, self._admits)
         return Identity(
             org_id=org_id,
             role=role,
@@ -184,7 +183,7 @@ class Members:
             uid=_subject_key_identifier(certificate, key, self._digest).hex(),
             address=user_address(key, self._address_type, self._digest),
             key=key,
-            signature_hash=algorithm.name.upper().replace("-", "_").replace("SHA_", "SHA"),
+            signature_hash=certificates.signature_hash(certificate),
             not_before=_seconds(certificate.not_valid_before_utc),
             not_after=_seconds(certificate.not_valid_after_utc),
         )
@@ -204,11 +203,9 @@ class Members:
 
     def _check_issued(self, certificate: x509.Certificate, org_id: str) -> None:
         for root in self._roots.get(org_id, ()):
-            if certificate.issuer != root.subject:
-                continue
             try:
-                certificate.verify_directly_issued_by(root)
-            except (ValueError, TypeError, InvalidSignature):
+                certificates.require_issued(certificate, root)
+            except UnverifiedError:
                 continue
             if _is_authority(root):
                 return
@@ -250,14 +247,6 @@ def _attribute(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> str
     except ValueError as error:
         raise UnverifiedError("the certificate's subject does not decode") from error
     return str(found[0].value) if found else ""
-
-
-def _public_key(certificate: x509.Certificate) -> PublicKey:
-    try:
-        der = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise UnverifiedError("the certificate's key is of a kind this chain does not admit") from error
-    return PublicKey.from_der(der)
 
 
 def _subject_key_identifier(certificate: x509.Certificate, key: PublicKey, digest: Digest) -> bytes:

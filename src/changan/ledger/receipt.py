@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from changan.crypto.digest import digest_named
 from changan.crypto.merkle import Place, chainmaker_path, chainmaker_verify, tree_path, tree_verify
-from changan.crypto.suite import Suite, algorithms, require_built
+from changan.crypto.suite import algorithms, require_built
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.commitment import outcome_leaf
-from changan.ledger.hashing import block_hash, rw_set_hash, transaction_hash
+from changan.ledger.hashing import block_hash, rw_set_hash, suite_of_block, transaction_hash
 from changan.ledger.roster import is_quorum
 from changan.ledger.wire.messages import BlockHeader, Certificate, ConsensusArgs, Transaction, TxRWSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from changan.crypto.suite import Suite
     from changan.ledger.members import Members
     from changan.ledger.wire.messages import BlockWithRWSet
 
@@ -31,7 +31,6 @@ FORMAT = 1
 PATH_MAX = 64
 CERTIFICATE_KEY = "changan.certificate"
 """Where a block that is handed out carries its certificate of agreement (AdditionalData.extra_data)."""
-_DIGEST_NAME = "SHA256"
 
 
 class Proven(NamedTuple):
@@ -45,14 +44,15 @@ class Proven(NamedTuple):
 
 
 def make_receipt(stored: BlockWithRWSet, position: int) -> dict[str, Any]:
-    """Return the receipt of one transaction of a block, as JSON."""
-    digest = digest_named(_DIGEST_NAME)
+    """Return the receipt of one transaction of a block, as JSON. Raises MalformedError for a block with another hash."""
+    suite = suite_of_block(stored.block.header)
+    digest = algorithms(suite).digest
     transactions = stored.block.txs
     hashes = [transaction_hash(tx, digest) for tx in transactions]
     outcomes = [outcome_leaf(tx, digest) for tx in transactions]
     return {
         "format": FORMAT,
-        "suite": int(Suite.INTERNATIONAL),
+        "suite": int(suite),
         "tx_id": transactions[position].payload.tx_id,
         "index": position,
         "header": _text(stored.block.header.SerializeToString()),
@@ -80,8 +80,7 @@ def verify_receipt(receipt: Mapping[str, Any], members: Members | None = None) -
     """
     if receipt.get("format") != FORMAT:
         raise MalformedError(f"this is no receipt of format {FORMAT}")
-    suite = receipt.get("suite")
-    digest = algorithms(require_built(suite if isinstance(suite, int) else 0)).digest
+    digest = algorithms(suite_in(receipt)).digest
     header, transaction, rw_set = _parts(receipt)
     index = receipt.get("index")
     if not isinstance(index, int):
@@ -158,6 +157,12 @@ def _parts(receipt: Mapping[str, Any]) -> tuple[BlockHeader, Transaction, TxRWSe
         )
     except DecodeError as error:
         raise MalformedError("a part of the receipt does not decode") from error
+
+
+def suite_in(receipt: Mapping[str, Any]) -> Suite:
+    """Return the suite that a receipt names. Raises UnverifiedError for one that is unknown."""
+    suite = receipt.get("suite")
+    return require_built(suite if isinstance(suite, int) else 0)
 
 
 def decoded(receipt: Mapping[str, Any], name: str) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from changan.crypto.digest import tagged
@@ -10,13 +9,16 @@ from changan.crypto.digest import tagged
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from changan.crypto.digest import Digest
+
 _NEVER = -(2**62)
 
 
 class RememberedIds:
     """Ids of transactions within block time ± timeout, by digest. What is forgotten is refused by its time for ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, digest: Digest) -> None:
+        self._digest = digest
         self._timestamp_of: dict[bytes, int] = {}
         self._by_second: dict[int, list[bytes]] = {}
         self._chain: dict[int, bytes] = {}  # second -> running digest over its ids in the order they came
@@ -27,7 +29,7 @@ class RememberedIds:
 
     def holds(self, tx_id: str) -> bool:
         """Whether a transaction with this id was accepted and is still remembered."""
-        return _key(tx_id) in self._timestamp_of
+        return self._key(tx_id) in self._timestamp_of
 
     def in_time(self, timestamp: int, time: int, timeout: int | None) -> bool:
         """Whether a transaction of this time (seconds) may come at block time `time`; None: times are not checked."""
@@ -37,11 +39,11 @@ class RememberedIds:
 
     def add(self, tx_id: str, timestamp: int) -> tuple[str, bytes]:
         """Remember an id. Return the state row (key, value) that this changed."""
-        key = _key(tx_id)
+        key = self._key(tx_id)
         assert key not in self._timestamp_of
         self._timestamp_of[key] = timestamp
         self._by_second.setdefault(timestamp, []).append(key)
-        running = tagged(b"changan.ids", self._chain.get(timestamp, b""), key)
+        running = tagged(b"changan.ids", self._chain.get(timestamp, b""), key, digest=self._digest)
         self._chain[timestamp] = running
         return f"ids.{timestamp}", running
 
@@ -83,6 +85,5 @@ class RememberedIds:
             keys = self._by_second[second] = [item[at : at + 32] for at in range(40, len(item), 32)]
             self._timestamp_of.update(dict.fromkeys(keys, second))
 
-
-def _key(tx_id: str) -> bytes:
-    return sha256(tx_id.encode()).digest()
+    def _key(self, tx_id: str) -> bytes:
+        return self._digest(tx_id.encode())

@@ -6,15 +6,14 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from cryptography import x509
-
-from changan.crypto.keys import PublicKey
-from changan.errors import MalformedError
+from changan.crypto import certificates
+from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.wire.messages import ConfigKeyValue, Member, MemberType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from changan.crypto.keys import PublicKey
     from changan.ledger.wire.messages import ChainConfig
 
 PREFIX = "comet."
@@ -79,12 +78,10 @@ class Roster:
 
 def _seal_key(voter: Voter) -> tuple[PublicKey, str]:
     try:
-        certificate = x509.load_pem_x509_certificate(voter.certificate)
-        key = certificate.public_key()
-        algorithm = certificate.signature_hash_algorithm
-    except ValueError as error:
-        raise MalformedError(f"the certificate of {voter.org_id}'s node does not decode") from error
-    return PublicKey(key), "SHA256" if algorithm is None else algorithm.name.upper()  # type: ignore[arg-type]  # it checks
+        certificate = certificates.read_pem(voter.certificate)
+        return certificates.public_key(certificate), certificates.signature_hash(certificate)
+    except (MalformedError, UnverifiedError) as error:
+        raise MalformedError(f"the certificate of {voter.org_id}'s node cannot be used: {error}") from error
 
 
 def entries(voters: Iterable[Voter]) -> Iterator[ConfigKeyValue]:

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from changan.crypto.digest import digest_named
 from changan.crypto.merkle import Place, tree_path, tree_verify
-from changan.crypto.suite import Suite, require_built
+from changan.crypto.suite import algorithms
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.bundle import MESSAGE
 from changan.ledger.bundle_rows import BundleRow, rows_of_bundle
 from changan.ledger.commitment import outcome_leaf
-from changan.ledger.hashing import block_hash
-from changan.ledger.receipt import agreement_part, decoded, path_in, sealed_by, texts
+from changan.ledger.hashing import block_hash, suite_of_block
+from changan.ledger.receipt import agreement_part, decoded, path_in, sealed_by, suite_in, texts
 from changan.ledger.wire.messages import (
     BlockHeader,
     BundleResult,
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from changan.ledger.wire.messages import BlockWithRWSet
 
 FORMAT = "row-1"
-_DIGEST_NAME = "SHA256"
 _NUMBERS = ("row", "outcome", "gas", "index", "code")
 
 
@@ -57,7 +55,8 @@ def make_row_receipt(
     stored: BlockWithRWSet, position: int, signature: Signature, bundle: Bundle, number: int
 ) -> dict[str, Any]:
     """Return the receipt of one row as JSON. Raises IndexError where the bundle has no such row."""
-    digest = digest_named(_DIGEST_NAME)
+    suite = suite_of_block(stored.block.header)
+    digest = algorithms(suite).digest
     side = next(rows for rows in stored.bundle_rows if rows.position == position)
     rows = list(rows_of_bundle(signature, bundle, side))
     row = rows[number]
@@ -65,7 +64,7 @@ def make_row_receipt(
     leaves = [outcome_leaf(tx, digest) for tx in stored.block.txs]
     return {
         "format": FORMAT,
-        "suite": int(Suite.INTERNATIONAL),
+        "suite": int(suite),
         "tx_id": transaction.payload.tx_id,
         "row": number,
         "outcome": row.outcome,
@@ -86,11 +85,9 @@ def verify_row_receipt(receipt: Mapping[str, Any], members: Members | None = Non
 
     Raises MalformedError for what is no receipt, UnverifiedError for one that does not hold.
     """
-    digest = digest_named(_DIGEST_NAME)
     if receipt.get("format") != FORMAT:
         raise MalformedError(f"this is no receipt of format {FORMAT}")
-    suite = receipt.get("suite")
-    require_built(suite if isinstance(suite, int) else 0)
+    digest = algorithms(suite_in(receipt)).digest
     numbers = {name: receipt.get(name) for name in _NUMBERS}
     tx_id = receipt.get("tx_id")
     if not isinstance(tx_id, str) or not all(type(n) is int and 0 <= n < 1 << 32 for n in numbers.values()):

@@ -31,8 +31,8 @@ class World:
         self.engine = engine
         self.rows = Rows()
         self.instances: dict[str, AnyInstance] = {}
-        self.remembered = RememberedIds()
         self.digest = chain_digest(config)
+        self.remembered = RememberedIds(self.digest)
         self.roots = Roots(self.digest)
         self.signatures = BatchVerifier()
         self.commitment = StateCommitment(self.roots)

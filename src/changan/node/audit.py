@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -14,20 +13,20 @@ from changan.ledger.wire.messages import (
     ChainConfig,
     ConsensusArgs,
     Contract,
-    Transaction,
 )
 from changan.node.audit_agreement import Agreement
 from changan.node.audit_bundle import BundleAudit, Installed, State
-from changan.node.audit_members import AuditMembers, MemberError
+from changan.node.audit_hashes import DIGESTS, AuditHashes
+from changan.node.audit_keys import MemberError
+from changan.node.audit_members import AuditMembers
 from changan.node.audit_tree import AuditTree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from changan.ledger.wire.messages import Block, BundleRows, Member
+    from changan.ledger.wire.messages import Block, BundleRows, Member, Transaction
     from changan.node.store.blocklog import BlockLog
 
-_GROUP = 16
 _AT_ONCE = 256
 _DELAY = 16
 _WORK = 8
@@ -50,18 +49,6 @@ class Audited(NamedTuple):
     state_roots: int
 
 
-def _h(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
-
-
-def _tagged(tag: bytes, *parts: bytes) -> bytes:
-    state = hashlib.sha256()
-    for part in (tag, *parts):
-        state.update(len(part).to_bytes(8, "big"))
-        state.update(part)
-    return state.digest()
-
-
 class Auditor:
     """Walks a log from genesis; `blocks` yields after each block, so that progress can be shown."""
 
@@ -74,14 +61,15 @@ class Auditor:
         self._rows: dict[tuple[str, str], bytes] = {}
         self._previous: BlockHeader | None = None
         self._config_height = 0
-        self._tree = AuditTree()
+        self._hashes = AuditHashes(_digest_of(log))
+        self._tree = AuditTree(self._hashes.of)
         self._waiting: dict[tuple[str, str], bytes | None] = {}
         self._aside: tuple[int, dict[tuple[str, str], bytes | None]] | None = None
         self._work = self._since = 0
         self._ids: dict[int, bytes] = {}
         self._forgotten: int | None = None
         self._seen: set[bytes] = set()
-        self._bundles = BundleAudit(_prefixed_root, _h)
+        self._bundles = BundleAudit(self._hashes.prefixed_root, self._hashes.of)
         self._members = AuditMembers(self._rows)
         self._agreement = Agreement(self._members)
         self.transactions = self.signatures = self.state_roots = 0
@@ -111,11 +99,11 @@ class Auditor:
             need(header.pre_block_hash == previous.block_hash, "does not follow the block before it")
             need(header.chain_id == previous.chain_id, "is of another chain")
         need(header.pre_conf_height == self._config_height, "names another configuration block")
-        self._hashes(need, stored)
+        self._roots(need, stored)
         self._signatures(need, block)
         self._arguments(need, stored)
         for tx in block.txs:
-            key = _h(tx.payload.tx_id.encode())
+            key = self._hashes.of(tx.payload.tx_id.encode())
             need(key not in self._seen, f"repeats transaction {tx.payload.tx_id}")
             self._seen.add(key)
         self.transactions += len(block.txs)
@@ -123,19 +111,28 @@ class Auditor:
             self._config_height = height
         self._previous = header
 
-    def _hashes(self, need: _Need, stored: BlockWithRWSet) -> None:
+    def _roots(self, need: _Need, stored: BlockWithRWSet) -> None:
         block, header = stored.block, stored.block.header
         for tx, rw_set in zip(block.txs, stored.txRWSets, strict=True):
             need(rw_set.tx_id == tx.payload.tx_id, "holds a read-write set of another transaction")
-            need(_h(rw_set.SerializeToString()) == tx.result.rw_set_hash, f"{tx.payload.tx_id}: rw_set_hash is wrong")
-        need(_doubling_root([tx.result.rw_set_hash for tx in block.txs]) == header.rw_set_root, "rw_set_root is wrong")
-        need(_doubling_root([_without_gas(tx) for tx in block.txs]) == header.tx_root, "tx_root is wrong")
+            need(
+                self._hashes.of(rw_set.SerializeToString()) == tx.result.rw_set_hash,
+                f"{tx.payload.tx_id}: rw_set_hash is wrong",
+            )
+        need(
+            self._hashes.doubling_root([tx.result.rw_set_hash for tx in block.txs]) == header.rw_set_root,
+            "rw_set_root is wrong",
+        )
+        need(
+            self._hashes.doubling_root([self._hashes.without_gas(tx) for tx in block.txs]) == header.tx_root,
+            "tx_root is wrong",
+        )
         order = [list(vertex.neighbors) for vertex in block.dag.vertexes]
         need(order == [[at - 1] if at else [] for at in range(len(block.txs))], "orders its transactions oddly")
-        need(_h(block.dag.SerializeToString()) == header.dag_hash, "dag_hash is wrong")
+        need(self._hashes.of(block.dag.SerializeToString()) == header.dag_hash, "dag_hash is wrong")
         bare = BlockHeader.FromString(header.SerializeToString())
         bare.block_hash = bare.signature = b""
-        need(_h(bare.SerializeToString()) == header.block_hash, "block_hash is wrong")
+        need(self._hashes.of(bare.SerializeToString()) == header.block_hash, "block_hash is wrong")
 
     # Signatures
 
@@ -174,7 +171,8 @@ class Auditor:
             before = ConsensusArgs.FromString(self._previous.consensus_args)
             need(arguments.block_time_us > before.block_time_us, "is not later than the block before it")
         need(
-            _prefixed_root([_outcome(tx) for tx in stored.block.txs]) == arguments.outcome_root, "outcome_root is wrong"
+            self._hashes.prefixed_root([self._hashes.outcome(tx) for tx in stored.block.txs]) == arguments.outcome_root,
+            "outcome_root is wrong",
         )
         listed: State = []
         changed: State = []
@@ -187,7 +185,7 @@ class Auditor:
         if header.block_height:
             ids = self._id_rows(stored.block)
             listed, changed = listed + ids, changed + ids
-        need(_prefixed_root(_groups(listed)) == arguments.delta_root, "delta_root is wrong")
+        need(self._hashes.delta(listed) == arguments.delta_root, "delta_root is wrong")
         if any(contract in _WHO for contract, _, _ in changed):
             self._members.forget()  # what was found of them held until this block
         for contract, name, value in changed:
@@ -225,7 +223,9 @@ class Auditor:
         changed: dict[str, bytes | None] = {}
         for tx in block.txs:
             second = tx.payload.timestamp
-            running = _tagged(b"changan.ids", self._ids.get(second, b""), _h(tx.payload.tx_id.encode()))
+            running = self._hashes.tagged(
+                b"changan.ids", self._ids.get(second, b""), self._hashes.of(tx.payload.tx_id.encode())
+            )
             self._ids[second] = changed[f"ids.{second}"] = running
         if config.tx_timestamp_verify:
             stale = sorted(s for s in self._ids if s < block.header.block_timestamp - config.tx_timeout)
@@ -258,8 +258,20 @@ class Auditor:
 
     def _fold(self, rows: dict[tuple[str, str], bytes | None]) -> None:
         for (contract, name), value in rows.items():
-            place = _tagged(b"changan.key", contract.encode(), name.encode())
-            self._tree.set(place, None if value is None else _tagged(b"changan.value", value))
+            place = self._hashes.tagged(b"changan.key", contract.encode(), name.encode())
+            self._tree.set(place, None if value is None else self._hashes.tagged(b"changan.value", value))
+
+
+def _digest_of(log: BlockLog) -> Callable[[bytes], bytes]:
+    """Return the digest that a chain was made with, as block 0 names it. Raises AuditError, CorruptLogError."""
+    try:
+        result = BlockWithRWSet.FromString(log.read(0)).block.txs[0].result.contract_result.result
+        name = ChainConfig.FromString(result).crypto.hash
+    except (DecodeError, IndexError) as error:
+        raise AuditError("block 0 does not decode") from error
+    if name not in DIGESTS:
+        raise AuditError(f"block 0: the audit does not know the digest {name[:64]!r}")
+    return DIGESTS[name]
 
 
 class _Need:
@@ -279,46 +291,3 @@ class _Need:
 def _is_bundle(tx: Transaction) -> bool:
     keys = [parameter.key for parameter in tx.payload.parameters]
     return not tx.result.code and tx.result.contract_result.message == "BUNDLE" and keys == ["__bundle__"]
-
-
-def _without_gas(tx: Transaction) -> bytes:
-    copy = Transaction.FromString(tx.SerializeToString())
-    copy.result.contract_result.gas_used = 0
-    return _h(copy.SerializeToString())
-
-
-def _doubling_root(leaves: Sequence[bytes]) -> bytes:
-    """ChainMaker's tree: the last of an odd row stands beside itself."""
-    row = list(leaves)
-    while len(row) > 1:
-        row += row[-1:] * (len(row) % 2)
-        row = [_h(left + right) for left, right in zip(row[::2], row[1::2], strict=True)]
-    return row[0]
-
-
-def _prefixed_root(leaves: Sequence[bytes]) -> bytes:
-    """RFC 9162's tree by its recursive definition: split at the largest power of two below the length."""
-    if not leaves:
-        return bytes(32)
-    if len(leaves) == 1:
-        return _h(b"\x00" + leaves[0])
-    split = 1 << (len(leaves) - 1).bit_length() - 1
-    return _h(b"\x01" + _prefixed_root(leaves[:split]) + _prefixed_root(leaves[split:]))
-
-
-def _outcome(tx: Transaction) -> bytes:
-    result = tx.result.contract_result
-    numbers = b"".join(number.to_bytes(8, "big") for number in (tx.result.code, result.code, result.gas_used))
-    events = _tagged(b"changan.events", *(event.SerializeToString() for event in result.contract_event))
-    return _tagged(
-        b"changan.outcome", tx.payload.tx_id.encode(), numbers, result.result, result.message.encode(), events
-    )
-
-
-def _groups(writes: Sequence[tuple[str, str, bytes | None]]) -> list[bytes]:
-    records = []
-    for contract, name, value in writes:
-        owner, key = contract.encode(), name.encode()
-        record = len(owner).to_bytes(2, "big") + owner + len(key).to_bytes(2, "big") + key
-        records.append(record + (b"\x00" if value is None else b"\x01" + len(value).to_bytes(4, "big") + value))
-    return [b"".join(records[at : at + _GROUP]) for at in range(0, len(records), _GROUP)]

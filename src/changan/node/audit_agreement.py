@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from changan.ledger.wire.messages import ChainConfig, ConsensusType, Member, MemberType, SealedBlocks
-from changan.node.audit_members import MemberError
+from changan.node.audit_keys import MemberError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

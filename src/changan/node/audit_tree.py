@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _Leaf = tuple[bytes, bytes]  # key and leaf hash
 
@@ -10,7 +13,8 @@ _Leaf = tuple[bytes, bytes]  # key and leaf hash
 class AuditTree:
     """A binary tree by key bits, as the definition reads: one row is its leaf, more are the hash of two halves."""
 
-    def __init__(self) -> None:
+    def __init__(self, digest: Callable[[bytes], bytes]) -> None:
+        self._digest = digest
         self._top: list[object] | _Leaf | None = None
         self._keys: set[bytes] = set()
 
@@ -22,30 +26,40 @@ class AuditTree:
     def set(self, key: bytes, value: bytes | None) -> None:
         """Set or take out the row under a key hash."""
         (self._keys.discard if value is None else self._keys.add)(key)
-        self._top = _set(self._top, key, value, 0)
+        leaf = None if value is None else (key, self._digest(b"\x00" + key + value))
+        self._top = _set(self._top, key, leaf, 0)
 
     def root(self) -> bytes:
         """Return the root over all rows."""
-        return _hash(self._top)
+        return self._hash(self._top)
+
+    def _hash(self, node: object) -> bytes:
+        if node is None:
+            return bytes(32)
+        if isinstance(node, tuple):
+            return bytes(node[1])
+        assert isinstance(node, list)
+        if node[2] is None:
+            node[2] = self._digest(b"\x01" + self._hash(node[0]) + self._hash(node[1]))
+        return bytes(node[2])
 
 
-def _set(node: object, key: bytes, value: bytes | None, depth: int) -> list[object] | _Leaf | None:
+def _set(node: object, key: bytes, leaf: _Leaf | None, depth: int) -> list[object] | _Leaf | None:
     """Return `node` with the row set. An inner node is [left, right, hash or None]."""
     if isinstance(node, list):
         side = key[depth // 8] >> 7 - depth % 8 & 1
-        node[side] = _set(node[side], key, value, depth + 1)
+        node[side] = _set(node[side], key, leaf, depth + 1)
         node[2] = None
         lone = [child for child in node[:2] if child is not None]
         if len(lone) == 1 and isinstance(lone[0], tuple):
             return lone[0]
         return node if lone else None
-    new = None if value is None else (key, hashlib.sha256(b"\x00" + key + value).digest())
     if node is None or (isinstance(node, tuple) and node[0] == key):
-        return new
+        return leaf
     assert isinstance(node, tuple)
-    if new is None:
+    if leaf is None:
         return node
-    return _split(node, new, depth)
+    return _split(node, leaf, depth)
 
 
 def _split(one: _Leaf, two: _Leaf, depth: int) -> list[object]:
@@ -56,14 +70,3 @@ def _split(one: _Leaf, two: _Leaf, depth: int) -> list[object]:
     else:
         inner[sides[0]], inner[sides[1]] = one, two
     return inner
-
-
-def _hash(node: object) -> bytes:
-    if node is None:
-        return bytes(32)
-    if isinstance(node, tuple):
-        return bytes(node[1])
-    assert isinstance(node, list)
-    if node[2] is None:
-        node[2] = hashlib.sha256(b"\x01" + _hash(node[0]) + _hash(node[1])).digest()
-    return bytes(node[2])

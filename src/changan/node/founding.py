@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToDict
 
 from changan.client.requests import Signer, install_parameters, make_payload, sign_request
 from changan.ledger.chain_config import Mode, default_config
+from changan.ledger.config_rules import check_suites
 from changan.ledger.system import SystemContract
 from changan.ledger.wire.messages import ResourcePolicy, TxStatusCode
 from changan.node.pki.key_layout import REGISTERED_ROLES, make_key_config, read_key_config
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from changan.crypto.suite import Suite
     from changan.ledger.wire.messages import ChainConfig
     from changan.node.chain import Chain
     from changan.node.home import Home
@@ -41,23 +43,25 @@ def found_organisations(home: Home, settings: Settings, host: str) -> CryptoConf
 
     `host` is where the node listens: its TLS certificate is made for that name too.
     """
-    mode, there = settings.auth, (home.root / "crypto-config").exists()
+    mode, suite, there = settings.auth, settings.suite, (home.root / "crypto-config").exists()
     if there:
         return read_crypto_config(home.root) if mode is Mode.CERTIFICATES else read_key_config(home.root, mode)
     hosts = [] if host in _EVERYWHERE else [host]
     if mode is Mode.CERTIFICATES:
-        return make_crypto_config(home.root, settings.organisations, datetime.now(UTC), hosts)
-    return make_key_config(home.root, mode, settings.organisations, datetime.now(UTC), hosts)
+        return make_crypto_config(home.root, settings.organisations, datetime.now(UTC), hosts, suite)
+    return make_key_config(home.root, mode, settings.organisations, datetime.now(UTC), hosts, suite)
 
 
-def genesis_of(crypto: CryptoConfig, chain: ChainSettings) -> ChainConfig:
-    """Return the configuration that a new chain starts with."""
+def genesis_of(crypto: CryptoConfig, chain: ChainSettings, suite: Suite) -> ChainConfig:
+    """Return the configuration that a new chain starts with. Raises ConfigError for members of a suite it does not admit."""
     first = crypto.organisations[0]
     config = default_config(
         chain.chain_id,
         list(_trust_roots(crypto)),
         [(first.org_id, first.node_id)],
         mode=crypto.mode,
+        suite=suite,
+        admits=chain.admits,
         block_tx_capacity=chain.block_tx_capacity,
         block_interval_ms=chain.block_interval_ms,
         tx_timeout_s=chain.tx_timeout_s,
@@ -69,6 +73,7 @@ def genesis_of(crypto: CryptoConfig, chain: ChainSettings) -> ChainConfig:
     config.resource_policies.extend(kept)
     for name, rule in sorted(chain.policies.items()):
         config.resource_policies.append(ResourcePolicy(resource_name=name, policy=rule.to_wire()))
+    check_suites(config)
     return config
 
 
@@ -117,13 +122,13 @@ def proposer_of(crypto: CryptoConfig, organisation: Organisation) -> Proposer:
     return Proposer(signer.member, signer.key, signer.hash_name)
 
 
-def write_sdk_configs(home: Home, crypto: CryptoConfig, chain_id: str, address: str, *, tls: bool) -> None:
+def write_sdk_configs(home: Home, crypto: CryptoConfig, settings: Settings, address: str, *, tls: bool) -> None:
     """Write the files that the official SDK reads; they follow the address that the node really has."""
-    _write(home.root / "sdk_config.yml", sdk_config_text(crypto, chain_id=chain_id, node_address=address, tls=tls))
+    chain_id = settings.chains[0].chain_id
+    text = sdk_config_text(crypto, chain_id=chain_id, node_address=address, tls=tls, suite=settings.suite)
+    _write(home.root / "sdk_config.yml", text)
     if tls:
-        _write(
-            home.root / "sdk_config_tls.yml", sdk_config_text(crypto, chain_id=chain_id, node_address=address, tls=True)
-        )
+        _write(home.root / "sdk_config_tls.yml", text)
 
 
 def _write(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from changan.crypto.suite import Suite, suite_name
 from changan.errors import ChanganError
 from changan.ledger.chain_config import Mode
 from changan.node.settings import Settings, SettingsError, auth_name, read_settings, settings_text
@@ -61,21 +62,32 @@ class Home:
         """Where the settings stand."""
         return self.root / _SETTINGS_FILE
 
-    def settings(self, organisations: Sequence[str] | None = None, auth: Mode | None = None) -> Settings:
+    def settings(
+        self, organisations: Sequence[str] | None = None, auth: Mode | None = None, suite: Suite | None = None
+    ) -> Settings:
         """Return the settings; where there is no file, write one that says what counts.
 
-        Raises SettingsError, also where the file has another way to know members than `auth`.
+        Raises SettingsError, also where the file has another way to know members than `auth`, or another suite.
         """
         if not self.settings_file.exists():
-            settings = Settings(auth=auth or Mode.CERTIFICATES)
+            settings = Settings(auth=auth or Mode.CERTIFICATES, suite=suite or Suite.INTERNATIONAL)
             if organisations is not None:
                 settings = replace(settings, organisations=tuple(organisations))
             self.settings_file.write_text(settings_text(settings), encoding="utf-8")
             return settings
         settings = read_settings(self.settings_file)
         if auth not in {None, settings.auth}:
-            raise SettingsError(
-                f"{self.settings_file} says auth = {auth_name(settings.auth)!r}, and the chains of a home keep that for ever: "
-                "leave --auth out, or choose another --home"
-            )
+            raise self._kept("auth", auth_name(settings.auth))
+        if suite not in {None, settings.suite}:
+            raise self._kept("suite", suite_name(settings.suite))
         return settings
+
+    def _kept(self, name: str, value: str) -> SettingsError:
+        if self.is_new:
+            return SettingsError(
+                f"{self.settings_file} says {name} = {value!r}: leave --{name} out, or change it there"
+            )
+        return SettingsError(
+            f"{self.settings_file} says {name} = {value!r}, and the chains of a home keep that for ever: "
+            f"leave --{name} out, or choose another --home"
+        )

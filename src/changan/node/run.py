@@ -109,8 +109,7 @@ class RunningNode:
                     self._open_rpc(crypto) as rpc,
                     self._open_http() as http,
                 ):
-                    first = self._settings.chains[0].chain_id
-                    write_sdk_configs(self._home, crypto, first, rpc, tls=self._doors.tls != "none")
+                    write_sdk_configs(self._home, crypto, self._settings, rpc, tls=self._doors.tls != "none")
                     write_doors(self._home.root, KnownDoors(rpc, http, self._doors.tls))
                     yield Ready(rpc, http, tuple(self._differences))
             finally:
@@ -124,8 +123,8 @@ class RunningNode:
         self, settings: ChainSettings, crypto: CryptoConfig, crash_point: Callable[[str], None]
     ) -> None:
         chain_id = settings.chain_id
+        genesis = genesis_of(crypto, settings, self._settings.suite)
         storage = self._storage(chain_id, crash_point)
-        genesis = genesis_of(crypto, settings)
         made = storage.genesis()
         if made is not None:
             self._differences += differences(made, genesis)
@@ -227,7 +226,7 @@ class _HttpServer(uvicorn.Server):
 def _server_credentials(crypto: CryptoConfig, *, mutual: bool) -> grpc.ServerCredentials:
     credential = crypto.organisations[0].node()
     pair = (credential.tls_key.read_bytes(), credential.tls_certificate.read_bytes())
-    roots = b"\n".join(org.root_certificate_pem for org in crypto.organisations)
+    roots = b"\n".join(org.tls_root.read_bytes() for org in crypto.organisations)
     return grpc.ssl_server_credentials([pair], root_certificates=roots if mutual else None, require_client_auth=mutual)
 
 

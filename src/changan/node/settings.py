@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from changan.crypto.suite import SUITE_NAMES, Suite, suite_name
 from changan.errors import ChanganError
 from changan.ledger.chain_config import Mode
 from changan.ledger.rules import RULE_FORM, Rule
@@ -42,6 +44,7 @@ class ChainSettings:
     block_interval_ms: int = 10
     tx_timeout_s: int = 600
     tx_timestamp_verify: bool = True
+    admits: tuple[Suite, ...] = ()  # suites whose keys may sign, beside the home's own
     policies: Mapping[str, Rule] = field(default_factory=dict)
 
 
@@ -54,6 +57,7 @@ class Settings:
     demo: bool = True
     rate_limit: int = 20_000  # requests a second that one peer may send
     auth: Mode = Mode.CERTIFICATES
+    suite: Suite = Suite.INTERNATIONAL  # of the members' keys, and of the chains' digests and addresses
     engine: str = "plain"  # of contracts; nodes with different ones agree
 
 
@@ -111,6 +115,8 @@ def _settings(data: dict[str, Any]) -> Settings:
                 found[key] = value
             case "auth", str() if value in AUTH_NAMES:
                 found[key] = AUTH_NAMES[value]
+            case "suite", str() if value in SUITE_NAMES:
+                found[key] = SUITE_NAMES[value]
             case "demo", bool():
                 found[key] = value
             case "rate_limit", int() if not isinstance(value, bool) and value > 0:
@@ -120,7 +126,7 @@ def _settings(data: dict[str, Any]) -> Settings:
             case _:
                 raise SettingsError(
                     f"{key} = {value!r}: known are organisations (a number up to {ORGANISATIONS_MAX}, or names), "
-                    "auth (cert, key or public), engine (plain or compiled), demo (true or false), "
+                    "auth (cert, key or public), suite (intl or gm), engine (plain or compiled), demo (true or false), "
                     "rate_limit (a number) and [[chains]]"
                 )
     ids = [chain.chain_id for chain in found.get("chains", ())]
@@ -139,6 +145,8 @@ def _chain(entry: object) -> ChainSettings:
                 found["chain_id"] = _text("chains.id", value, _CHAIN_ID)
             case "tx_timestamp_verify", bool():
                 found[key] = value
+            case "admits", list() if all(isinstance(name, str) and name in SUITE_NAMES for name in value):
+                found[key] = tuple(SUITE_NAMES[name] for name in value)
             case "policies", dict():
                 found[key] = {name: _policy(name, policy) for name, policy in value.items()}
             case _ if key in _NUMBERS:
@@ -147,7 +155,7 @@ def _chain(entry: object) -> ChainSettings:
                     raise SettingsError(f"chains.{key} is a number from {low} to {high}")
                 found[key] = value
             case _:
-                known = ", ".join(["id", "tx_timestamp_verify", *_NUMBERS])
+                known = ", ".join(["id", "tx_timestamp_verify", "admits (a list of intl, gm)", *_NUMBERS])
                 raise SettingsError(f"chains.{key} = {value!r}: known are {known} and [chains.policies]")
     return ChainSettings(**found)
 
@@ -183,6 +191,7 @@ def settings_text(settings: Settings) -> str:
         f"organisations = {organisations}".replace("'", '"'),
         f'engine = "{settings.engine}"  # of contracts: plain, or compiled to WebAssembly',
         f'auth = "{auth_name(settings.auth)}"  # how members are known: cert, key or public',
+        f'suite = "{suite_name(settings.suite)}"  # of algorithms: intl, or gm (SM2, SM3)',
         f"demo = {str(settings.demo).lower()}",
         f"rate_limit = {settings.rate_limit}  # requests a second that one peer may send",
     ]
@@ -196,6 +205,7 @@ def settings_text(settings: Settings) -> str:
             f"block_interval_ms = {chain.block_interval_ms}",
             f"tx_timeout_s = {chain.tx_timeout_s}",
             f"tx_timestamp_verify = {str(chain.tx_timestamp_verify).lower()}",
+            f"admits = {json.dumps([suite_name(suite) for suite in chain.admits])}  # suites of keys beside the home's own",
             "# [chains.policies]",
             '# CONTRACT_MANAGE-INIT_CONTRACT = { rule = "MAJORITY", roles = ["ADMIN"] }',
         ]

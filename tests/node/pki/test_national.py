@@ -127,8 +127,9 @@ def test_the_authority_is_taken_up_again(authority):
         Authority.load(authority.certificate_pem, Authority.create(ORG, NOW, Suite.NATIONAL).key_pem)
     with pytest.raises(AuthorityError, match="does not belong"):
         Authority.load(authority.certificate_pem, Authority.create(ORG, NOW).key_pem)
-    with pytest.raises(AuthorityError, match="use P-256 for TLS"):
-        authority.issue("client1", "client", "tls", NOW, curve="SM2")
+    for curve in (None, "SM2", "P-256"):
+        with pytest.raises(AuthorityError, match="TLS authority"):
+            authority.issue("client1", "client", "tls", NOW, curve=curve)
 
 
 def test_either_suite_certifies_keys_of_the_other(authority, tmp_path):

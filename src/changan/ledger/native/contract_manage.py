@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _FORM = re.compile(r"[a-zA-Z0-9_]{1,128}")
 _VERSION_FORM = re.compile(r"[a-zA-Z0-9._-]{1,64}")
-_ADDRESS_FORM = re.compile(r"[0-9a-f]{40}")
+_ADDRESS_FORM = re.compile(r"(?:ZX)?[0-9a-f]{40}")
 _OURS = ("CONTRACT_NAME", "CONTRACT_VERSION", "CONTRACT_RUNTIME_TYPE", "CONTRACT_BYTECODE")
 _RUNTIMES = {
     "WASMER": RuntimeType.WASMER,
@@ -232,7 +232,7 @@ def _list(call: NativeCall) -> bytes:
     records = [
         Contract.FromString(value)
         for key, value in call.overlay.under(OWNER, record_key(""))
-        if _ADDRESS_FORM.fullmatch(key.removeprefix(record_key("")).removeprefix("ZX")) is None
+        if _ADDRESS_FORM.fullmatch(key.removeprefix(record_key(""))) is None
     ]
     order = {name.value: at for at, name in enumerate(SystemContract)}
     records.sort(key=lambda record: (order.get(record.name, len(order)), record.name))

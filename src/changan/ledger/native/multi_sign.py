@@ -6,7 +6,6 @@ triggers it; without, the deciding vote runs it.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING
 
@@ -303,14 +302,15 @@ def _query(call: NativeCall) -> bytes:
             raise NativeError(f'strconv.Atoi: parsing "{length[:64]}": invalid syntax')
         for pair in info.payload.parameters:
             if len(pair.value) > int(length):
-                pair.value = _shortened(pair.value, int(length), call.text("truncateModel"))
+                pair.value = _shortened(call, pair.value, int(length))
     return info.SerializeToString()
 
 
-def _shortened(value: bytes, length: int, model: str) -> bytes:
+def _shortened(call: NativeCall, value: bytes, length: int) -> bytes:
+    model = call.text("truncateModel")
     match model.lower():
         case "hash":
-            return hashlib.sha256(value).digest()
+            return call.world.digest(value)
         case "truncate":
             return value[:length]
         case "empty":

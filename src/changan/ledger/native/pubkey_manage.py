@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from changan.crypto.key_forms import read_public_key
+from changan.crypto.suite import UnadmittedError, require_admitted
 from changan.errors import UnverifiedError
+from changan.ledger.chain_config import admitted_suites
 from changan.ledger.key_members import key_row
 from changan.ledger.native.call import NativeCall, NativeError
 from changan.ledger.system import SystemContract
@@ -51,6 +53,10 @@ def _add(call: NativeCall) -> bytes:
     if role.upper() not in _ROLES:
         raise NativeError(f"params is error, illegal param[role] of AddPubkey: {role}")
     key = _key(call, "Add")
+    try:
+        require_admitted(key, admitted_suites(call.world.config))
+    except UnadmittedError as error:
+        raise NativeError(str(error)) from error
     row = key_row(key)
     known = call.overlay.get(_NAME, row)
     if known is not None and PKInfo.FromString(known).org_id != org_id:

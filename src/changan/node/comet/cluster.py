@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from changan.crypto.suite import Suite
 from changan.errors import ChanganError
 from changan.ledger.roster import Voter, entries
 from changan.ledger.wire.messages import BlockWithRWSet, ConsensusArgs, ConsensusType, OrgConfig
@@ -90,9 +91,11 @@ def read_node_file(home: Path) -> NodeFile:
         raise ClusterError(f"{path} does not decode: {error!r}") from error
 
 
-def genesis_of_cluster(crypto: CryptoConfig, chain: ChainSettings, voters: tuple[Voter, ...]) -> ChainConfig:
+def genesis_of_cluster(
+    crypto: CryptoConfig, chain: ChainSettings, voters: tuple[Voter, ...], suite: Suite = Suite.INTERNATIONAL
+) -> ChainConfig:
     """Return the configuration that a cluster's chain starts with; every node makes the same."""
-    config = genesis_of(crypto, chain)
+    config = genesis_of(crypto, chain, suite)
     config.consensus.type = ConsensusType.TBFT
     del config.consensus.nodes[:]
     config.consensus.nodes.extend(OrgConfig(org_id=org.org_id, node_id=[org.node_id]) for org in crypto.organisations)

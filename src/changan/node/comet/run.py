@@ -53,8 +53,8 @@ class CometNode(RunningNode):
         self, settings: ChainSettings, crypto: CryptoConfig, crash_point: Callable[[str], None]
     ) -> None:
         chain_id = settings.chain_id
+        genesis = genesis_of_cluster(read_crypto_config(self._root), settings, self._file.voters, self._settings.suite)
         storage = self._storage(chain_id, crash_point)
-        genesis = genesis_of_cluster(read_crypto_config(self._root), settings, self._file.voters)
         world = await asyncio.to_thread(storage.open_world, genesis, self._kernels.serve)
         own = crypto.organisations[0]
         nodes = [NodeInfo(node_id=org.node_id) for org in crypto.organisations]

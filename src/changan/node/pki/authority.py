@@ -140,20 +140,25 @@ class Authority:
     ) -> Issued:
         """Make a key and a certificate for it, valid for `days` from `now`, an aware datetime.
 
-        The key is on `curve`; without one, on SM2's for the national suite's signing keys and on P-256 otherwise.
+        The key is on `curve`; without one, on SM2's where the authority's is, and on P-256 otherwise.
 
         `name` is the first part of the common name (`client1`), `role` its OU. `hosts` are further DNS names or
         addresses under which a node's TLS certificate shall be accepted.
 
         Raises AuthorityError for an unknown role, usage or curve, for hosts that only a node's TLS certificate can
-        carry, for a TLS key on another curve than P-256, and for values no certificate can carry.
+        carry, for a TLS certificate with SM2 in it or a key on another curve than P-256, and for values no certificate
+        can carry.
         """
         if curve is None:
-            curve = "SM2" if self.suite is Suite.NATIONAL and usage == "sign" else "P-256"
+            curve = "SM2" if self.suite is Suite.NATIONAL else "P-256"
         _require_known(role, usage, curve)
         is_node_tls = usage == "tls" and role in _NODE_ROLES
         if hosts and not is_node_tls:
             raise AuthorityError(f"hosts belong in the TLS certificate of a node, not in {usage} of role {role}")
+        if usage == "tls" and self.suite is Suite.NATIONAL:
+            raise AuthorityError(
+                "TLS peers here know neither SM2 keys nor signatures: have the organisation's TLS authority issue it (tls-ca/)"
+            )
         if usage == "tls" and curve != "P-256":
             raise AuthorityError(f"TLS peers do not accept {curve}: use P-256 for TLS, {curve} for signing only")
         key = generate(curve)

@@ -16,15 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
 from changan.crypto.key_forms import public_key_pem, read_public_key
-from changan.crypto.keys import SigningKey
 from changan.crypto.node_ids import node_id
+from changan.crypto.suite import Suite
 from changan.errors import ChanganError
 from changan.ledger.chain_config import PUBLIC_ORGANISATION, Mode
 from changan.node.pki.authority import Authority
+from changan.node.pki.issuing import generate, key_pem, public_of
 from changan.node.pki.layout import (
     CERTIFICATE_MODE,
     DIRECTORY,
@@ -37,6 +35,7 @@ from changan.node.pki.layout import (
     Organisation,
     read_file,
     sync_directory,
+    write_authority,
     write_issued,
     write_new,
 )
@@ -109,10 +108,15 @@ def _by_number(name: str) -> str:
     return re.sub("[0-9]+", lambda digits: digits[0].zfill(20), name)
 
 
-def make_key_config(
-    root: Path, mode: Mode, organisations: Sequence[str], now: datetime, hosts: Sequence[str] = ()
+def make_key_config(  # as for certificates, and the mode
+    root: Path,
+    mode: Mode,
+    organisations: Sequence[str],
+    now: datetime,
+    hosts: Sequence[str] = (),
+    suite: Suite = Suite.INTERNATIONAL,
 ) -> CryptoConfig:
-    """Make `root`/crypto-config for members that are keys. A public chain gets as many administrators as there are names.
+    """Make `root`/crypto-config for members that are keys of `suite`. A public chain gets an administrator for each name.
 
     Everything appears at once or not at all, and nothing that exists is overwritten. Raises LayoutError, AuthorityError.
     """
@@ -124,10 +128,10 @@ def make_key_config(
         aside = Path(tempfile.mkdtemp(prefix=f".{DIRECTORY}-", dir=root))
         try:
             if mode is Mode.PUBLIC:
-                _make_public(aside / PUBLIC_NODE, len(organisations), now, hosts)
+                _make_public(aside / PUBLIC_NODE, len(organisations), now, hosts, suite)
             else:
                 for org_id in organisations:
-                    _make_organisation(aside / org_id, org_id, now, hosts)
+                    _make_organisation(aside / org_id, org_id, now, hosts, suite)
             aside.rename(target)
             sync_directory(root)
         finally:
@@ -160,43 +164,41 @@ def _read_organisation(directory: Path, mode: Mode) -> KeyOrganisation:
     return KeyOrganisation(org_id, directory, path, pem)
 
 
-def _make_organisation(home: Path, org_id: str, now: datetime, hosts: Sequence[str]) -> None:
+def _make_organisation(home: Path, org_id: str, now: datetime, hosts: Sequence[str], suite: Suite) -> None:
     authority = _make_tls_authority(home, org_id, now)
-    _write_pair(home / "admin", "admin")
+    _write_pair(home / "admin", "admin", suite)
     node = home / "node" / NODE
-    _write_pair(node, NODE, identified=True)
+    _write_pair(node, NODE, suite, identified=True)
     write_issued(node / f"{NODE}.tls", authority.issue(NODE, "consensus", "tls", now, hosts))
-    _write_users(home, authority, Mode.KEYS, now)
+    _write_users(home, authority, Mode.KEYS, now, suite)
 
 
-def _make_public(home: Path, administrators: int, now: datetime, hosts: Sequence[str]) -> None:
+def _make_public(home: Path, administrators: int, now: datetime, hosts: Sequence[str], suite: Suite) -> None:
     authority = _make_tls_authority(home, PUBLIC_ORGANISATION, now)
-    _write_pair(home, PUBLIC_NODE, identified=True)
+    _write_pair(home, PUBLIC_NODE, suite, identified=True)
     write_issued(home / f"{PUBLIC_NODE}.tls", authority.issue(PUBLIC_NODE, "consensus", "tls", now, hosts))
     for number in range(1, administrators + 1):
-        _write_pair(home / "admin" / f"admin{number}", f"admin{number}")
-    _write_users(home, authority, Mode.PUBLIC, now)
+        _write_pair(home / "admin" / f"admin{number}", f"admin{number}", suite)
+    _write_users(home, authority, Mode.PUBLIC, now, suite)
 
 
 def _make_tls_authority(home: Path, org_id: str, now: datetime) -> Authority:
     authority = Authority.create(org_id, now)
-    write_new(home / "ca" / "ca.crt", authority.certificate_pem, CERTIFICATE_MODE)
-    write_new(home / "ca" / "ca.key", authority.key_pem, KEY_MODE)
+    write_authority(home / "ca", authority)
     return authority
 
 
-def _write_users(home: Path, authority: Authority, mode: Mode, now: datetime) -> None:
+def _write_users(home: Path, authority: Authority, mode: Mode, now: datetime, suite: Suite) -> None:
     for name, role in _USERS[mode]:
         user = home / "user" / name
-        _write_pair(user, name)
+        _write_pair(user, name, suite)
         write_issued(user / f"{name}.tls", authority.issue(name, role, "tls", now))
 
 
-def _write_pair(directory: Path, name: str, *, identified: bool = False) -> None:
-    made = ec.generate_private_key(ec.SECP256R1())
-    pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    public = SigningKey(pem).public
-    write_new(directory / f"{name}.key", pem, KEY_MODE)
+def _write_pair(directory: Path, name: str, suite: Suite, *, identified: bool = False) -> None:
+    made = generate("SM2" if suite is Suite.NATIONAL else "P-256")
+    public = public_of(made)
+    write_new(directory / f"{name}.key", key_pem(made), KEY_MODE)
     write_new(directory / f"{name}.pem", public_key_pem(public), CERTIFICATE_MODE)
     if identified:
         write_new(directory / f"{name}.nodeid", node_id(public.der).encode(), CERTIFICATE_MODE)

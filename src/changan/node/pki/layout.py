@@ -1,4 +1,8 @@
-"""The crypto-config directory of a consortium: ChainMaker's file layout, made afresh or brought along."""
+"""The crypto-config directory of a consortium: ChainMaker's file layout, made afresh or brought along.
+
+ORG/ca/ holds the organisation's authority. One of SM2 cannot issue what TLS peers accept, so beside it ORG/tls-ca/ holds
+another, on P-256, for TLS alone.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from changan.crypto.suite import Suite
 from changan.errors import ChanganError
 from changan.ledger.chain_config import Mode
 from changan.node.pki.authority import Authority, AuthorityError, node_id, read_certificate
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 
 DIRECTORY = "crypto-config"
 NODE = "consensus1"
+TLS_AUTHORITY = "tls-ca"
 
 _USERS: tuple[tuple[str, Role], ...] = (("admin1", "admin"), ("client1", "client"), ("light1", "light"))
 KEY_MODE = 0o600
@@ -94,12 +100,17 @@ class Organisation:
 
         Raises LayoutError when ca.key is missing, unreadable or not the key of ca.crt.
         """
-        path = self.root_certificate.with_name("ca.key")
-        key_pem = read_file(path, "the CA's private key, PEM; only who keeps it can issue certificates")
-        try:
-            return Authority.load(self.root_certificate_pem, key_pem)
-        except AuthorityError as error:
-            raise LayoutError(f"{path}: {error}") from error
+        return _authority(self.root_certificate)
+
+    @property
+    def tls_root(self) -> Path:
+        """The root certificate for TLS: tls-ca/ca.crt where there is one, else the organisation's own."""
+        apart = self.directory / TLS_AUTHORITY / "ca.crt"
+        return apart if apart.exists() else self.root_certificate
+
+    def tls_authority(self) -> Authority:
+        """Return the authority that issues TLS certificates. Raises LayoutError like `authority`."""
+        return _authority(self.tls_root)
 
 
 @dataclass(frozen=True)
@@ -115,12 +126,17 @@ class CryptoConfig:
 
 
 def make_crypto_config(
-    root: Path, organisations: Sequence[str], now: datetime, hosts: Sequence[str] = ()
+    root: Path,
+    organisations: Sequence[str],
+    now: datetime,
+    hosts: Sequence[str] = (),
+    suite: Suite = Suite.INTERNATIONAL,
 ) -> CryptoConfig:
     """Make `root`/crypto-config for the organisations of these names, valid from `now`, an aware datetime.
 
-    `hosts` are further DNS names or addresses of the nodes, for their TLS certificates. Everything appears at once or
-    not at all, and nothing that exists is overwritten.
+    Members' keys and certificates are of `suite`; those of TLS are on P-256 in either. `hosts` are further DNS names or
+    addresses of the nodes, for their TLS certificates. Everything appears at once or not at all, and nothing that exists
+    is overwritten.
 
     Raises LayoutError when crypto-config exists already or cannot be written, AuthorityError for a host or time that
     no certificate can carry.
@@ -136,7 +152,7 @@ def make_crypto_config(
         aside = Path(tempfile.mkdtemp(prefix=f".{DIRECTORY}-", dir=root))
         try:
             for org_id in organisations:
-                _make_organisation(aside, org_id, now, hosts)
+                _make_organisation(aside / org_id, org_id, now, hosts, suite)
             aside.rename(target)
             sync_directory(root)
         finally:
@@ -199,22 +215,38 @@ def read_file(path: Path, expected: str) -> bytes:
         raise LayoutError(f"cannot read {path}: {error.strerror}; expected {expected}") from error
 
 
-def _make_organisation(directory: Path, org_id: str, now: datetime, hosts: Sequence[str]) -> None:
-    authority = Authority.create(org_id, now)
-    home = directory / org_id
-    write_new(home / "ca" / "ca.crt", authority.certificate_pem, CERTIFICATE_MODE)
-    write_new(home / "ca" / "ca.key", authority.key_pem, KEY_MODE)
+def _make_organisation(home: Path, org_id: str, now: datetime, hosts: Sequence[str], suite: Suite) -> None:
+    authority = tls_authority = Authority.create(org_id, now, suite)
+    write_authority(home / "ca", authority)
+    if suite is Suite.NATIONAL:
+        tls_authority = Authority.create(org_id, now)
+        write_authority(home / TLS_AUTHORITY, tls_authority)
 
     node = home / "node" / NODE
     write_issued(node / f"{NODE}.sign", authority.issue(NODE, "consensus", "sign", now))
-    tls = authority.issue(NODE, "consensus", "tls", now, hosts)
+    tls = tls_authority.issue(NODE, "consensus", "tls", now, hosts)
     write_issued(node / f"{NODE}.tls", tls)
     write_new(node / f"{NODE}.nodeid", node_id(tls.certificate_pem).encode(), CERTIFICATE_MODE)
 
     for name, role in _USERS:
         user = home / "user" / name
         write_issued(user / f"{name}.sign", authority.issue(name, role, "sign", now))
-        write_issued(user / f"{name}.tls", authority.issue(name, role, "tls", now))
+        write_issued(user / f"{name}.tls", tls_authority.issue(name, role, "tls", now))
+
+
+def _authority(certificate: Path) -> Authority:
+    path = certificate.with_name("ca.key")
+    key_pem = read_file(path, "the CA's private key, PEM; only who keeps it can issue certificates")
+    try:
+        return Authority.load(read_file(certificate, "the CA's certificate, PEM"), key_pem)
+    except AuthorityError as error:
+        raise LayoutError(f"{path}: {error}") from error
+
+
+def write_authority(directory: Path, authority: Authority) -> None:
+    """Write an authority's certificate and key."""
+    write_new(directory / "ca.crt", authority.certificate_pem, CERTIFICATE_MODE)
+    write_new(directory / "ca.key", authority.key_pem, KEY_MODE)
 
 
 def write_issued(stem: Path, issued: Issued) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from changan.crypto.suite import Suite, algorithms
 from changan.ledger.chain_config import Mode
 from changan.node.pki.authority import SERVER_NAME
 from changan.node.pki.layout import LayoutError
@@ -39,54 +40,62 @@ _FOOTER = """\
     label: ""
     password: ""
     session_cache_size: 10
-    hash: "SHA256"
+    hash: {hash}
 """
 
 
-def sdk_config_text(config: CryptoConfig, *, chain_id: str, node_address: str, tls: bool, user: str = "client1") -> str:
+def sdk_config_text(  # what the SDK must know of the chain
+    config: CryptoConfig,
+    *,
+    chain_id: str,
+    node_address: str,
+    tls: bool,
+    suite: Suite = Suite.INTERNATIONAL,
+    user: str = "client1",
+) -> str:
     """Return the YAML text of sdk_config.yml for `user` of the first organisation; all paths in it are absolute.
 
-    `node_address` is `host:port` of the node's RPC service. With `tls` the user's TLS files are named and must be
-    there. As endorsers it names admin1 of every organisation whose admin1 files are there: of a consortium brought
-    along, the keys of others usually are not.
+    `node_address` is `host:port` of the node's RPC service, `suite` is the chain's. With `tls` the user's TLS files are
+    named and must be there. As endorsers it names admin1 of every organisation whose admin1 files are there: of a
+    consortium brought along, the keys of others usually are not.
 
     Raises LayoutError when a file of the user, or every admin1, is missing.
     """
-    first = config.organisations[0]
+    first, digest = config.organisations[0], _quoted(algorithms(suite).digest_name)
     lines = [
         "chain_client:",
         f"  chain_id: {_quoted(chain_id)}",
-        *_user(config.mode, first, first.user(user, tls=tls), "  "),
+        *_user(config.mode, first, first.user(user, tls=tls), digest, "  "),
         "  nodes:",
         f"    - node_addr: {_quoted(node_address)}",
         "      conn_cnt: 10",
         f"      enable_tls: {json.dumps(tls)}",
         "      trust_root_paths:  # directories / 目录",
-        *(f"        - {_quoted(str(one.root_certificate.parent))}" for one in config.organisations),
+        *(f"        - {_quoted(str(one.tls_root.parent))}" for one in config.organisations),
         f"      tls_host_name: {_quoted(SERVER_NAME)}",
         "  endorsers:",
     ]
-    endorsers = [line for one in config.organisations for line in _endorsers(config.mode, one)]
+    endorsers = [line for one in config.organisations for line in _endorsers(config.mode, one, digest)]
     if not endorsers:
         raise LayoutError(f"{config.directory}: no organisation has the signing files of {ENDORSER}; one must endorse")
-    return _HEADER + "\n".join((*lines, *endorsers, _FOOTER))
+    return _HEADER + "\n".join((*lines, *endorsers, _FOOTER.format(hash=digest)))
 
 
-def _endorsers(mode: Mode, organisation: Organisation) -> Iterator[str]:
+def _endorsers(mode: Mode, organisation: Organisation, digest: str) -> Iterator[str]:
     if mode is Mode.CERTIFICATES and not (organisation.directory / "user" / ENDORSER).exists():
         return
     # An endorser signs and never connects, so its TLS files may be missing.
     for credential in organisation.administrators():
-        first, *others = _user(mode, organisation, credential, "      ")
+        first, *others = _user(mode, organisation, credential, digest, "      ")
         yield f"    - {first.lstrip()}"
         yield from others
 
 
-def _user(mode: Mode, organisation: Organisation, credential: Credential, indent: str) -> Iterator[str]:
+def _user(mode: Mode, organisation: Organisation, credential: Credential, digest: str, indent: str) -> Iterator[str]:
     if mode is not Mode.PUBLIC:
         yield f"{indent}org_id: {_quoted(organisation.org_id)}"
     yield f"{indent}auth_type: {_quoted(mode.value)}"
-    yield f"{indent}crypto: {{hash: {_quoted('SHA256')}}}"
+    yield f"{indent}crypto: {{hash: {digest}}}"
     if mode is Mode.CERTIFICATES:
         yield f"{indent}user_sign_crt_file_path: {_quoted(str(credential.sign_certificate))}"
     yield f"{indent}user_sign_key_file_path: {_quoted(str(credential.sign_key))}"
