@@ -17,6 +17,7 @@ from changan.bench.single import BenchError, Node, start_node, stop_node
 from changan.bench.workloads import BALANCE
 
 SETTINGS = """engine = "compiled"
+suite = "{suite}"
 demo = false
 rate_limit = 10000000
 [[chains]]
@@ -34,6 +35,7 @@ SQLITE_COMMIT = 5_000
 class Load(NamedTuple):
     """What is to be sent; see `changan.bench.ledger_worker`."""
 
+    suite: str
     contract: str
     lane: str
     seconds: float
@@ -57,12 +59,14 @@ def run(load: Load, *, peers: bool, verify: bool, rounds: int = 1) -> list[dict[
     if importlib.util.find_spec("numba") is None or importlib.util.find_spec("numpy") is None:
         raise BenchError("the load needs numpy and the kernels numba: pip install 'changan[speed]'")
     found = []
-    work = f"{load.contract}, {load.lane} of {load.rows}, {load.accounts} accounts, {load.signers} signers"
+    work = (
+        f"{load.suite}: {load.contract}, {load.lane} of {load.rows}, {load.accounts} accounts, {load.signers} signers"
+    )
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as name:
             directory = Path(name)
             (directory / "home").mkdir()
-            (directory / "home" / "changan.toml").write_text(SETTINGS, encoding="utf-8")
+            (directory / "home" / "changan.toml").write_text(SETTINGS.format(suite=load.suite), encoding="utf-8")
             node = start_node(directory)
             try:
                 _await_kernels(directory / "node.out")
@@ -87,6 +91,7 @@ def _await_kernels(log: Path) -> None:
 
 def _measure(node: Node, load: Load) -> dict[str, Any]:
     options = {"home": str(node.home), **load._asdict(), "messages": load.messages}
+    del options["suite"]
     worker = subprocess.Popen(  # noqa: S603  # our own program
         [sys.executable, "-m", "changan.bench.ledger_worker", json.dumps(options)],
         stdin=subprocess.PIPE,
@@ -109,6 +114,7 @@ def _measure(node: Node, load: Load) -> dict[str, Any]:
         "rate": told["calls"] / told["seconds"],
         "seconds": told["seconds"],
         "calls": told["calls"],
+        "declined": told["declined"],
         "node_ns": spent * 1e9 / told["calls"],
         "load_ns": told["cpu"] * 1e9 / told["calls"],
         "mib": node.anonymous_mib(),
@@ -179,7 +185,7 @@ def _rows(work: str, peer: str, found: list[dict[str, Any]]) -> list[dict[str, A
             "min": round(min(values), 3),
             "max": round(max(values), 3),
             "n": len(values),
-            "note": f"{sum(item['calls'] for item in found)} calls",
+            "note": f"{sum(item['calls'] for item in found)} calls, {sum(item.get('declined', 0) for item in found)} declined",
         }
         for key, unit in _UNITS.items()
         if key in found[0]

@@ -29,6 +29,7 @@ from changan.ledger.wire.messages import (
     PackedRequests,
     PackedResponses,
     TxResponse,
+    TxStatusCode,
 )
 from changan.node.pki.layout import read_crypto_config
 
@@ -75,6 +76,7 @@ class Sender:
         self._lock = threading.Lock()
         self.latencies: list[float] = []
         self.calls = 0
+        self.declined = 0
         self.failed: list[str] = []
 
     def send(self, message: bytes, due: float | None = None) -> None:
@@ -88,7 +90,7 @@ class Sender:
         now = time.perf_counter()
         try:
             response = done.result()
-            counts = [_succeeded(each, bundle=self._bundles) for each in _answers(response, bundles=self._bundles)]
+            counts = [_counted(each, bundle=self._bundles) for each in _answers(response, bundles=self._bundles)]
         except (grpc.RpcError, RuntimeError) as error:
             with self._lock:
                 self.failed.append(str(error)[:300])
@@ -97,7 +99,8 @@ class Sender:
             self._room.release()
         with self._lock:
             self.latencies.append(now - begun)
-            self.calls += sum(counts)
+            self.calls += sum(calls for calls, _ in counts)
+            self.declined += sum(declined for _, declined in counts)
 
     def finish(self) -> None:
         """Return when everything was answered."""
@@ -111,16 +114,19 @@ def _answers(response: Any, *, bundles: bool) -> list[TxResponse]:
     return [response] if bundles else list(response.responses)
 
 
-def _succeeded(response: TxResponse, *, bundle: bool) -> int:
-    """Return how many calls an answer stands for. Raises RuntimeError for one that failed."""
+def _counted(response: TxResponse, *, bundle: bool) -> tuple[int, int]:
+    """Return how many calls an answer stands for, and how many of them the contract declined.
+
+    Raises RuntimeError for an answer that refuses all of them.
+    """
+    if not bundle and response.code == TxStatusCode.CONTRACT_FAIL:
+        return 1, 1
     if response.code or response.contract_result.code:
         raise RuntimeError(response.message or response.contract_result.message)
     if not bundle:
-        return 1
+        return 1, 0
     found = BundleResult.FromString(response.contract_result.result)
-    if found.succeeded != found.rows:
-        raise RuntimeError(f"{found.rows - found.succeeded} rows of a bundle failed")
-    return int(found.rows)
+    return int(found.rows), int(found.rows - found.succeeded)
 
 
 def main() -> None:
@@ -162,6 +168,7 @@ def _measured(load: Load, made: list[bytes], sender: Sender) -> dict[str, Any]:
         raise SystemExit(f"{len(sender.failed)} messages failed: {sender.failed[0]}")
     return {
         "calls": sender.calls,
+        "declined": sender.declined,
         "messages": sent,
         "exhausted": sent == len(made),
         "seconds": elapsed,
@@ -192,8 +199,8 @@ def _prepare(connection: Connection, what: Workload, shape: Shape, numpy: Any, h
         for part in what.prepare(numpy, shape):
             sender.send(_bundle(what, part, connection.signer, connection.chain_id, {}))
         sender.finish()
-    if sender.failed:
-        raise SystemExit(f"the accounts could not be made: {sender.failed[0]}")
+    if sender.failed or sender.declined:
+        raise SystemExit(f"the accounts could not be made: {[*sender.failed, 'rows were declined'][0]}")
 
 
 def _bundle(what: Workload, part: Part, signer: Signer, chain_id: str, known: dict[str, Signature]) -> bytes:

@@ -16,6 +16,7 @@ from changan.bench import crypto as crypto_bench
 from changan.bench import ledger as ledger_bench
 from changan.bench import single as single_bench
 from changan.bench.workloads import LOADS
+from changan.crypto.suite import SUITE_NAMES
 
 
 @click.group()
@@ -74,6 +75,7 @@ def cluster(json_file: Path | None, seconds: float) -> None:
     show_default=True,
     help="Many calls under one signature, or single signed calls many to a message.",
 )
+@click.option("--suite", type=click.Choice(list(SUITE_NAMES)), default="intl", show_default=True, help="Algorithms.")
 @click.option(
     "--contract", type=click.Choice(list(LOADS)), default="payments", show_default=True, help="What is called."
 )
@@ -92,6 +94,7 @@ def ledger(
     json_file: Path | None,
     seconds: float,
     lane: str,
+    suite: str,
     contract: str,
     accounts: int,
     signers: int,
@@ -105,11 +108,12 @@ def ledger(
     verify: bool,
 ) -> None:
     """Signed, durable contract calls through the public door, beside SQLite that nobody signs for."""
-    load = ledger_bench.Load(contract, lane, seconds, accounts, signers, rows, zipf, inflight, rate)
+    load = ledger_bench.Load(suite, contract, lane, seconds, accounts, signers, rows, zipf, inflight, rate)
     table = ledger_bench.run(load, peers=peers, verify=verify, rounds=rounds)
     show(table)
     if json_file is not None:
         options = {
+            "suite": suite,
             "lane": lane,
             "contract": contract,
             "accounts": accounts,

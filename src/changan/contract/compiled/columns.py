@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import struct
 from array import array
-from itertools import pairwise
+from itertools import chain
+from operator import sub
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.codec import BadArgumentError
@@ -116,12 +117,10 @@ def _check(kind: ValueType, column: ColumnData) -> None:
 def _ends(column: ColumnData) -> array[int]:
     assert column.ends is not None
     ends = array("I", bytes(column.ends))
-    before = 0
-    for end in ends:
-        if end < before:
-            raise MalformedError("ends go back")
-        before = end
-    if before != memoryview(column.data).nbytes:
+    values = ends.tolist()
+    if sorted(values) != values:
+        raise MalformedError("ends go back")
+    if (values[-1] if values else 0) != memoryview(column.data).nbytes:
         raise MalformedError("the last end is not the end")
     return ends
 
@@ -129,7 +128,7 @@ def _ends(column: ColumnData) -> array[int]:
 def _check_texts(kind: TextType, column: ColumnData) -> None:
     data = bytes(column.data)
     ends = _ends(column)
-    if max((end - start for start, end in pairwise([0, *ends])), default=0) > kind.limit:
+    if max(map(sub, ends, chain((0,), ends)), default=0) > kind.limit:
         raise MalformedError("too long")
     if not data.isascii():
         data.decode()
