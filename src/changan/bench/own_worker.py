@@ -12,12 +12,18 @@ import grpc
 from changan.client.connect import connect
 from changan.client.doors import MESSAGE_BYTES_MAX
 from changan.client.requests import Signer, make_payload, sign_request
-from changan.ledger.wire.messages import PackedRequests, PackedResponses, TxRequest, TxResponse
+from changan.contract.compiled.columns import ColumnData
+from changan.contract.types import ADDRESS, U64, Signature
+from changan.ledger.bundle import PARAMETER, encode_bundle
+from changan.ledger.wire.messages import BundleResult, PackedRequests, PackedResponses, TxRequest, TxResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PACK = 100
+BUNDLES = 4
+BUNDLE_ROWS = 2048
+TRANSFER = Signature("transfer", "call", (("to", ADDRESS), ("amount", U64)), None)
 
 
 def main() -> None:
@@ -47,6 +53,8 @@ def main() -> None:
         if mode == "sync":
             connection.invoke("token", "transfer", arguments)
             calls += 1
+        elif mode == "bundle":
+            calls += _bundled(alone, connection.signer, connection.chain_id, to)
         elif mode == "single":
             calls += _singly(alone, connection.signer, connection.chain_id, to)
         else:
@@ -64,6 +72,20 @@ def _singly(send: grpc.UnaryUnaryMultiCallable[Any, TxResponse], signer: Signer,
         response = future.result()
         assert response.code == 0, response.message
     return len(futures)
+
+
+def _bundled(send: grpc.UnaryUnaryMultiCallable[Any, TxResponse], signer: Signer, chain_id: str, to: str) -> int:
+    """Send a few bundles together, and wait for all of them."""
+    columns = [ColumnData(bytes.fromhex(to) * BUNDLE_ROWS), ColumnData((1).to_bytes(8, "little") * BUNDLE_ROWS)]
+    data = encode_bundle(TRANSFER, columns, BUNDLE_ROWS, 0)
+    payloads = [make_payload(chain_id, "token", "transfer", {PARAMETER: data}) for _ in range(BUNDLES)]
+    futures = [send.future(sign_request(payload, signer), timeout=60) for payload in payloads]
+    calls = 0
+    for future in futures:
+        response = future.result()
+        assert response.code == 0, response.message
+        calls += BundleResult.FromString(response.contract_result.result).rows
+    return calls
 
 
 def _packed(send: Callable[..., PackedResponses], signer: Signer, chain_id: str, to: str) -> int:
