@@ -148,7 +148,7 @@ class Forest:
         keep: list[Any] = []
         places = numpy.array([self._placed(delta, keep) for delta in deltas], numpy.int64)
         sizes = numpy.array([len(delta) for delta in deltas], numpy.int64)
-        records, _ = self._states.newest(places, sizes, self._seed)
+        records = self._states.newest(places, sizes, self._seed)
         return records, keep
 
     def _described(self, column: Column, keep: list[Any]) -> tuple[int, int, int]:

@@ -102,3 +102,18 @@ def call(_context: Any, function: Any, one: Any, two: Any, count: Any) -> Any:
         return _OCTET(0)
 
     return types.uint8(types.int64, types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def prefetch(_context: Any, address: Any) -> Any:
+    """Ask for what lies behind an address, which will be read soon."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        half = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [_OCTET.as_pointer(), half, half, half])
+        asked = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        place = builder.inttoptr(arguments[0], _OCTET.as_pointer())
+        builder.call(asked, [place, half(0), half(3), half(1)])  # to read, to keep, data
+        return _OCTET(0)
+
+    return types.uint8(types.int64), generate

@@ -17,6 +17,7 @@ from changan.crypto.batch.memory import (
     load_octet,
     load_short,
     load_word,
+    prefetch,
     store_octet,
     store_word,
     swapped,
@@ -35,6 +36,9 @@ _SCRATCH_BYTES: Final = _HALVES + 64 * (_DEPTH_MAX + 1)
 _FIRST_PLACES: Final = 1024
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _HALF: Final = np.uint64(32)
+_LOW: Final = np.uint64(0xFFFFFFFF)
+_HIGH: Final = np.uint64(0xFFFFFFFF00000000)
+_GROUP: Final = 64
 
 _ADDRESS: Final = types.int64
 _INTEGERS: Final = types.int64[::1]
@@ -68,9 +72,15 @@ def _key_hash(record: Any, seed: Any) -> Any:
 def _same_key(one: Any, other: Any) -> Any:
     if load_half(one) != load_half(other):  # field, and length of the key
         return False
-    for at in range(_RECORD_BYTES, _RECORD_BYTES + load_short(one + 2)):
+    at, stop = _RECORD_BYTES, _RECORD_BYTES + load_short(one + 2)
+    while at + 8 <= stop:
+        if load_word(one + at) != load_word(other + at):
+            return False
+        at += 8
+    while at < stop:
         if load_octet(one + at) != load_octet(other + at):
             return False
+        at += 1
     return True
 
 
@@ -80,44 +90,63 @@ def _record_bytes(record: Any) -> Any:
     return _RECORD_BYTES + load_short(record + 2) + (0 if size == _GONE else size)
 
 
-@njit([types.Tuple((_INTEGERS, _INTEGERS))(_INTEGERS, _INTEGERS, types.uint64)], nogil=True, cache=True)
+@njit(nogil=True)
+def _place_anew(places: Any, hashes: Any, count: Any) -> None:
+    mask = np.uint64(len(places) - 1)
+    for each in range(count):
+        place = hashes[each] & mask
+        while places[place]:
+            place = (place + np.uint64(1)) & mask
+        places[place] = (hashes[each] & _HIGH) | np.uint64(each + 1)
+
+
+@njit([_INTEGERS(_INTEGERS, _INTEGERS, types.uint64)], nogil=True, cache=True)
 def newest(deltas: Any, sizes: Any, seed: Any) -> Any:
-    """Return the last record of every row in deltas that follow one another, and which delta each is of."""
-    places = np.zeros(_FIRST_PLACES, np.int64)  # of a row in `records`, and one more
+    """Return the last record of every row in deltas that follow one another.
+
+    Records are looked at in groups, so that many cache misses are under way at once.
+    """
+    places = np.zeros(_FIRST_PLACES, np.uint64)  # the high half of a row's hash, and one more than its number
     records = np.empty(_FIRST_PLACES // 2, np.int64)
-    owners = np.empty(_FIRST_PLACES // 2, np.int64)
     hashes = np.empty(_FIRST_PLACES // 2, np.uint64)
+    group = np.empty(_GROUP, np.int64)
+    keys = np.empty(_GROUP, np.uint64)
     count = 0
     for number in range(len(deltas)):
         at, stop = deltas[number], deltas[number] + sizes[number]
         while at < stop:
-            if count == len(records):
+            while count + _GROUP > len(records):
                 records = np.concatenate((records, np.empty_like(records)))
-                owners = np.concatenate((owners, np.empty_like(owners)))
                 hashes = np.concatenate((hashes, np.empty_like(hashes)))
-                places = np.zeros(2 * len(places), np.int64)
-                mask = np.uint64(len(places) - 1)
-                for each in range(count):
-                    place = hashes[each] & mask
-                    while places[place]:
-                        place = (place + np.uint64(1)) & mask
-                    places[place] = each + 1
+                places = np.zeros(2 * len(places), np.uint64)
+                _place_anew(places, hashes, count)
             mask = np.uint64(len(places) - 1)
-            key = _key_hash(at, seed)
-            place = key & mask
-            while True:
-                held = places[place]
-                if held == 0:
-                    places[place] = count + 1
-                    records[count], owners[count], hashes[count] = at, number, key
-                    count += 1
-                    break
-                if hashes[held - 1] == key and _same_key(records[held - 1], at):
-                    records[held - 1], owners[held - 1] = at, number
-                    break
-                place = (place + np.uint64(1)) & mask
-            at += _record_bytes(at)
-    return records[:count].copy(), owners[:count].copy()
+            base = places.ctypes.data
+            held = 0
+            while at < stop and held < _GROUP:
+                group[held], keys[held] = at, _key_hash(at, seed)
+                prefetch(base + 8 * np.int64(keys[held] & mask))
+                held += 1
+                at += _record_bytes(at)
+            for each in range(held):
+                entry = places[keys[each] & mask]
+                if entry and (entry & _HIGH) == (keys[each] & _HIGH):
+                    prefetch(records[np.int64(entry & _LOW) - 1])
+            for each in range(held):
+                place = keys[each] & mask
+                while True:
+                    entry = places[place]
+                    if entry == 0:
+                        places[place] = (keys[each] & _HIGH) | np.uint64(count + 1)
+                        records[count], hashes[count] = group[each], keys[each]
+                        count += 1
+                        break
+                    row = np.int64(entry & _LOW) - 1
+                    if (entry & _HIGH) == (keys[each] & _HIGH) and _same_key(records[row], group[each]):
+                        records[row] = group[each]
+                        break
+                    place = (place + np.uint64(1)) & mask
+    return records[:count].copy()
 
 
 @njit([types.uint8[::1](_INTEGERS)], nogil=True, cache=True)
