@@ -80,10 +80,11 @@ def bytes_an_id(count: int = 300_000) -> float:
     """Return what one remembered id costs, measured in a fresh process that remembers nothing else."""
     program = (
         "import re, sys\n"
+        "from changan.crypto.digest import sha256\n"
         "from changan.ledger.remembered import RememberedIds\n"
         "def held():\n"
         "    return int(re.findall(r'RssAnon:\\s+(\\d+) kB', open('/proc/self/status').read())[0]) * 1024\n"
-        "ids, before = RememberedIds(), held()\n"
+        "ids, before = RememberedIds(sha256), held()\n"
         f"for n in range({count}): ids.add(f'{{n:064x}}', 1_000_000 + n // 2500)\n"
         f"print((held() - before) / {count})\n"
     )

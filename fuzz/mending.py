@@ -13,7 +13,7 @@ from changan.ledger.commitment import outcome_root
 from changan.ledger.hashing import block_hash, dag_hash, ordered_dag, rw_set_hash, transaction_hash
 from changan.ledger.wire.messages import BlockWithRWSet, ConsensusArgs, Transaction, TxRWSet
 from changan.node import audit
-from changan.node.audit_members import MemberError
+from changan.node.audit_keys import MemberError
 
 
 def mended_receipt(stored: BlockWithRWSet, position: int) -> dict[str, Any]:

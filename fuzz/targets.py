@@ -83,7 +83,7 @@ class Fixture:
             self.uses += 1
         if wrote and (self.uses >= KEPT_WORLD_USES or world.epoch != before):
             self._fresh()
-        self.world.remembered = RememberedIds()
+        self.world.remembered = RememberedIds(self.world.digest)
 
 
 _fixture: list[Fixture] = []

@@ -7,8 +7,11 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import stat
 import subprocess
+import sys
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -22,7 +25,6 @@ from changan.client.requests import Signer, make_payload, sign_request
 from changan.client.tables import Method
 from changan.crypto import certificates, der
 from changan.crypto.keys import Scheme, SigningKey
-from changan.crypto.sm2 import DEFAULT_IDENTIFIER
 from changan.crypto.suite import Suite
 from changan.ledger.bundle import PARAMETER
 from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, Contract, Member, MemberType
@@ -32,7 +34,6 @@ from consortium import NOW
 from node_process import NodeProcess, changan
 
 ORG = "wx-org1.chainmaker.org"
-ID = DEFAULT_IDENTIFIER.decode()
 TO = "11" * 20
 
 
@@ -265,42 +266,36 @@ def test_a_trace_shows_what_a_transaction_read_and_wrote(node, client):
     assert f"token balances.{TO}" in done.stdout
 
 
-# OpenSSL's command line as the second opinion: the commands of docs/security.md
+# OpenSSL's command line as the second opinion
 
 
-def test_openssl_verifies_a_certificate_a_transaction_and_a_block(node, client, tmp_path):
+def documented(beginning: str) -> str:
+    """The block of docs/security.md that begins so."""
+    text = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+    return next(part for part in text.split("```text\n")[1:] if part.startswith(beginning)).partition("```")[0]
+
+
+@pytest.mark.parametrize("part", ["tx", "block"])
+def test_openssl_judges_by_the_documented_commands(node, client, tmp_path, part):
     tx_id = client.invoke("token", "transfer", {"to": TO, "amount": 1}).tx_id
-    stored = next(one for one in blocks(node.home) if one.block.txs[0].payload.tx_id == tx_id)
-    header, tx = stored.block.header, stored.block.txs[0]
-    sender, proposer = tx.sender.signer.member_info, header.proposer.member_info
-    root = node.home / "crypto-config" / ORG / "ca" / "ca.crt"
-    signed = {
-        "tx": (sender, tx.payload.SerializeToString(), tx.sender.signature),
-        "block": (proposer, header.block_hash, header.signature),
-    }
-    for name, (pem, message, signature) in signed.items():
-        certificate, public = tmp_path / f"{name}.crt", tmp_path / f"{name}.pem"
-        certificate.write_bytes(pem)
-        (tmp_path / f"{name}.msg").write_bytes(message)
-        (tmp_path / f"{name}.sig").write_bytes(signature)
-        found = openssl("verify", "-vfyopt", f"distid:{ID}", "-CAfile", root, certificate)
-        assert found.returncode == 0, found.stderr
-        assert openssl("verify", "-vfyopt", "distid:another", "-CAfile", root, certificate).returncode != 0
-        assert openssl("x509", "-in", certificate, "-noout", "-pubkey", "-out", public).returncode == 0
-        command = [
-            "pkeyutl",
-            "-verify",
-            "-pubin",
-            "-inkey",
-            public,
-            "-rawin",
-            "-digest",
-            "sm3",
-            "-pkeyopt",
-            f"distid:{ID}",
-        ]
-        command += ["-in", tmp_path / f"{name}.msg", "-sigfile", tmp_path / f"{name}.sig"]
-        found = openssl(*command)
-        assert found.returncode == 0, found.stdout + found.stderr
-        (tmp_path / f"{name}.msg").write_bytes(message + b"\0")
-        assert openssl(*command).returncode != 0
+    assert changan("receipt", tx_id, "-o", str(tmp_path / "receipt.json"), "--home", str(node.home)).returncode == 0
+    taken = subprocess.run(
+        [sys.executable, "-c", documented("from base64")], cwd=tmp_path, capture_output=True, check=False, timeout=60
+    )
+    assert taken.returncode == 0, taken.stderr
+    shutil.copy(node.home / "crypto-config" / ORG / "ca" / "ca.crt", tmp_path / "ca.crt")
+    commands = [line.replace("tx.", f"{part}.") for line in documented("openssl verify").splitlines()]
+    assert len(commands) == 3
+
+    def run(command: str) -> bool:
+        return (
+            subprocess.run(command.split(), cwd=tmp_path, capture_output=True, check=False, timeout=60).returncode == 0
+        )
+
+    assert all(run(command) for command in commands)
+    assert not run(commands[0].replace("1234567812345678", "another"))
+    assert not run(commands[2].replace("1234567812345678", "another"))
+    assert not run(commands[2].replace(f"{part}.message", "receipt.json"))
+    other = read_crypto_config(node.home).organisations[1]
+    shutil.copy(other.root_certificate, tmp_path / "ca.crt")
+    assert not run(commands[0])
