@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import sys
@@ -187,6 +188,11 @@ def _configurations(consortium: Consortium) -> None:
     for method, parameters in changes.items():
         made = make_payload("chain1", "CHAIN_CONFIG", method, parameters)
         _seed("config", method, made.SerializeToString())
+    # An extension twice, found by fuzzing: the key usage (2.5.29.15) says that it is the alternative names (2.5.29.17).
+    twice = x509.load_pem_x509_certificate(root).public_bytes(Encoding.DER).replace(b"\x55\x1d\x0f", b"\x55\x1d\x11", 1)
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(twice) + b"-----END CERTIFICATE-----\n"
+    made = make_payload("chain1", "CHAIN_CONFIG", "TRUST_ROOT_ADD", {"org_id": "another", "root": pem})
+    _seed("config", "duplicate_extension", made.SerializeToString())
 
 
 SMALL = '''"""Small."""
@@ -260,7 +266,10 @@ def _blocks(ledger: Ledger) -> None:
     _seed("block", "last", last.SerializeToString())
     following = ledger.call("evidence", "put", {"digest": "bb" * 32, "note": "next"})
     assert following.code == 0
-    _seed("block", "next", stored_block(ledger.blocks[-1]).SerializeToString())
+    after = stored_block(ledger.blocks[-1])
+    _seed("block", "next", after.SerializeToString())
+    after.txRWSets[0].tx_writes[0].key = b"\xbc"  # no text, found by fuzzing
+    _seed("block", "key_no_text", after.SerializeToString())
     _seed("header", "last", last.block.header.SerializeToString())
 
 
