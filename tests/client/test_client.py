@@ -27,7 +27,7 @@ def test_client_and_command_line_over_tls(tmp_path, options):
         done = changan("contract", "query", "token", "balance_of", f"who={TO}", "--home", str(node.home))
         assert done.stdout.strip() == "5"
         with connect(home=node.home, tls=False) as plain:
-            plain._calls = Calls(plain.signer, (), "chain1")
+            plain._calls = Calls(plain.signer, tuple, "chain1")
             with pytest.raises(UnreachableError, match="does not answer"):
                 plain.query("token", "balance_of", {"who": TO})
         refused = changan("status", "--home", str(node.home), "--no-tls")
@@ -94,7 +94,7 @@ def drive(steps, replies):
 
 @pytest.fixture
 def calls(consortium):
-    return Calls(consortium.signer(), consortium.admins(), "chain1")
+    return Calls(consortium.signer(), consortium.admins, "chain1")
 
 
 LOST, DEAD = Unanswered("UNAVAILABLE", again=True), Unanswered("UNIMPLEMENTED", again=False)

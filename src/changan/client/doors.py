@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 
+from changan.client.passwords import ask_password, open_key
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from changan.client.passwords import Ask
 
 FILE = "doors.json"
 SERVER_NAME = "chainmaker.org"
@@ -45,14 +49,14 @@ def read_doors(home: Path) -> KnownDoors:
         return KnownDoors()
 
 
-def credentials(crypto_config: Path, org_id: str, user: str) -> grpc.ChannelCredentials:
+def credentials(crypto_config: Path, org_id: str, user: str, ask: Ask = ask_password) -> grpc.ChannelCredentials:
     """Return what a user shows at a TLS door: the organisations' roots, and the user's own TLS pair where it lies there.
 
-    Raises OSError.
+    Raises PasswordError, OSError.
     """
     roots = b"\n".join(path.read_bytes() for path in sorted(crypto_config.glob("*/ca/ca.crt")))
     stem = crypto_config / org_id / "user" / user / f"{user}.tls"
     key, certificate = stem.with_suffix(".tls.key"), stem.with_suffix(".tls.crt")
     if not key.exists():
         return grpc.ssl_channel_credentials(roots)
-    return grpc.ssl_channel_credentials(roots, key.read_bytes(), certificate.read_bytes())
+    return grpc.ssl_channel_credentials(roots, open_key(key, ask), certificate.read_bytes())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from changan.client.passwords import ask_password, open_key
 from changan.errors import ChanganError
 from changan.ledger.chain_config import Mode
 from changan.node.pki.authority import Authority, AuthorityError, node_id, read_certificate
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from changan.client.passwords import Ask
     from changan.node.pki.authority import Issued, Role
 
 DIRECTORY = "crypto-config"
@@ -59,12 +61,12 @@ class Organisation:
         """
         return _credential(self.directory / "user" / name, name, tls=tls)
 
-    def node(self) -> Credential:
-        """Return the four paths of the organisation's consensus node.
+    def node(self, name: str = NODE) -> Credential:
+        """Return the four paths of a node of the organisation, its consensus node if no other is named.
 
         Raises LayoutError naming the first file that is missing or unreadable.
         """
-        return _credential(self.directory / "node" / NODE, NODE, tls=True)
+        return _credential(self.directory / "node" / name, name, tls=True)
 
     def administrators(self) -> list[Credential]:
         """Return the files of the administrators. Raises LayoutError."""
@@ -89,15 +91,20 @@ class Organisation:
                 raise LayoutError(f"{beside} says {written!r}, but {certificate.name} belongs to node {computed}")
         return computed
 
-    def authority(self) -> Authority:
-        """Return the organisation's authority, to issue further certificates.
+    @property
+    def authority_key(self) -> Path:
+        """Where the private key of the organisation's authority lies, if it is here."""
+        return self.root_certificate.with_name("ca.key")
 
-        Raises LayoutError when ca.key is missing, unreadable or not the key of ca.crt.
+    def authority(self, ask: Ask = ask_password) -> Authority:
+        """Return the organisation's authority, to issue further certificates; `ask` gives the password of a sealed key.
+
+        Raises LayoutError when ca.key is missing, unreadable or not the key of ca.crt, PasswordError when it does not open.
         """
-        path = self.root_certificate.with_name("ca.key")
-        key_pem = read_file(path, "the CA's private key, PEM; only who keeps it can issue certificates")
+        path = self.authority_key
+        read_file(path, "the CA's private key, PEM; only who keeps it can issue certificates")
         try:
-            return Authority.load(self.root_certificate_pem, key_pem)
+            return Authority.load(self.root_certificate_pem, open_key(path, ask))
         except AuthorityError as error:
             raise LayoutError(f"{path}: {error}") from error
 
