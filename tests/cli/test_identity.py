@@ -202,6 +202,14 @@ def test_renewed_certificates_say_the_same_of_the_same_keys(home, name):
     assert read_crypto_config(home).organisations[0].node_id  # the id beside it still agrees
 
 
+def test_a_certificate_of_another_authority_is_not_renewed(home):
+    for usage in ("sign", "tls"):
+        stranger = files(home, OTHER, "user", "client1", f"client1.{usage}.crt")
+        shutil.copy(stranger, files(home, ORG, "user", "client1", f"client1.{usage}.crt"))
+    words = f"this is no certificate of the authority of {ORG}: the certificate names another issuer"
+    assert words in refused(home, "renew", "client1")
+
+
 def test_new_keys_are_sealed_where_the_old_ones_were(home, secret):
     ok(home, "issue", "alice", "--password-file", secret)
     path = files(home, ORG, "user", "alice", "alice.sign.key")

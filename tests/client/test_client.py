@@ -112,6 +112,18 @@ def test_a_lost_answer_is_asked_for_under_the_same_id(calls):
     assert sent[0] == sent[1]
 
 
+def test_administrators_are_asked_for_once_and_only_when_something_is_installed(consortium):
+    asked = []
+    calls = Calls(consortium.signer(), lambda: asked.append(1) or consortium.admins(), "chain1")
+    drive(calls.invoke("token", "transfer", {}), [TxResponse()])
+    drive(calls.query("token", "balance_of", {}), [TxResponse()])
+    assert asked == []
+    for upgrade in (False, True):
+        _, sent = drive(calls.deploy("token", "1", b"", {}, upgrade=upgrade), [TxResponse()])
+        assert len(sent[0].request.endorsers) == 4
+    assert asked == [1]
+
+
 def test_a_duplicate_at_the_first_try_is_an_error(calls):
     duplicate = TxResponse(code=5, message="Add tx failed, TxId exist in DB")
     with pytest.raises(CallError, match="TxId exist"):
