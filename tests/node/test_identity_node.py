@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,15 @@ def test_the_sdk_configuration_still_names_plain_keys(organisation):
     paths = [line.partition('"')[2].rstrip('"') for line in text.splitlines() if "key_file_path" in line]
     assert len(paths) == 10
     assert all("BEGIN PRIVATE KEY" in Path(path).read_text() for path in paths)
+
+
+def test_a_carried_folder_reaches_the_node_that_it_is_told_of(organisation, tmp_path):
+    shutil.copytree(organisation.home / "crypto-config", tmp_path / "carried")
+    options = ["--home", str(tmp_path / "carried"), "--password-file", str(organisation.password)]
+    assert command("identity", "issue", "frank", *options).returncode == 0
+    door = ["--rpc", organisation.node.rpc, "--tls"]
+    told = command("identity", "revoke", "frank", "--send", *door, *options)
+    assert (told.returncode, "CERT_MANAGE CERTS_REVOKE  tx" in told.stdout) == (0, True), told.stderr
 
 
 def test_keys_are_registered_exchanged_and_dismissed(tmp_path):

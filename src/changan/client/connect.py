@@ -24,7 +24,7 @@ from changan.client.calls import (
     unanswered,
 )
 from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS, credentials, read_doors
-from changan.client.members import find_administrators, find_member, organisations
+from changan.client.members import crypto_config_of, find_administrators, find_member, organisations
 from changan.client.passwords import Ask, ask_password
 from changan.client.tables import ROWS_A_BUNDLE, Method, RowOutcome, Sent, TableError
 from changan.ledger.wire.messages import TxRequest, TxResponse
@@ -190,7 +190,7 @@ def find(  # what connect() takes
     """Return how to reach a node. Raises MalformedError, PasswordError, OSError."""
     place = Path(home)
     known = read_doors(place)
-    root = place / "crypto-config" if (place / "crypto-config").is_dir() else place
+    root = crypto_config_of(place)
     name = org_id or organisations(root)[0]
     secure = known.tls != "none" if tls is None else tls
     return Reach(

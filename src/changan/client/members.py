@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 _PUBLIC = "node1"
 
 
+def crypto_config_of(home: Path) -> Path:
+    """Return where the organisations of a home lie: in its crypto-config, or in itself where it is one."""
+    is_one = not (home / "crypto-config").exists() and any(home.glob("*/ca/ca.crt"))
+    return home if is_one else home / "crypto-config"
+
+
 def organisations(root: Path) -> list[str]:
     """Return the names of the directories of a crypto-config, sorted. Raises OSError."""
     return sorted(path.name for path in root.iterdir() if path.is_dir())
