@@ -101,11 +101,11 @@ def issue_(
     """
     config, organisation = _found(options)
     require_issuable(config.mode, organisation, name, role)
-    authority = organisation.authority(asking(options["password_file"]))
+    authorities = organisation.authorities(asking(options["password_file"]))
     # A node starts with nobody there to type a password.
     is_plain = plain or (config.mode is Mode.CERTIFICATES and role in NODE_ROLES)
     password = None if is_plain else _chosen(name, new_password_file or options["password_file"])
-    issue(config.mode, organisation, authority, name, role, Wish(datetime.now(UTC), days, password, hosts))
+    issue(config.mode, organisation, authorities, name, role, Wish(datetime.now(UTC), days, password, hosts))
     _print(describe(config.mode, organisation, name))
     if config.mode is Mode.KEYS:
         _registration(organisation, name, role).take(**options)
@@ -135,10 +135,12 @@ def renew_(name: str, days: int, *, new_key: bool, plain: bool, new_password_fil
     was_sealed = is_sealed_identity(organisation, name)
     credential = locate(organisation, name)
     role, public = role_of(config.mode, credential), credential.sign_certificate.read_bytes()
-    authority = organisation.authority(asking(options["password_file"]))
+    authorities = organisation.authorities(asking(options["password_file"]))
     sealed_again = new_key and was_sealed and not plain
     password = _chosen(name, new_password_file or options["password_file"]) if sealed_again else None
-    before = renew(config.mode, organisation, authority, name, Wish(datetime.now(UTC), days, password), new_key=new_key)
+    before = renew(
+        config.mode, organisation, authorities, name, Wish(datetime.now(UTC), days, password), new_key=new_key
+    )
     _print(describe(config.mode, organisation, name))
     for certificate in before:
         serial, end = f"{certificate.serial_number:x}", certificate.not_valid_after_utc.date()

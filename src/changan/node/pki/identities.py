@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from cryptography.x509 import Certificate
 
-    from changan.node.pki.authority import Authority, Issued
-    from changan.node.pki.layout import Credential, Organisation
+    from changan.node.pki.authority import Issued
+    from changan.node.pki.layout import Authorities, Credential, Organisation
 
 NODE_ROLES: frozenset[str] = frozenset({"consensus", "common"})
 ISSUED_ROLES: dict[Mode, tuple[str, ...]] = {
@@ -113,18 +113,18 @@ def require_issuable(mode: Mode, organisation: Organisation, name: str, role: st
             raise AuthorityError(f"{name} of {organisation.org_id} exists: take another name, or renew it")
 
 
-def issue(mode: Mode, organisation: Organisation, authority: Authority, name: str, role: Role, wish: Wish) -> Path:
+def issue(mode: Mode, organisation: Organisation, authorities: Authorities, name: str, role: Role, wish: Wish) -> Path:
     """Make the keys and certificates of a new identity; return its directory. Raises AuthorityError, LayoutError."""
     require_issuable(mode, organisation, name, role)
     kind = "node" if mode is Mode.CERTIFICATES and role in NODE_ROLES else "user"
     home = organisation.directory / kind / name
-    files = _made(mode, organisation, authority, name, role, wish)
+    files = _made(mode, organisation, authorities, name, role, wish)
     _appear(home, files, lambda aside: aside.rename(home))
     return home
 
 
 def renew(
-    mode: Mode, organisation: Organisation, authority: Authority, name: str, wish: Wish, *, new_key: bool
+    mode: Mode, organisation: Organisation, authorities: Authorities, name: str, wish: Wish, *, new_key: bool
 ) -> list[Certificate]:
     """Give an identity new certificates, for its keys or for new ones; return those that were replaced and still hold.
 
@@ -134,14 +134,19 @@ def renew(
     require_renewable(mode, organisation, name, new_key=new_key)
     before = [path.read_bytes() for path in _certificates(mode, credential)]
     if not new_key:
-        _require_within(authority, wish)
-        renewed = [authority.renew(pem, wish.now, days=wish.days) for pem in before]
+        _require_within(authorities, wish)
+        renewed = [
+            (authorities.tls if path == credential.tls_certificate else authorities.sign).renew(
+                path.read_bytes(), wish.now, days=wish.days
+            )
+            for path in _certificates(mode, credential)
+        ]
         keep_superseded(organisation, name, before)
         for path, pem in zip(_certificates(mode, credential), renewed, strict=True):
             replace_file(path, pem, CERTIFICATE_MODE)
     else:
         role: Role = role_of(mode, credential)  # type: ignore[assignment]  # of a certificate that this authority issued
-        files = _made(mode, organisation, authority, name, role, wish)
+        files = _made(mode, organisation, authorities, name, role, wish)
         keep_superseded(organisation, name, before)
         home = credential.sign_key.parent
         _appear(home, files, lambda aside: _exchange(aside, home))
@@ -184,14 +189,14 @@ def _certificates(mode: Mode, credential: Credential) -> list[Path]:
 
 
 def _made(
-    mode: Mode, organisation: Organisation, authority: Authority, name: str, role: Role, wish: Wish
+    mode: Mode, organisation: Organisation, authorities: Authorities, name: str, role: Role, wish: Wish
 ) -> dict[str, bytes]:
     """Return the files of a new identity by name; those that end in .key are secret."""
-    _require_within(authority, wish)
-    tls = authority.issue(name, role, "tls", wish.now, wish.hosts, days=wish.days)
+    _require_within(authorities, wish)
+    tls = authorities.tls.issue(name, role, "tls", wish.now, wish.hosts, days=wish.days)
     files = {f"{name}.tls.crt": tls.certificate_pem, f"{name}.tls.key": at_rest(tls.key_pem, wish.password)}
     if mode is Mode.CERTIFICATES:
-        sign: Issued = authority.issue(name, role, "sign", wish.now, days=wish.days)
+        sign: Issued = authorities.sign.issue(name, role, "sign", wish.now, days=wish.days)
         files |= {f"{name}.sign.crt": sign.certificate_pem, f"{name}.sign.key": at_rest(sign.key_pem, wish.password)}
         return files | ({f"{name}.nodeid": node_id(tls.certificate_pem).encode()} if role in NODE_ROLES else {})
     # The members of a chain have keys of one suite: that of its administrators.
@@ -202,13 +207,13 @@ def _made(
     return files | {f"{name}.pem": public, f"{name}.key": at_rest(pem, wish.password)}
 
 
-def _require_within(authority: Authority, wish: Wish) -> None:
-    end = read_certificate(authority.certificate_pem).not_valid_after_utc
+def _require_within(authorities: Authorities, wish: Wish) -> None:
+    end = min(read_certificate(one.certificate_pem).not_valid_after_utc for one in authorities)
     if wish.now + timedelta(days=wish.days) > end:
         left = (end - wish.now).days
         raise AuthorityError(
-            f"the authority of {authority.org_id} ends in {left} days, before the certificate would: take --days {max(left, 0)}"
-            " at most, or add a new trust root to the chain"
+            f"the authority of {authorities.sign.org_id} ends in {left} days, before the certificate would: "
+            f"take --days {max(left, 0)} at most, or add a new trust root to the chain"
         )
 
 

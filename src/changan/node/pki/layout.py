@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from changan.client.passwords import ask_password, open_key
 from changan.errors import ChanganError
@@ -43,6 +43,13 @@ class Credential:
     sign_key: Path
     tls_certificate: Path
     tls_key: Path
+
+
+class Authorities(NamedTuple):
+    """Who issues an organisation's certificates for signing, and who those for TLS: one and the same, or two."""
+
+    sign: Authority
+    tls: Authority
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,11 @@ class Organisation:
     def authority_key(self) -> Path:
         """Where the private key of the organisation's authority lies, if it is here."""
         return self.root_certificate.with_name("ca.key")
+
+    def authorities(self, ask: Ask = ask_password) -> Authorities:
+        """Return the authorities for signing and for TLS. Raises like `authority`."""
+        own = self.authority(ask)
+        return Authorities(own, own)
 
     def authority(self, ask: Ask = ask_password) -> Authority:
         """Return the organisation's authority, to issue further certificates; `ask` gives the password of a sealed key.
