@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import sys
@@ -23,8 +24,10 @@ from changan.ledger.wire.messages import (
     Member,
     MemberType,
     PackedRequests,
+    Policy,
     TxRequest,
 )
+from changan.node.pki.authority import node_id
 from changan.node.settings import Settings, settings_text
 from changan.node.storage import stored_block
 from consortium import EXAMPLES, NOW, Consortium, Ledger, org_name
@@ -53,6 +56,7 @@ def main() -> None:
         _seed("payload", str(number), bytes([number % 2]) + made.payload.SerializeToString())
     _seed("packed", "two", PackedRequests(requests=[r.SerializeToString() for r in requests[:2]]).SerializeToString())
     _identities(consortium)
+    _configurations(consortium)
     _contracts()
     _blocks(ledger)
 
@@ -143,6 +147,54 @@ def _identities(consortium: Consortium) -> None:
         _seed("certificates", method, b"\x00".join([method.encode(), *parts]))
 
 
+def _configurations(consortium: Consortium) -> None:
+    for number, made in enumerate(
+        (
+            Policy(rule="ANY", role_list=["CLIENT", "ADMIN"]),
+            Policy(rule="MAJORITY", role_list=["ADMIN"]),
+            Policy(rule="SELF", role_list=["ADMIN"]),
+            Policy(rule="2/3", org_list=[org_name(1), org_name(2)]),
+            Policy(rule="2", role_list=["ADMIN"]),
+            Policy(rule="FORBIDDEN"),
+        )
+    ):
+        name = b"CHAIN_CONFIG-NODE_ID_UPDATE" if made.rule == "SELF" else b"T-P"
+        _seed("policy", str(number), name + b"\x00" + made.SerializeToString())
+    root = Consortium(1).authorities[org_name(1)].certificate_pem
+    policy = Policy(rule="ANY", role_list=["ADMIN"]).SerializeToString()
+    member = {
+        "org_id": "abroad",
+        "node_id": "n",
+        "role": "client",
+        "member_info": consortium.signer().member.member_info,
+    }
+    changes: dict[str, dict[str, bytes | str]] = {
+        "CORE_UPDATE": {"tx_scheduler_timeout": "10"},
+        "BLOCK_UPDATE": {"tx_timeout": "700", "block_interval": "20"},
+        "TRUST_ROOT_ADD": {"org_id": "another", "root": root},
+        "TRUST_ROOT_UPDATE": {"org_id": org_name(2), "root": root},
+        "TRUST_ROOT_DELETE": {"org_id": org_name(2)},
+        "TRUST_MEMBER_ADD": member,
+        "NODE_ID_ADD": {"org_id": org_name(1), "node_ids": node_id(root)},
+        "NODE_ORG_ADD": {"org_id": org_name(2), "node_ids": node_id(root)},
+        "CONSENSUS_EXT_ADD": {"a": "b"},
+        "CONSENSUS_SWITCH": {"from": "1", "to": "4"},
+        "PERMISSION_ADD": {"T-P": policy},
+        "ENABLE_OR_DISABLE_GAS": {},
+        "SET_ACCOUNT_MANAGER_ADMIN": {"address_key": "11" * 20},
+        "UPDATE_VERSION": {"block_version": "2030700"},
+        "VM_SUPPORT_LIST_ADD": {"vm_type": "evm"},
+    }
+    for method, parameters in changes.items():
+        made = make_payload("chain1", "CHAIN_CONFIG", method, parameters)
+        _seed("config", method, made.SerializeToString())
+    # An extension twice, found by fuzzing: the key usage (2.5.29.15) says that it is the alternative names (2.5.29.17).
+    twice = x509.load_pem_x509_certificate(root).public_bytes(Encoding.DER).replace(b"\x55\x1d\x0f", b"\x55\x1d\x11", 1)
+    pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(twice) + b"-----END CERTIFICATE-----\n"
+    made = make_payload("chain1", "CHAIN_CONFIG", "TRUST_ROOT_ADD", {"org_id": "another", "root": pem})
+    _seed("config", "duplicate_extension", made.SerializeToString())
+
+
 SMALL = '''"""Small."""
 
 from typing import Annotated
@@ -214,7 +266,10 @@ def _blocks(ledger: Ledger) -> None:
     _seed("block", "last", last.SerializeToString())
     following = ledger.call("evidence", "put", {"digest": "bb" * 32, "note": "next"})
     assert following.code == 0
-    _seed("block", "next", stored_block(ledger.blocks[-1]).SerializeToString())
+    after = stored_block(ledger.blocks[-1])
+    _seed("block", "next", after.SerializeToString())
+    after.txRWSets[0].tx_writes[0].key = b"\xbc"  # no text, found by fuzzing
+    _seed("block", "key_no_text", after.SerializeToString())
     _seed("header", "last", last.block.header.SerializeToString())
 
 

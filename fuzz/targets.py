@@ -21,15 +21,20 @@ from changan.crypto.digest import sha256
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.admission import Admitted, RefusedError, authenticate, check_form
 from changan.ledger.bundle import BundleError, decode_bundle, encode_bundle
+from changan.ledger.config_edits import EDITS
+from changan.ledger.config_parameters import EditError
+from changan.ledger.config_rules import ConfigError, check_config
 from changan.ledger.execution import Execution
 from changan.ledger.hashing import block_hash
 from changan.ledger.members import Members
+from changan.ledger.policy import DeniedError, Policies
 from changan.ledger.receipt import verify_receipt
 from changan.ledger.remembered import RememberedIds
 from changan.ledger.transition import Decided, InvalidBlockError, apply_block
 from changan.ledger.wire.messages import (
     BlockHeader,
     BlockWithRWSet,
+    ChainConfig,
     ConsensusArgs,
     KeyValuePair,
     Member,
@@ -154,6 +159,9 @@ def packed(data: bytes) -> None:
 class _Trusting(Members):
     """Members that take every certificate as issued and every list as signed, so that inputs come further."""
 
+    world: World | None = None
+    """Of which ledger they are: reading its roots anew for each input would take longer than the input."""
+
     def _check_issued(self, certificate: x509.Certificate, org_id: str) -> None:
         del certificate, org_id
 
@@ -161,8 +169,14 @@ class _Trusting(Members):
         return bool(revocations.issuer.rfc4514_string() or True)
 
 
+_made: list[_Trusting] = []
+
+
 def _trusting(world: World) -> _Trusting:
-    return _Trusting(world.config, world.members._records, world.digest)
+    if not _made or _made[0].world is not world:
+        _made[:] = [_Trusting(world.config, world.members._records, world.digest)]
+        _made[0].world = world
+    return _made[0]
 
 
 def member(data: bytes) -> None:
@@ -227,6 +241,48 @@ def _manage(used: Fixture, method: str, parameters: dict[str, bytes]) -> None:
 def _armour(label: bytes, der: bytes) -> bytes:
     text = base64.encodebytes(der)
     return b"-----BEGIN %s-----\n%s-----END %s-----\n" % (label, text, label)
+
+
+# Policies and the chain's configuration
+
+
+def policy(data: bytes) -> None:
+    """A policy of the wire under a name (NUL between): set in a configuration, and where it may stand, judged."""
+    used = fixture()
+    name, _, encoded = data.partition(b"\x00")
+    after = _edited(used.world, "PERMISSION_ADD", {name.decode("utf-8", "replace"): encoded})
+    if after is None:
+        return
+    policies = Policies(after, used.world.members.voters)
+    for resource in (after.resource_policies[-1].resource_name, "CHAIN_CONFIG-BLOCK_UPDATE"):
+        for target in (None, used.identities[0].org_id):
+            try:
+                policies.check_forbidden(resource)
+                policies.check_signers(resource, used.identities, target)
+            except DeniedError as error:
+                str(error).encode()
+
+
+def config(data: bytes) -> None:
+    """A change of the configuration as CHAIN_CONFIG takes it: a payload's method and parameters."""
+    try:
+        found = Payload.FromString(data)
+    except DecodeError:
+        return
+    if found.method in EDITS:
+        _edited(fixture().world, found.method, {pair.key: pair.value for pair in found.parameters})
+
+
+def _edited(world: World, method: str, parameters: dict[str, bytes]) -> ChainConfig | None:
+    """Return the configuration after a change, or None where it is refused in words."""
+    after = ChainConfig.FromString(world.config.SerializeToString())
+    try:
+        EDITS[method](after, parameters)
+        check_config(world.config, after)
+    except (EditError, ConfigError) as error:
+        str(error).encode()
+        return None
+    return ChainConfig.FromString(after.SerializeToString())
 
 
 # Contracts
@@ -374,6 +430,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "certificate": certificate,
     "certificates": certificates,
     "revocations": revocations,
+    "policy": policy,
+    "config": config,
     "contract": contract,
     "package": package,
     "bundle": bundle,

@@ -8,8 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from changan.ledger.native import cert_manage
+from changan.ledger.wire.messages import Payload
 from consortium import NOW, Consortium, Ledger, org_name
 from targets import TARGETS
 
@@ -72,6 +78,39 @@ def test_a_revocation_list_whose_issuer_is_no_text_is_refused_in_words(ledger, s
     pem = b"-----BEGIN X509 CRL-----\n" + base64.encodebytes(der) + b"-----END X509 CRL-----\n"
     result = ledger.call("CERT_MANAGE", "CERTS_REVOKE", {"cert_crl": pem}, endorsers=ledger.consortium.admins())
     assert result.contract_result.message == "params is error, [cert_crl] is not a certificate revocation list in PEM"
+
+
+@pytest.mark.parametrize("method", ["TRUST_ROOT_ADD", "TRUST_ROOT_UPDATE", "TRUST_MEMBER_ADD"])
+def test_a_certificate_with_an_extension_twice_is_refused_in_words_as_root_and_as_member(ledger, method):
+    found = Payload.FromString((FUZZ / "corpus" / "config" / "duplicate_extension").read_bytes())
+    pem = next(pair.value for pair in found.parameters if pair.key == "root")
+    parameters = {
+        "TRUST_ROOT_ADD": {"org_id": "another", "root": pem},
+        "TRUST_ROOT_UPDATE": {"org_id": org_name(2), "root": pem},
+        "TRUST_MEMBER_ADD": {"org_id": "abroad", "node_id": "n", "role": "client", "member_info": pem},
+    }[method]
+    before = ledger.world.config.SerializeToString()
+    result = ledger.configure(
+        method, parameters, sender=ledger.consortium.admin(2), endorsers=ledger.consortium.admins()
+    )
+    words = "trust member is empty" if "MEMBER" in method else "invalid PEM string for certificate"
+    assert result.contract_result.message == words
+    assert ledger.world.config.SerializeToString() == before
+
+
+def test_a_root_whose_key_could_check_nothing_is_refused(ledger):
+    key = ec.generate_private_key(ec.BrainpoolP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "strange")])
+    builder = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1).public_key(key.public_key())
+    )
+    builder = builder.not_valid_before(NOW).not_valid_after(NOW.replace(year=2030))
+    made = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, SHA256())
+    parameters = {"org_id": "another", "root": made.public_bytes(Encoding.PEM)}
+    result = ledger.configure("TRUST_ROOT_ADD", parameters, endorsers=ledger.consortium.admins())
+    assert result.contract_result.message == "invalid PEM string for certificate"
+    revoking = {"cert_crl": ledger.consortium.authorities[org_name(1)].revocation_list([7], NOW)}
+    assert ledger.call("CERT_MANAGE", "CERTS_REVOKE", revoking, endorsers=ledger.consortium.admins()).code == 0
 
 
 @pytest.mark.parametrize(

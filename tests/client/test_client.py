@@ -27,7 +27,7 @@ def test_client_and_command_line_over_tls(tmp_path, options):
         done = changan("contract", "query", "token", "balance_of", f"who={TO}", "--home", str(node.home))
         assert done.stdout.strip() == "5"
         with connect(home=node.home, tls=False) as plain:
-            plain._calls = Calls(plain.signer, (), "chain1")
+            plain._calls = Calls(plain.signer, tuple, "chain1")
             with pytest.raises(UnreachableError, match="does not answer"):
                 plain.query("token", "balance_of", {"who": TO})
         refused = changan("status", "--home", str(node.home), "--no-tls")
@@ -94,7 +94,7 @@ def drive(steps, replies):
 
 @pytest.fixture
 def calls(consortium):
-    return Calls(consortium.signer(), consortium.admins(), "chain1")
+    return Calls(consortium.signer(), consortium.admins, "chain1")
 
 
 LOST, DEAD = Unanswered("UNAVAILABLE", again=True), Unanswered("UNIMPLEMENTED", again=False)
@@ -110,6 +110,18 @@ def test_a_lost_answer_is_asked_for_under_the_same_id(calls):
     sent = [step for step in asked if isinstance(step, Send)]
     assert [step.method for step in sent] == ["SendRequestSync", "SendRequestSync", "SendRequest"]
     assert sent[0] == sent[1]
+
+
+def test_administrators_are_asked_for_once_and_only_when_something_is_installed(consortium):
+    asked = []
+    calls = Calls(consortium.signer(), lambda: asked.append(1) or consortium.admins(), "chain1")
+    drive(calls.invoke("token", "transfer", {}), [TxResponse()])
+    drive(calls.query("token", "balance_of", {}), [TxResponse()])
+    assert asked == []
+    for upgrade in (False, True):
+        _, sent = drive(calls.deploy("token", "1", b"", {}, upgrade=upgrade), [TxResponse()])
+        assert len(sent[0].request.endorsers) == 4
+    assert asked == [1]
 
 
 def test_a_duplicate_at_the_first_try_is_an_error(calls):

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = ["README.md", "README.zh.md", "docs/tutorial-sdk.md", "docs/tutorial-contract.md", "docs/bundles.md"]
+PAGES = [
+    "README.md",
+    "README.zh.md",
+    "docs/tutorial-sdk.md",
+    "docs/tutorial-contract.md",
+    "docs/bundles.md",
+    "docs/operations.md",
+]
 _BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _SKIPPED = ("make run", "make test", "export PATH")  # these are run by whoever runs this
 

@@ -1,43 +1,17 @@
-"""Mode by method by role: what each member may do alone and with others, against the policies that real nodes listed.
-
-What is expected is worked out here from the recorded PERMISSION_LISTs and the texts of the record, not by the code under test.
-"""
+"""Mode by method by role: what each member may do alone and with others, against the policies that real nodes listed."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import pytest
-from test_vectors import VECTORS
 
 from changan.ledger.admission import RefusedError, authenticate
 from changan.ledger.chain_config import Mode
-from changan.ledger.wire.messages import ChainConfig, Policy, TxType
+from changan.ledger.wire.messages import Policy, TxType
 from consortium import Consortium, Ledger, org_name
 from key_consortium import KeyConsortium, pem_of
-
-FOLDERS = {Mode.CERTIFICATES: "cert", Mode.KEYS: "pwk", Mode.PUBLIC: "pk"}
-ROLES = {
-    Mode.CERTIFICATES: ("client", "admin", "light", "consensus", "common"),
-    Mode.KEYS: ("client", "admin", "light", "consensus", "common"),
-    Mode.PUBLIC: ("client", "admin", "consensus"),
-}
-CANNOT_INVOKE = {Mode.CERTIFICATES: (), Mode.KEYS: ("light", "common"), Mode.PUBLIC: ()}
-CANNOT_SUBSCRIBE = {
-    Mode.CERTIFICATES: ("consensus", "common"),
-    Mode.KEYS: ("consensus", "common"),
-    Mode.PUBLIC: (),
-}
-CLOSED = Policy(rule="MAJORITY", role_list=["ADMIN"])
-"""TRUST_ROOT_UPDATE in public mode: no policy on the real node, so that anybody may; here as its neighbours."""
-
-
-def listed(mode: Mode) -> dict[str, Policy]:
-    data = (VECTORS / "live" / FOLDERS[mode] / "permission_list.bin").read_bytes()
-    found = {entry.resource_name: entry.policy for entry in ChainConfig.FromString(data).resource_policies}
-    if mode is Mode.PUBLIC:
-        found["CHAIN_CONFIG-TRUST_ROOT_UPDATE"] = CLOSED
-    return found
+from policy_table import CANNOT_INVOKE, CANNOT_SUBSCRIBE, ROLES, expected, listed
 
 
 class Chain(NamedTuple):
@@ -82,33 +56,6 @@ def judged(chain: Chain, request) -> str:
     except RefusedError as error:
         return error.message
     return ""
-
-
-def expected(mode: Mode, resource: str, policy: Policy, role: str) -> str:
-    """What a member of this role, alone, is told."""
-    if role in CANNOT_INVOKE[mode]:
-        text = "[verifyTxTypePrincipal]authentication error: authentication fail: signers do not meet the requirement"
-        return f"{text} (INVOKE_CONTRACT)"
-    public = mode is Mode.PUBLIC
-    if policy.rule == "FORBIDDEN":
-        kind = "public authentication fail" if public else "authentication fail"
-        return f"[verifySenderPrincipal]authentication error: {kind}: [{resource}] is forbidden to access"
-    counts = not policy.role_list or role.upper() in policy.role_list
-    head = f"[verifyEndorsementsPrincipal]authentication error for {resource}: authentication fail"
-    if policy.rule == "ANY":
-        if counts:
-            return ""
-        roles = " ".join(policy.role_list)
-        if public:
-            return f"{head} for any rule, policy: rule: [ANY],roleList: [[{roles}]]"
-        return f"{head}: signers do not meet the requirement ({resource})"
-    if policy.rule == "SELF":
-        return "" if counts else f"{head}: target [{org_name(1)}] does not belong to the signer"
-    assert policy.rule == "MAJORITY"
-    return (
-        f"{head}: not enough participants support this action: 3 valid endorsements required, "
-        f"{int(counts)} valid endorsements received"
-    )
 
 
 CASES = [(mode, resource) for mode in Mode for resource in sorted(listed(mode)) if "-" in resource]

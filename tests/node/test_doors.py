@@ -25,7 +25,8 @@ def where(node: NodeProcess) -> list[str]:
 def test_the_first_start_says_what_to_do_next(node):
     lines = node.output.splitlines()
     assert lines[0] == f"ready rpc={node.rpc} http={node.http} home={node.home}"
-    assert len(lines) == 6
+    assert len(lines) == 7
+    assert f"changan identity show --home {node.home}" in lines[6]
 
 
 def test_the_chain_says_where_its_node_answers(node):

@@ -104,7 +104,7 @@ def test_members_are_certified_on_sm2_and_tls_on_p256(node):
             assert isinstance(tls.public_key().curve, ec.SECP256R1)
             tls.verify_directly_issued_by(x509.load_pem_x509_certificate(organisation.tls_root.read_bytes()))
         assert organisation.authority().suite is Suite.NATIONAL
-        assert organisation.tls_authority().suite is Suite.INTERNATIONAL
+        assert organisation.authorities().tls.suite is Suite.INTERNATIONAL
         assert organisation.tls_root.parent.name == "tls-ca"
 
 

@@ -44,6 +44,40 @@ TEXTS = {
     "Begin the engine's stores anew behind the chain's last block. On every node, all stopped and level.": (
         "让引擎存储从链的最后一个区块之后重新开始；须在所有节点停止且高度一致时逐一执行。"
     ),
+    "Members of an organisation: issue, renew, revoke and show them; seal the key of its authority.": (
+        "组织的成员身份：签发、更新、吊销和查看；加密其 CA 密钥。"
+    ),
+    "Make keys and certificates for NAME; where members are keys, its registration on the chain follows.": (
+        "为 NAME 生成密钥和证书；成员以公钥标识时，随后在链上登记。"
+    ),
+    "Give NAME new certificates for the keys it has, or with --new-key for new ones.": (
+        "为 NAME 现有的密钥签发新证书；使用 --new-key 时同时更换密钥。"
+    ),
+    "Take the certificates of NAME back: they go on the organisation's list, which the chain must be told of.": (
+        "吊销 NAME 的证书：列入组织的吊销列表，并须通知链。"
+    ),
+    "Show an identity, or list them all: role, validity, addresses, hashes, how the key rests. Never a key.": (
+        "查看一个身份，或列出全部：角色、有效期、地址、哈希、密钥存放方式；从不显示密钥。"
+    ),
+    "Encrypt the key of an organisation's authority, or give it another password.": "加密组织的 CA 密钥，或更换其密码。",
+    "A node's home, or a crypto-config folder.": "节点目录，或 crypto-config 目录。",
+    "The organisation.  [default: the first]": "组织。  [默认：第一个]",
+    "The role.": "角色。",
+    "A further name or address of a node, for its TLS certificate.": "节点的其他名称或地址，写入其 TLS 证书。",
+    "How long the certificates hold.": "证书有效天数。",
+    "Leave new keys unencrypted, as the official SDK reads them.": "新密钥不加密，供官方 SDK 读取。",
+    "The password that new keys get, in a file.  [default: as --password-file]": (
+        "新密钥的密码所在文件。  [默认：同 --password-file]"
+    ),
+    "The password of sealed keys, in a file.  [default: CHANGAN_PASSWORD, else it is asked for]": (
+        "已加密密钥的密码所在文件。  [默认：CHANGAN_PASSWORD，否则询问]"
+    ),
+    "Encrypt the keys of new authorities, under the password in a file.  [default: CHANGAN_PASSWORD, else plain]": (
+        "以文件中的密码加密新建的 CA 密钥。  [默认：CHANGAN_PASSWORD，否则不加密]"
+    ),
+    "New keys too; the old ones are deleted.": "同时更换密钥；旧密钥将被删除。",
+    "Only this certificate of NAME, hexadecimal.  [default: all]": "只吊销 NAME 的这张证书，十六进制序列号。  [默认：全部]",
+    "Tell the chain too, as admin1 of the organisation.": "同时以组织的 admin1 通知链。",
     "Start a chain on this machine; the first start makes organisations, certificates and genesis.": (
         "在本机启动一条链；首次启动时创建组织、证书和创世块。"
     ),

@@ -15,8 +15,9 @@ import click
 import httpx2
 
 from changan.cli.language import say
-from changan.cli.node import CRASH_VARIABLE, configure_logs, crash_point_from
+from changan.cli.node import CRASH_VARIABLE, configure_logs, crash_point_from, new_password
 from changan.client.doors import read_doors
+from changan.client.passwords import password_if_given
 from changan.node.comet.binary import VERSION, build_engine, find_engine
 from changan.node.comet.carry import COMPOSE_FILE, UNIT_FILE
 from changan.node.comet.cluster import (
@@ -31,6 +32,8 @@ from changan.node.comet.cluster import (
 from changan.node.comet.run import CometNode
 from changan.node.comet.supervise import Supervisor, install_examples
 from changan.node.home import Home
+from changan.node.pki.at_rest import seal_authorities
+from changan.node.pki.layout import read_crypto_config
 from changan.node.run import Doors
 from changan.node.store.lock import HomeLock
 
@@ -106,8 +109,18 @@ def cluster() -> None:
 @click.option("--http-port", type=_PORT, default=8080, show_default=True, help="The first node's HTTP; 0 for any.")
 @click.option("--p2p-port", type=_PORT, default=11301, show_default=True, help="The first engine's; 0 for any.")
 @click.option("--demo/--no-demo", default=True, help="Install the example contracts at the first start.")
+@new_password
 def init(
-    home: Path, orgs: int, host: str, hosts: str, rpc_port: int, http_port: int, p2p_port: int, *, demo: bool
+    home: Path,
+    orgs: int,
+    host: str,
+    hosts: str,
+    rpc_port: int,
+    http_port: int,
+    p2p_port: int,
+    *,
+    demo: bool,
+    password_file: Path | None,
 ) -> None:
     """Make organisations, certificates, keys and genesis: one home an organisation below --home.
 
@@ -121,7 +134,11 @@ def init(
     if apart and not all((rpc_port, http_port, p2p_port)):
         raise click.ClickException(say("--hosts needs ports that are known", "使用 --hosts 时端口须为确定值"))
     names = [name.strip() for name in hosts.split(",")] if apart else [host] * orgs
+    password = password_if_given(password_file)
     places = init_cluster(home.resolve(), names, ports, apart=apart, demo=demo)
+    if password is not None:
+        for root in (home.resolve(), *(home.resolve() / place.org_id for place in places)):
+            seal_authorities(read_crypto_config(root).organisations, password)
     for place in places:
         click.echo(f"{home.resolve() / place.org_id}" + (f"  -> {place.host}" if apart else ""))
     if apart:

@@ -7,7 +7,7 @@ import sys
 import click
 
 from changan import __version__
-from changan.cli import audit, bench, cluster, contract, look, node
+from changan.cli import audit, bench, cluster, contract, identity, look, node
 from changan.cli.chinese import translate
 from changan.cli.language import is_chinese, say
 from changan.errors import ChanganError
@@ -42,6 +42,7 @@ def main() -> None:
 for command in (
     node.up,
     contract.contract,
+    identity.identity,
     look.status,
     look.block,
     look.tx,

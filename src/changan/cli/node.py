@@ -15,8 +15,12 @@ import click
 import structlog
 
 from changan.cli.language import say
+from changan.client.passwords import password_if_given
 from changan.crypto.suite import SUITE_NAMES
+from changan.node.founding import found_organisations
 from changan.node.home import Home
+from changan.node.pki.at_rest import seal_authorities
+from changan.node.pki.layout import DIRECTORY
 from changan.node.run import Doors, Ready, RunningNode
 from changan.node.settings import AUTH_NAMES, numbered_organisations
 
@@ -25,6 +29,12 @@ if TYPE_CHECKING:
 
 CRASH_VARIABLE = "CHANGAN_CRASH_POINT"  # for fault tests only
 DEFAULT_HOME = Path("changan-home")
+new_password = click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Encrypt the keys of new authorities, under the password in a file.  [default: CHANGAN_PASSWORD, else plain]",
+)
 
 
 @click.command()
@@ -50,6 +60,7 @@ DEFAULT_HOME = Path("changan-home")
 @click.option("--tls/--no-tls", default=False, show_default=True, help="TLS at the gRPC door.")
 @click.option("--mutual/--one-way", default=False, help="With --tls: clients show certificates too.")
 @click.option("--demo/--no-demo", default=True, help="Install the example contracts at the first start.")
+@new_password
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
@@ -69,6 +80,7 @@ def up(  # one parameter an option
     tls: bool,
     mutual: bool,
     demo: bool,
+    password_file: Path | None,
     log_level: str,
 ) -> None:
     """Start a chain on this machine; the first start makes organisations, certificates and genesis.
@@ -92,6 +104,9 @@ def up(  # one parameter an option
         None if auth is None else AUTH_NAMES[auth],
         None if suite is None else SUITE_NAMES[suite],
     )
+    password = password_if_given(password_file) if first_start else None
+    if password is not None and not (place.root / DIRECTORY).exists():
+        seal_authorities(found_organisations(place, settings, host).organisations, password)
     level = "none" if not tls else "mutual" if mutual else "server"
     node = RunningNode(place, settings, Doors(host, rpc_port, http_port, level), demo=demo and settings.demo)
     asyncio.run(_serve(node, place, first_start=first_start))
@@ -138,12 +153,14 @@ def _next_steps(ready: Ready, home: Home) -> str:
         f"  call a contract  changan contract call token transfer {to} amount=5 {where}\n"
         f"  ask it           changan contract query token balance_of {who} {where}\n"
         f"  the HTTP door    {ready.http}/docs\n"
-        "  your contract    changan contract check my_contract.py\n",
+        "  your contract    changan contract check my_contract.py\n"
+        f"  your members     changan identity show --home {home.root}  (encrypt the keys of authorities: identity seal)\n",
         f"  SDK 配置         {home.root}/sdk_config.yml （官方长安链 SDK，第一个组织的 client1）\n"
         f"  调用合约         changan contract call token transfer {to} amount=5 {where}\n"
         f"  查询合约         changan contract query token balance_of {who} {where}\n"
         f"  HTTP 接口        {ready.http}/docs\n"
-        "  编写自己的合约   changan contract check my_contract.py\n",
+        "  编写自己的合约   changan contract check my_contract.py\n"
+        f"  成员身份         changan identity show --home {home.root} （加密 CA 密钥：identity seal）\n",
     )
 
 

@@ -12,11 +12,14 @@ import click
 from changan.cli.language import say
 from changan.cli.node import DEFAULT_HOME
 from changan.client.connect import Connection, connect
+from changan.client.passwords import ask_password, password_in
 from changan.ledger.system import OWN, SystemContract
 from changan.ledger.wire.messages import BlockWithRWSet, ChainInfo, TransactionInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from changan.client.passwords import Ask
 
 _QUERY = SystemContract.CHAIN_QUERY.value
 
@@ -24,6 +27,22 @@ _QUERY = SystemContract.CHAIN_QUERY.value
 at_home = click.option(
     "--home", type=click.Path(path_type=Path), default=DEFAULT_HOME, show_default=True, help="The node's home."
 )
+
+
+password_file = click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The password of sealed keys, in a file.  [default: CHANGAN_PASSWORD, else it is asked for]",
+)
+
+
+def asking(file: Path | None) -> Ask:
+    """Return what gives the password of sealed keys: a file's first line, else what the environment or the user says."""
+    if file is None:
+        return ask_password
+    password = password_in(file)
+    return lambda _: password
 
 
 def where(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,6 +56,7 @@ def where(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--chain", default="chain1", show_default=True, help="The chain."),
         click.option("--user", default="client1", show_default=True, help="The user of the home who signs."),
         click.option("--org", default="", help="The user's organisation.  [default: the first]"),
+        password_file,
     ]
     for option in reversed(options):
         function = option(function)
@@ -84,11 +104,22 @@ class Reached:
 
 @contextlib.contextmanager
 def reach(  # the options of `where`
-    home: Path, rpc: str | None, chain: str, user: str, org: str, *, tls: bool | None, gas_limit: int = 0
+    home: Path,
+    rpc: str | None,
+    chain: str,
+    user: str,
+    org: str,
+    *,
+    tls: bool | None,
+    gas_limit: int = 0,
+    password_file: Path | None = None,
 ) -> Iterator[Reached]:
     """Connect to a node for one command."""
+    ask = asking(password_file)
     try:
-        connection = connect(rpc, home=home, user=user, org_id=org, chain_id=chain, tls=tls, gas_limit=gas_limit)
+        connection = connect(
+            rpc, home=home, user=user, org_id=org, chain_id=chain, tls=tls, gas_limit=gas_limit, password=ask
+        )
     except OSError as error:
         text = say(
             f"{home} holds no keys of {user} ({error.strerror}): name the node's --home",

@@ -10,6 +10,7 @@ import grpc
 from changan.client.calls import PAGE_ROWS, Answer, Calls, Entry, Page, Pause, Reply, Send, Steps, Written, unanswered
 from changan.client.connect import TIMEOUT_S, find
 from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS
+from changan.client.passwords import Ask, ask_password
 from changan.client.tables import ROWS_A_BUNDLE, Method, Sent
 from changan.ledger.wire.messages import TxRequest, TxResponse
 
@@ -133,9 +134,10 @@ def connect_async(
     chain_id: str = "chain1",
     tls: bool | None = None,
     gas_limit: int = 0,
+    password: Ask = ask_password,
 ) -> AsyncConnection:
-    """Connect to a node as a user of its home; the parameters are those of `changan.connect`. Raises MalformedError, OSError."""
-    reach = find(address, home, user, org_id, chain_id, tls=tls, gas_limit=gas_limit)
+    """Connect to a node as a user of its home; the parameters are those of `changan.connect`. Raises as that does."""
+    reach = find(address, home, user, org_id, chain_id, tls=tls, gas_limit=gas_limit, password=password)
     if reach.credentials is None:
         return AsyncConnection(reach.calls, grpc.aio.insecure_channel(reach.address, options=CHANNEL_OPTIONS))
     channel = grpc.aio.secure_channel(reach.address, reach.credentials, options=TLS_OPTIONS)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -18,6 +19,8 @@ from changan.ledger.system import OWN, SystemContract
 from changan.ledger.wire.messages import BundleRows, TransactionInfo, TxRequest, TxResponse, TxStatusCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from changan.ledger.wire.messages import ContractEvent, Payload
 
 RETRIES_MAX = 6
@@ -111,11 +114,14 @@ def unanswered(error: grpc.RpcError) -> Unanswered:
 class Calls:
     """Makes requests as one user of one chain, and reads what comes back."""
 
-    def __init__(self, signer: Signer, endorsers: Sequence[Signer], chain_id: str, gas_limit: int = 0) -> None:
+    def __init__(
+        self, signer: Signer, endorsers: Callable[[], Sequence[Signer]], chain_id: str, gas_limit: int = 0
+    ) -> None:
+        """Take the user; `endorsers` is asked when first needed, for their keys may be sealed and few calls need them."""
         self.signer = signer
         self.gas_limit = gas_limit
         self.chain_id = chain_id
-        self._endorsers = tuple(endorsers)
+        self._endorsers = functools.cache(endorsers)
 
     def invoke(
         self, contract: str, method: str, arguments: Mapping[str, object], tx_id: str | None = None
@@ -136,7 +142,7 @@ class Calls:
         method = "UPGRADE_CONTRACT" if upgrade else "INIT_CONTRACT"
         parameters = install_parameters(name, version, code, as_text(arguments))
         payload = make_payload(self.chain_id, SystemContract.CONTRACT_MANAGE.value, method, parameters)
-        return self._invoke(payload, self._endorsers)
+        return self._invoke(payload, self._endorsers())
 
     def page(self, contract: str, field: str, after: str, height: int | None, limit: int) -> Steps[Page]:
         """Ask for a page of a contract's field, at a height that an earlier page named, or as it is now."""

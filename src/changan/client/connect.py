@@ -24,7 +24,8 @@ from changan.client.calls import (
     unanswered,
 )
 from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS, credentials, read_doors
-from changan.client.members import find_administrators, find_member, organisations
+from changan.client.members import crypto_config_of, find_administrators, find_member, organisations
+from changan.client.passwords import Ask, ask_password
 from changan.client.tables import ROWS_A_BUNDLE, Method, RowOutcome, Sent, TableError
 from changan.ledger.wire.messages import TxRequest, TxResponse
 
@@ -176,18 +177,28 @@ class Reach(NamedTuple):
 
 
 def find(  # what connect() takes
-    address: str | None, home: str | Path, user: str, org_id: str, chain_id: str, *, tls: bool | None, gas_limit: int
+    address: str | None,
+    home: str | Path,
+    user: str,
+    org_id: str,
+    chain_id: str,
+    *,
+    tls: bool | None,
+    gas_limit: int,
+    password: Ask,
 ) -> Reach:
-    """Return how to reach a node. Raises MalformedError, OSError."""
+    """Return how to reach a node. Raises MalformedError, PasswordError, OSError."""
     place = Path(home)
     known = read_doors(place)
-    root = place / "crypto-config"
+    root = crypto_config_of(place)
     name = org_id or organisations(root)[0]
     secure = known.tls != "none" if tls is None else tls
     return Reach(
         address or known.rpc,
-        Calls(find_member(root, name, user), find_administrators(root), chain_id, gas_limit),
-        credentials(root, name, user) if secure else None,
+        Calls(
+            find_member(root, name, user, password), lambda: find_administrators(root, password), chain_id, gas_limit
+        ),
+        credentials(root, name, user, password) if secure else None,
     )
 
 
@@ -200,15 +211,17 @@ def connect(
     chain_id: str = "chain1",
     tls: bool | None = None,
     gas_limit: int = 0,
+    password: Ask = ask_password,
 ) -> Connection:
     """Connect to a node as a user of its home, e.g. `connect("127.0.0.1:12301", home="changan-home", user="client1")`.
 
     Without `address` the node is where it last said it was; without `tls` the door is as that node said, else plain.
     `org_id` names the user's organisation, by default the first. Administrators whose keys lie in the home endorse
-    installations. `gas_limit` is what one call may cost; a chain whose gas accounts are on asks for it.
-    Raises MalformedError, OSError.
+    installations. `gas_limit` is what one call may cost; a chain whose gas accounts are on asks for it. `password` gives the
+    password of a sealed key, by its path; it is that of CHANGAN_PASSWORD, or asked for at the terminal.
+    Raises MalformedError, PasswordError, OSError.
     """
-    reach = find(address, home, user, org_id, chain_id, tls=tls, gas_limit=gas_limit)
+    reach = find(address, home, user, org_id, chain_id, tls=tls, gas_limit=gas_limit, password=password)
     if reach.credentials is None:
         return Connection(reach.calls, grpc.insecure_channel(reach.address, options=CHANNEL_OPTIONS))
     return Connection(reach.calls, grpc.secure_channel(reach.address, reach.credentials, options=TLS_OPTIONS))

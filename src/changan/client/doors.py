@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import grpc
 
+from changan.client.passwords import ask_password, open_key
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from changan.client.passwords import Ask
 
 FILE = "doors.json"
 SERVER_NAME = "chainmaker.org"
@@ -52,14 +56,14 @@ def _tls_roots(crypto_config: Path) -> Iterator[Path]:
         yield apart if apart.exists() else own
 
 
-def credentials(crypto_config: Path, org_id: str, user: str) -> grpc.ChannelCredentials:
+def credentials(crypto_config: Path, org_id: str, user: str, ask: Ask = ask_password) -> grpc.ChannelCredentials:
     """Return what a user shows at a TLS door: the organisations' roots for TLS, and the user's own pair where it lies there.
 
-    Raises OSError.
+    Raises PasswordError, OSError.
     """
     roots = b"\n".join(path.read_bytes() for path in sorted(_tls_roots(crypto_config)))
     stem = crypto_config / org_id / "user" / user / f"{user}.tls"
     key, certificate = stem.with_suffix(".tls.key"), stem.with_suffix(".tls.crt")
     if not key.exists():
         return grpc.ssl_channel_credentials(roots)
-    return grpc.ssl_channel_credentials(roots, key.read_bytes(), certificate.read_bytes())
+    return grpc.ssl_channel_credentials(roots, open_key(key, ask), certificate.read_bytes())

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from changan.client.passwords import ask_password, open_key
 from changan.crypto import certificates
 from changan.crypto.key_forms import public_key_pem
 from changan.crypto.keys import SigningKey
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from changan.client.passwords import Ask
+
 TX_ID_BYTES = 32
 
 
@@ -37,20 +40,20 @@ class Signer:
     hash_name: str = "SHA256"
 
     @classmethod
-    def from_files(cls, org_id: str, certificate: Path, key: Path) -> Signer:
-        """Read a member's files. Raises MalformedError, OSError."""
+    def from_files(cls, org_id: str, certificate: Path, key: Path, ask: Ask = ask_password) -> Signer:
+        """Read a member's files; `ask` gives the password of a sealed key. Raises MalformedError, PasswordError, OSError."""
         pem = certificate.read_bytes()
         try:
             name = certificates.signature_hash(certificates.read_pem(pem))
         except (MalformedError, UnverifiedError) as error:
             raise MalformedError(f"{certificate}: {error}") from error
         member = Member(org_id=org_id, member_type=MemberType.CERT, member_info=pem)
-        return cls(member, SigningKey(key.read_bytes()), name)
+        return cls(member, SigningKey(open_key(key, ask)), name)
 
     @classmethod
-    def from_key(cls, org_id: str, key: Path, hash_name: str = "SHA256") -> Signer:
-        """Read a member that is a key; `hash_name` is the digest of the chain. Raises MalformedError, OSError."""
-        private = SigningKey(key.read_bytes())
+    def from_key(cls, org_id: str, key: Path, hash_name: str = "SHA256", ask: Ask = ask_password) -> Signer:
+        """Read a member that is a key; `hash_name` is the digest of the chain. Raises as `from_files`."""
+        private = SigningKey(open_key(key, ask))
         member = Member(org_id=org_id, member_type=MemberType.PUBLIC_KEY, member_info=public_key_pem(private.public))
         return cls(member, private, hash_name)
 

@@ -69,19 +69,20 @@ def _check_root(trusted: TrustRootConfig, mode: Mode) -> None:
     for pem in trusted.root:
         try:
             if mode is Mode.CERTIFICATES:
-                _check_authority(read_certificate(pem.encode()))
+                _check_authority(certificates.read_pem(pem.encode()))
             else:
                 read_public_key(pem.encode())
-        except UnverifiedError as error:
+        except (MalformedError, UnverifiedError) as error:
             text = "invalid PEM string for certificate" if mode is Mode.CERTIFICATES else str(error)
             raise ConfigError(text) from error
 
 
 def _check_authority(certificate: x509.Certificate) -> None:
+    certificates.public_key(certificate)  # what it is to check is checked with this key
     try:
         if certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
             return
-    except (x509.ExtensionNotFound, ValueError):
+    except x509.ExtensionNotFound:
         pass
     raise ConfigError("check root certificate failed, the certificate is not that of an authority (CA is not true)")
 
@@ -114,8 +115,8 @@ def _check_trust_members(config: ChainConfig) -> None:
             )
         seen.add(member.member_info)
         try:
-            read_certificate(member.member_info.encode())
-        except UnverifiedError as error:
+            certificates.read_pem(member.member_info.encode())
+        except MalformedError as error:
             raise ConfigError("trust member is empty") from error
         if member.role.upper() not in ROLES:
             raise ConfigError(f"check trust members failed, role [{member.role}] is none of {', '.join(ROLES)}")

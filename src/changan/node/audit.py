@@ -80,7 +80,7 @@ class Auditor:
             try:
                 stored = BlockWithRWSet.FromString(self._log.read(height))
                 self._block(height, stored)
-            except DecodeError as error:
+            except (DecodeError, UnicodeDecodeError) as error:
                 raise AuditError(f"block {height} does not decode") from error
             yield height
 

@@ -203,6 +203,22 @@ class Authority:
             builder = builder.add_revoked_certificate(entry)
         return sign_list(builder, self._key).public_bytes(Encoding.PEM)
 
+    def renew(self, certificate_pem: bytes, now: datetime, *, days: int = 3650) -> bytes:
+        """Return a certificate that says what one of this authority's says, for the same key, for `days` from `now`; PEM.
+
+        Raises AuthorityError for a certificate that this authority did not issue, and for a time no certificate can carry.
+        """
+        old = read_certificate(certificate_pem)
+        try:
+            certificates.require_issued(old, self._certificate)
+            key = certificates.public_key(old)
+        except UnverifiedError as error:
+            raise AuthorityError(f"this is no certificate of the authority of {self.org_id}: {error}") from error
+        builder = _dated(_builder(old.subject, self._certificate.subject), now, days)
+        for extension in old.extensions:
+            builder = builder.add_extension(extension.value, critical=extension.critical)
+        return sign_certificate(builder, key, self._key).public_bytes(Encoding.PEM)
+
     def _authority_identifier(self) -> x509.AuthorityKeyIdentifier:
         # An authority brought along may compute its identifier in another way: what it says of itself is what counts.
         try:

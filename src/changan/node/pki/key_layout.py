@@ -33,6 +33,7 @@ from changan.node.pki.layout import (
     CryptoConfig,
     LayoutError,
     Organisation,
+    read_crypto_config,
     read_file,
     sync_directory,
     write_authority,
@@ -67,11 +68,11 @@ class KeyOrganisation(Organisation):
             return self._pair(self.directory / "admin" / name, name, tls=False)
         return self._pair(self.directory / "user" / name, name, tls=tls)
 
-    def node(self) -> Credential:
-        """Return the paths of the consensus node's files. Raises LayoutError."""
+    def node(self, name: str = NODE) -> Credential:
+        """Return the paths of a node's files, those of the consensus node if no other is named. Raises LayoutError."""
         if self.org_id == PUBLIC_ORGANISATION:
             return self._pair(self.directory, PUBLIC_NODE, tls=True)
-        return self._pair(self.directory / "node" / NODE, NODE, tls=True)
+        return self._pair(self.directory / "node" / name, name, tls=True)
 
     def administrators(self) -> list[Credential]:
         """Return the files of every administrator whose key counts on the chain. Raises LayoutError."""
@@ -142,8 +143,9 @@ def make_key_config(  # as for certificates, and the mode
 
 
 def read_key_config(root: Path, mode: Mode) -> CryptoConfig:
-    """Read the crypto-config directory in `root` where members are keys. Raises LayoutError."""
-    directory = root.absolute() / DIRECTORY
+    """Read the crypto-config directory in `root`, or `root` itself, where members are keys. Raises LayoutError."""
+    root = root.absolute()
+    directory = root / DIRECTORY if (root / DIRECTORY).is_dir() else root
     try:
         found = [path for path in directory.iterdir() if path.is_dir() and not path.name.startswith(".")]
     except OSError as error:
@@ -155,6 +157,15 @@ def read_key_config(root: Path, mode: Mode) -> CryptoConfig:
         raise LayoutError(f"{directory} holds no keys for the mode {mode.value}")
     wanted.sort(key=lambda path: _by_number(path.name))
     return CryptoConfig(directory, tuple(_read_organisation(path, mode) for path in wanted), mode)
+
+
+def find_crypto_config(root: Path) -> CryptoConfig:
+    """Read the crypto-config directory in `root`, or `root` itself, in the mode that its files are of. Raises LayoutError."""
+    found = read_crypto_config(root)
+    first = found.organisations[0].directory
+    if (found.directory / PUBLIC_NODE / f"{PUBLIC_NODE}.key").exists():
+        return read_key_config(root, Mode.PUBLIC)
+    return read_key_config(root, Mode.KEYS) if (first / "admin").is_dir() else found
 
 
 def _read_organisation(directory: Path, mode: Mode) -> KeyOrganisation:

@@ -12,8 +12,9 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from changan.client.passwords import ask_password, open_key
 from changan.crypto.suite import Suite
 from changan.errors import ChanganError
 from changan.ledger.chain_config import Mode
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from changan.client.passwords import Ask
     from changan.node.pki.authority import Issued, Role
 
 DIRECTORY = "crypto-config"
@@ -49,6 +51,13 @@ class Credential:
     tls_key: Path
 
 
+class Authorities(NamedTuple):
+    """Who issues an organisation's certificates for signing, and who those for TLS: one and the same, or two."""
+
+    sign: Authority
+    tls: Authority
+
+
 @dataclass(frozen=True)
 class Organisation:
     """One organisation of the consortium: its root certificate (PEM) and the directory that holds its files."""
@@ -65,12 +74,12 @@ class Organisation:
         """
         return _credential(self.directory / "user" / name, name, tls=tls)
 
-    def node(self) -> Credential:
-        """Return the four paths of the organisation's consensus node.
+    def node(self, name: str = NODE) -> Credential:
+        """Return the four paths of a node of the organisation, its consensus node if no other is named.
 
         Raises LayoutError naming the first file that is missing or unreadable.
         """
-        return _credential(self.directory / "node" / NODE, NODE, tls=True)
+        return _credential(self.directory / "node" / name, name, tls=True)
 
     def administrators(self) -> list[Credential]:
         """Return the files of the administrators. Raises LayoutError."""
@@ -95,22 +104,33 @@ class Organisation:
                 raise LayoutError(f"{beside} says {written!r}, but {certificate.name} belongs to node {computed}")
         return computed
 
-    def authority(self) -> Authority:
-        """Return the organisation's authority, to issue further certificates.
+    @property
+    def authority_key(self) -> Path:
+        """Where the private key of the organisation's authority lies, if it is here."""
+        return self.root_certificate.with_name("ca.key")
 
-        Raises LayoutError when ca.key is missing, unreadable or not the key of ca.crt.
+    @property
+    def tls_authority_key(self) -> Path:
+        """Where the private key of the authority for TLS lies, if it is here: the same file where there is one authority."""
+        return self.tls_root.with_name("ca.key")
+
+    def authorities(self, ask: Ask = ask_password) -> Authorities:
+        """Return the authorities for signing and for TLS. Raises like `authority`."""
+        own = self.authority(ask)
+        return Authorities(own, own if self.tls_root == self.root_certificate else _authority(self.tls_root, ask))
+
+    def authority(self, ask: Ask = ask_password) -> Authority:
+        """Return the organisation's authority, to issue further certificates; `ask` gives the password of a sealed key.
+
+        Raises LayoutError when ca.key is missing, unreadable or not the key of ca.crt, PasswordError when it does not open.
         """
-        return _authority(self.root_certificate)
+        return _authority(self.root_certificate, ask)
 
     @property
     def tls_root(self) -> Path:
         """The root certificate for TLS: tls-ca/ca.crt where there is one, else the organisation's own."""
         apart = self.directory / TLS_AUTHORITY / "ca.crt"
         return apart if apart.exists() else self.root_certificate
-
-    def tls_authority(self) -> Authority:
-        """Return the authority that issues TLS certificates. Raises LayoutError like `authority`."""
-        return _authority(self.tls_root)
 
 
 @dataclass(frozen=True)
@@ -234,11 +254,11 @@ def _make_organisation(home: Path, org_id: str, now: datetime, hosts: Sequence[s
         write_issued(user / f"{name}.tls", tls_authority.issue(name, role, "tls", now))
 
 
-def _authority(certificate: Path) -> Authority:
+def _authority(certificate: Path, ask: Ask) -> Authority:
     path = certificate.with_name("ca.key")
-    key_pem = read_file(path, "the CA's private key, PEM; only who keeps it can issue certificates")
+    read_file(path, "the CA's private key, PEM; only who keeps it can issue certificates")
     try:
-        return Authority.load(read_file(certificate, "the CA's certificate, PEM"), key_pem)
+        return Authority.load(read_file(certificate, "the CA's certificate, PEM"), open_key(path, ask))
     except AuthorityError as error:
         raise LayoutError(f"{path}: {error}") from error
 
