@@ -75,7 +75,13 @@ def cluster(json_file: Path | None, seconds: float) -> None:
     show_default=True,
     help="Many calls under one signature, or single signed calls many to a message.",
 )
-@click.option("--suite", type=click.Choice(list(SUITE_NAMES)), default="intl", show_default=True, help="Algorithms.")
+@click.option(
+    "--suite",
+    type=click.Choice(list(SUITE_NAMES)),
+    default="intl",
+    show_default=True,
+    help="Algorithms: international, or national (SM2, SM3).",
+)
 @click.option(
     "--contract", type=click.Choice(list(LOADS)), default="payments", show_default=True, help="What is called."
 )
