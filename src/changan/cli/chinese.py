@@ -55,7 +55,7 @@ TEXTS = {
     "Organisations of a new home.  [default: 4]": "新目录中的组织数。  [默认：4]",
     "Algorithms.": "算法套件。",
     "How members of a new home are known.  [default: cert]": "新目录的成员身份模式。  [默认：cert]",
-    "TLS at the gRPC door.": "gRPC 使用 TLS。",
+    "TLS at both doors, gRPC and HTTP.": "gRPC 与 HTTP 均使用 TLS。",
     "With --tls: clients show certificates too.": "与 --tls 同用：客户端也须出示证书。",
     "Install the example contracts at the first start.": "首次启动时安装示例合约。",
     "How much is logged.": "日志级别。",
@@ -105,7 +105,6 @@ TEXTS = {
         "实时输出合约事件，每行一个 JSON 对象。按 Ctrl-C 结束。"
     ),
     "The node's HTTP address.  [default: where the home's node last answered]": "节点的 HTTP 地址。  [默认：该目录的节点最近的地址]",
-    "The chain.  [default: the first]": "链。  [默认：第一条]",
     "Only events of this contract.": "只要该合约的事件。",
     "Only events of this class.": "只要该主题的事件。",
     "First height; -1 from now on.  [default: -1]": "起始高度；-1 表示从现在起。  [默认：-1]",

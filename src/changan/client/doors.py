@@ -21,6 +21,11 @@ CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 TLS_OPTIONS = [*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", SERVER_NAME)]
+TOKEN_METHOD = "TOKEN"  # noqa: S105  # the name of a method
+READ_METHOD = "READ"
+"""OWN's methods that are signed for the HTTP door: one obtains a token, one stands for a single read of its `target`."""
+SIGNED = "Signed"
+"""The scheme of a signed request in HTTP's Authorization header."""
 
 
 class KnownDoors(NamedTuple):
@@ -45,14 +50,25 @@ def read_doors(home: Path) -> KnownDoors:
         return KnownDoors()
 
 
-def credentials(crypto_config: Path, org_id: str, user: str) -> grpc.ChannelCredentials:
-    """Return what a user shows at a TLS door: the organisations' roots, and the user's own TLS pair where it lies there.
+class TlsFiles(NamedTuple):
+    """What a user of a home shows and trusts at a TLS door; a user without a pair of its own shows nothing."""
 
-    Raises OSError.
-    """
+    roots: bytes  # PEM, of all organisations
+    key: Path | None
+    certificate: Path | None
+
+
+def trusted(crypto_config: Path, org_id: str, user: str) -> TlsFiles:
+    """Return the organisations' roots, and the user's own TLS pair where it lies there. Raises OSError."""
     roots = b"\n".join(path.read_bytes() for path in sorted(crypto_config.glob("*/ca/ca.crt")))
     stem = crypto_config / org_id / "user" / user / f"{user}.tls"
     key, certificate = stem.with_suffix(".tls.key"), stem.with_suffix(".tls.crt")
-    if not key.exists():
-        return grpc.ssl_channel_credentials(roots)
-    return grpc.ssl_channel_credentials(roots, key.read_bytes(), certificate.read_bytes())
+    return TlsFiles(roots, key, certificate) if key.exists() else TlsFiles(roots, None, None)
+
+
+def credentials(crypto_config: Path, org_id: str, user: str) -> grpc.ChannelCredentials:
+    """Return what a user shows and trusts at the gRPC door. Raises OSError."""
+    files = trusted(crypto_config, org_id, user)
+    if files.key is None or files.certificate is None:
+        return grpc.ssl_channel_credentials(files.roots)
+    return grpc.ssl_channel_credentials(files.roots, files.key.read_bytes(), files.certificate.read_bytes())
