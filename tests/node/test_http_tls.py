@@ -88,11 +88,9 @@ def test_certificates_of_strangers_on_either_side(secured, tmp_path):
     strange = tmp_path / "crypto-config"
     with node.connect() as client:
         auth = MemberAuth(client.signer, "chain1")
-    with Web(node.http, auth, strange, "wx-org1.chainmaker.org", "client1").client() as client:
-        with pytest.raises(
-            httpx2.ConnectError, match="certificate verify failed"
-        ):  # the client does not trust the node
-            client.get("/v1/health")
+    stranger = Web(node.http, auth, strange, "wx-org1.chainmaker.org", "client1")
+    with stranger.client() as client, pytest.raises(httpx2.ConnectError, match="certificate verify failed"):
+        client.get("/v1/health")  # the client does not trust the node
     if kind == "mutual":  # nor the node a client whose pair is of another authority
         for root in node.home.glob("crypto-config/*/ca/ca.crt"):
             target = strange / root.parent.parent.name / "ca"

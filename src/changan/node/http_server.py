@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ BODY_S = 120.0
 PATIENCE_S = 30.0
 """How long an answer may wait for its reader. A reader that takes nothing for so long is cut off, as on the gRPC door."""
 
+SEND_BUFFER_BYTES = 128 * 1024
+
 
 class PatientProtocol(H11Protocol):
     """HTTP/1.1 on one connection, whose peer must get on with it."""
@@ -38,6 +41,8 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class has it
         """Take up a connection."""
         super().connection_made(transport)
+        # What the kernel holds for a reader counts as taken, and it asks for more only when much of that is gone.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self.since = self.loop.time()
         if len(self.connections) > CONNECTIONS_MAX:
             waiting = [one for one in self.connections if isinstance(one, PatientProtocol) and one.awaits]
