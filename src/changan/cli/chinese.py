@@ -114,12 +114,16 @@ TEXTS = {
     ),
     "Delete a home with all its chains and keys, and begin anew. It asks first.": "删除目录及其全部链和密钥，重新开始。会先询问。",
     "Do not ask.": "不询问。",
+    "Fetch what proves the row under KEY of FIELD of contract NAME, or its absence; `verify-receipt` checks it offline.": (
+        "取得合约 NAME 的字段 FIELD 中键 KEY 对应行（或其不存在）的证明；可用 `verify-receipt` 离线验证。"
+    ),
+    "Prove what the block at this height wrote.": "证明该高度的区块所写的内容。",
     "Fetch the receipt of transaction TX_ID (or `last`, or a bundle's row as TX_ID.ROW): what proves it offline.": (
         "取得交易 TX_ID（或 `last`，或批量调用中的一行 TX_ID.ROW）的回执：可离线证明该交易。"
     ),
     "The file to write.  [default: standard output]": "要写入的文件。  [默认：标准输出]",
-    "Check a receipt offline. With --trust also that a node of those organisations sealed the block.": (
-        "离线检查回执。给出 --trust 时，还检查区块是否由这些组织的节点封存。"
+    "Check a receipt, or the proof of a row, offline. With --trust also that a node of those organisations sealed the block.": (
+        "离线检查回执或行的证明。给出 --trust 时，还检查区块是否由这些组织的节点封存。"
     ),
     "A crypto-config folder: whose roots count.": "crypto-config 目录：信任其中的根证书。",
     "Derive every hash, signature and tree of a chain again from its log. Exit 1 and the height where one is wrong.": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import cached_property
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 
@@ -82,6 +82,10 @@ class AsyncConnection:
     async def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> list[Written]:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""
         return await self._drive(self._calls.history(contract, field, key, limit))
+
+    async def prove(self, contract: str, field: str, key: str = "", *, block: int | None = None) -> dict[str, Any]:
+        """Return what proves a row, as `Connection.prove`."""
+        return await self._drive(self._calls.prove(contract, field, key, block))
 
     async def invoke_many(
         self, contract: str, method: str, table: object, *, rows: int = ROWS_A_BUNDLE, budget: int = 0

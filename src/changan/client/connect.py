@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import grpc
 
@@ -124,6 +124,13 @@ class Connection:
     def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> list[Written]:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""
         return self._drive(self._calls.history(contract, field, key, limit))
+
+    def prove(self, contract: str, field: str, key: str = "", *, block: int | None = None) -> dict[str, Any]:
+        """Return what proves a row's value, or that there is none, at the newest height with a root; with `block`, what it wrote.
+
+        `key` is text as in arguments. `changan verify-receipt` checks the proof offline. Raises CallError, UnreachableError.
+        """
+        return self._drive(self._calls.prove(contract, field, key, block))
 
     def invoke_many(
         self, contract: str, method: str, table: object, *, rows: int = ROWS_A_BUNDLE, budget: int = 0

@@ -144,6 +144,9 @@ class _Routes:
         get("/v1/contracts/{name}", summary="A contract's methods, fields and events")(self.contract)
         get("/v1/contracts/{name}/fields/{field}", summary="A page of a map, or a field's value")(self.field)
         get("/v1/contracts/{name}/fields/{field}/history", summary="Which transactions wrote a row")(self.history)
+        get("/v1/contracts/{name}/fields/{field}/proof", summary="What proves a row, or that there is none, offline")(
+            self.proof
+        )
         get("/v1/events", summary="Contract events as server-sent events")(self.events)
 
     async def health(self) -> JSONResponse:
@@ -261,6 +264,16 @@ class _Routes:
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> list[dict[str, Any]]:
         return chain.reads.history(name, field, key, limit)
+
+    async def proof(
+        self,
+        name: Name,
+        field: Annotated[str, Path(max_length=128, description="of a contract that is not in Python: the row's key")],
+        chain: Reading,
+        key: Annotated[str, Query(max_length=4096, description="the key as an argument is written")] = "",
+        block: Annotated[int | None, Query(ge=0, description="prove what this block wrote, not what is")] = None,
+    ) -> dict[str, Any]:
+        return await chain.reads.proof(name, field, key, block)
 
     async def events(
         self,

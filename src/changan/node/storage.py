@@ -14,8 +14,9 @@ from changan.contract.engines import plain
 from changan.errors import ChanganError, UnverifiedError
 from changan.ledger.admission import recognise, request_of
 from changan.ledger.snapshot import dump, load
+from changan.ledger.system import OWN
 from changan.ledger.transition import Decided, apply_block, apply_genesis
-from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, ConsensusArgs
+from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, ConsensusArgs, TxWrite
 from changan.node.store.archive import ArchivedError
 from changan.node.store.blocklog import BlockLog
 from changan.node.store.checkpoint import newest_checkpoint, write_checkpoint
@@ -159,7 +160,13 @@ class ChainStorage:
 
 def stored_block(applied: AppliedBlock) -> BlockWithRWSet:
     """Return an executed block as the log holds it."""
-    return BlockWithRWSet(block=applied.block, txRWSets=applied.rw_sets, bundle_rows=applied.bundle_rows)
+    own = [write for write in applied.writes if write.contract == OWN]
+    return BlockWithRWSet(
+        block=applied.block,
+        txRWSets=applied.rw_sets,
+        bundle_rows=applied.bundle_rows,
+        own_writes=[TxWrite(key=write.key.encode(), value=write.value or b"", contract_name=OWN) for write in own],
+    )
 
 
 def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:
