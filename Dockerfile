@@ -13,8 +13,7 @@ WORKDIR /home/changan
 RUN mkdir home
 VOLUME /home/changan/home
 EXPOSE 12301 8080
-HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
-  CMD python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/v1/health', timeout=2)"
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["changan", "status", "--home", "/home/changan/home"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["changan"]
 CMD ["up", "--home", "/home/changan/home", "--host", "0.0.0.0", "--tls", "--mutual"]

@@ -18,7 +18,9 @@ from changan.client.requests import install_parameters, make_payload, sign_reque
 from changan.contract.package import build_package
 from changan.contract.program import compile_source
 from changan.ledger.bundle import columns_of, encode_bundle
+from changan.ledger.commitment import state_key
 from changan.ledger.receipt import make_receipt
+from changan.ledger.row_proof import make_delta_proof, make_state_proof
 from changan.ledger.wire.messages import (
     EndorsementEntry,
     Member,
@@ -262,6 +264,10 @@ def _blocks(ledger: Ledger) -> None:
     last = stored_block(ledger.blocks[-1])
     _seed("receipt", "json", json.dumps(make_receipt(last, 1)).encode())
     _seed("receipt", "block", last.SerializeToString())
+    written = ledger.blocks[-1].writes
+    proof = ledger.world.commitment.tree.prove(state_key(written[0].contract, written[0].key, ledger.world.digest))
+    _seed("receipt", "state", json.dumps(make_state_proof(last, written[0], proof)).encode())
+    _seed("receipt", "delta", json.dumps(make_delta_proof(last, written, 0)).encode())
     _seed("block", "genesis", stored_block(ledger.blocks[0]).SerializeToString())
     _seed("block", "last", last.SerializeToString())
     following = ledger.call("evidence", "put", {"digest": "bb" * 32, "note": "next"})

@@ -29,6 +29,7 @@ from changan.ledger.hashing import block_hash
 from changan.ledger.members import Members
 from changan.ledger.policy import DeniedError, Policies
 from changan.ledger.receipt import verify_receipt
+from changan.ledger.row_proof import verify_row_proof
 from changan.ledger.remembered import RememberedIds
 from changan.ledger.transition import Decided, InvalidBlockError, apply_block
 from changan.ledger.wire.messages import (
@@ -337,7 +338,7 @@ def bundle(data: bytes) -> None:
 
 
 def receipt(data: bytes) -> None:
-    """A receipt's JSON; and, from protobuf parts, a receipt whose hashes were mended, so that the checks come further."""
+    """The JSON of a receipt or of a row's proof; and, from protobuf parts, a receipt whose hashes were mended, so that the checks come further."""
     used = fixture()
     try:
         document = json.loads(data)
@@ -354,10 +355,11 @@ def receipt(data: bytes) -> None:
 
 
 def _verify(used: Fixture, document: dict[str, Any]) -> None:
-    try:
-        verify_receipt(document, used.world.members)
-    except (MalformedError, UnverifiedError) as error:
-        str(error).encode("utf-8", "replace")
+    for verify in (verify_receipt, verify_row_proof):
+        try:
+            verify(document, used.world.members)
+        except (MalformedError, UnverifiedError) as error:
+            str(error).encode("utf-8", "replace")
 
 
 def block(data: bytes) -> None:

@@ -10,8 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import httpx2
-
 from changan.client.connect import Connection, connect
 
 CHANGAN = [sys.executable, "-m", "changan.cli.main"]
@@ -51,7 +49,8 @@ class NodeProcess:
         return connect(self.rpc, home=self.home, user=user, **options)
 
     def get(self, path: str):
-        return httpx2.get(f"{self.http}{path}", timeout=10).raise_for_status().json()
+        with self.connect() as client:
+            return client.web.get(path).raise_for_status().json()
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

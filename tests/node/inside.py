@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
 import grpc
 
-from changan.client.requests import Signer, make_payload, sign_request
-from changan.ledger.wire.messages import TxResponse, TxType
+from changan.client.requests import Signer, install_parameters, make_payload, sign_request
+from changan.ledger.wire.messages import TxResponse, TxStatusCode, TxType
 from changan.node.home import Home
 from changan.node.pki.layout import read_crypto_config
 from changan.node.run import Doors, RunningNode
@@ -18,12 +19,33 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+SHOUTER = """\
+from typing import Annotated
+
+from annotated_types import MaxLen
+
+from changan.contract import Contract, Event, Text, call, emit
+
+Words = Annotated[Text, MaxLen(4000)]
+
+
+class E(Event):
+    text: Words
+
+
+class Shouter(Contract):
+    @call
+    def shout(self, text: Words) -> None:
+        emit(E(text=text))
+"""
+
 
 class Inside:
     """One chain with its doors, and client1 of the first organisation."""
 
-    def __init__(self, node: RunningNode, rpc: str, root: Path) -> None:
+    def __init__(self, node: RunningNode, rpc: str, http: str, root: Path) -> None:
         self.node = node
+        self.http = http
         self.chain = node.chains["chain1"]
         self.channel = grpc.aio.insecure_channel(
             rpc, options=[("grpc.http2.bdp_probe", 0)]
@@ -46,6 +68,21 @@ class Inside:
         request = self.request("T", "P", {"k": "a", "v": bytes([120]) * size})
         return await self.chain.submit_and_wait(request, request.ByteSize())
 
+    async def shout(self, times: int, size: int) -> None:
+        """Let a contract emit so many events E, each of so many characters of data."""
+        if "shouter" not in self.chain.world.instances:
+            await self._rest(
+                self.request(
+                    "CONTRACT_MANAGE", "INIT_CONTRACT", install_parameters("shouter", "1.0", SHOUTER.encode(), {})
+                )
+            )
+        requests = [self.request("shouter", "shout", {"text": "x" * size}) for _ in range(times)]
+        await asyncio.gather(*map(self._rest, requests))
+
+    async def _rest(self, request) -> None:
+        response = await self.chain.submit_and_wait(request, request.ByteSize())
+        assert response.code == TxStatusCode.SUCCESS, response.contract_result.message
+
     async def send(self, request) -> TxResponse:
         call = self.channel.unary_unary("/api.RpcNode/SendRequest", response_deserializer=TxResponse.FromString)
         return await call(request.SerializeToString(), timeout=10)
@@ -60,10 +97,10 @@ class Inside:
 
 
 @contextlib.asynccontextmanager
-async def node_inside(root: Path) -> AsyncIterator[Inside]:
-    node = RunningNode(Home(root), Settings(), Doors(rpc_port=0, http_port=0), demo=False)
+async def node_inside(root: Path, *, demo: bool = False, tls: str = "none") -> AsyncIterator[Inside]:
+    node = RunningNode(Home(root), Settings(), Doors(rpc_port=0, http_port=0, tls=tls), demo=demo)
     async with node.open() as ready:
-        inside = Inside(node, ready.rpc, root)
+        inside = Inside(node, ready.rpc, ready.http, root)
         try:
             yield inside
         finally:

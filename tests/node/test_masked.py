@@ -104,3 +104,14 @@ def test_http(case):
     assert receipt.status_code == 404
     assert "is masked" in receipt.text
     assert case.get(f"/v1/receipts/{case.shown}").status_code == 200
+
+
+def test_proofs_of_what_a_block_wrote(case):
+    """Neighbours stand in one group of the delta, so none of the block's rows is shown."""
+    written = TransactionInfoWithRWSet.FromString(case.ask("GET_TX_BY_TX_ID", txId=case.shown, withRWSet="true"))
+    key = written.rw_set.tx_writes[0].key.decode()
+    assert case.get(f"/v1/contracts/T/fields/{key}/proof?block={written.block_height}").status_code == 200
+    secret = key.replace(OPEN.decode(), SECRET.decode())
+    refused = case.get(f"/v1/contracts/T/fields/{secret}/proof?block={case.height}")
+    assert refused.status_code == 404
+    assert "is masked" in refused.json()["detail"]

@@ -18,6 +18,8 @@ from changan.errors import ChanganError, MalformedError
 from changan.ledger.chain_config import chain_digest, default_config
 from changan.ledger.members import CertificateRecords, Members
 from changan.ledger.receipt import make_receipt, suite_in, verify_receipt
+from changan.ledger.row_proof import FORMATS as PROOF_FORMATS
+from changan.ledger.row_proof import STATE_FORMAT, verify_row_proof
 from changan.ledger.row_receipt import FORMAT as ROW_FORMAT
 from changan.ledger.row_receipt import verify_row_receipt
 from changan.ledger.transition import apply_genesis
@@ -164,19 +166,26 @@ def receipt(tx_id: str, output: Path | None, **options: Any) -> None:
     help="A crypto-config folder: whose roots count.",
 )
 def verify_receipt_(file: Path, trust: Path | None) -> None:
-    """Check a receipt offline. With --trust also that a node of those organisations sealed the block."""
+    """Check a receipt, or the proof of a row, offline. With --trust also that a node of those organisations sealed the block."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(document, dict):
             raise MalformedError(f"{file} is no receipt")
         members = None if trust is None else _members(trust, suite_in(document))
-        lines = _row_lines(document, members) if document.get("format") == ROW_FORMAT else _lines(document, members)
+        lines = _lines_of(document, members)
     except (ChanganError, ValueError, RecursionError) as error:
         click.echo(f"{say('NOT OK', '未通过')}: {error}", err=True)
         raise SystemExit(1) from error
     click.echo(say("ok", "通过"))
     for name, value in lines:
         click.echo(f"  {name}: {value}")
+
+
+def _lines_of(document: dict[str, Any], members: Members | None) -> list[tuple[str, str]]:
+    form = document.get("format")
+    if form == ROW_FORMAT:
+        return _row_lines(document, members)
+    return _proof_lines(document, members) if form in PROOF_FORMATS else _lines(document, members)
 
 
 def _lines(document: dict[str, Any], members: Members | None) -> list[tuple[str, str]]:
@@ -201,6 +210,20 @@ def _row_lines(document: dict[str, Any], members: Members | None) -> list[tuple[
         (say("arguments", "参数"), row.arguments.hex()),
         (say("outcome", "结果"), f"{row.outcome & 255}  gas {row.gas}"),
         (say("result", "返回值"), row.result.hex()),
+        *_block_lines(proven.header, proven.proposer, proven.agreed),
+    ]
+
+
+def _proof_lines(document: dict[str, Any], members: Members | None) -> list[tuple[str, str]]:
+    proven = verify_row_proof(document, members)
+    if document["format"] == STATE_FORMAT:
+        name, absent = say("at height", "高度"), say("there is no such row", "没有该行")
+    else:
+        name, absent = say("written by block", "写入区块"), say("the row was taken out", "该行被删除")
+    return [
+        (say("row", "行"), f"{proven.contract} {proven.key}"),
+        (say("value", "值"), absent if proven.value is None else proven.value.hex()),
+        (name, str(proven.height)),
         *_block_lines(proven.header, proven.proposer, proven.agreed),
     ]
 

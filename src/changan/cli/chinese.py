@@ -89,7 +89,7 @@ TEXTS = {
     "Organisations of a new home.  [default: 4]": "新目录中的组织数。  [默认：4]",
     "Algorithms of a new home: gm is SM2 and SM3.  [default: intl]": "新目录的算法套件：gm 即 SM2 与 SM3。  [默认：intl]",
     "How members of a new home are known.  [default: cert]": "新目录的成员身份模式。  [默认：cert]",
-    "TLS at the gRPC door.": "gRPC 使用 TLS。",
+    "TLS at both doors, gRPC and HTTP.": "gRPC 与 HTTP 均使用 TLS。",
     "With --tls: clients show certificates too.": "与 --tls 同用：客户端也须出示证书。",
     "Install the example contracts at the first start.": "首次启动时安装示例合约。",
     "How much is logged.": "日志级别。",
@@ -139,7 +139,6 @@ TEXTS = {
         "实时输出合约事件，每行一个 JSON 对象。按 Ctrl-C 结束。"
     ),
     "The node's HTTP address.  [default: where the home's node last answered]": "节点的 HTTP 地址。  [默认：该目录的节点最近的地址]",
-    "The chain.  [default: the first]": "链。  [默认：第一条]",
     "Only events of this contract.": "只要该合约的事件。",
     "Only events of this class.": "只要该主题的事件。",
     "First height; -1 from now on.  [default: -1]": "起始高度；-1 表示从现在起。  [默认：-1]",
@@ -149,12 +148,16 @@ TEXTS = {
     ),
     "Delete a home with all its chains and keys, and begin anew. It asks first.": "删除目录及其全部链和密钥，重新开始。会先询问。",
     "Do not ask.": "不询问。",
+    "Fetch what proves the row under KEY of FIELD of contract NAME, or its absence; `verify-receipt` checks it offline.": (
+        "取得合约 NAME 的字段 FIELD 中键 KEY 对应行（或其不存在）的证明；可用 `verify-receipt` 离线验证。"
+    ),
+    "Prove what the block at this height wrote.": "证明该高度的区块所写的内容。",
     "Fetch the receipt of transaction TX_ID (or `last`, or a bundle's row as TX_ID.ROW): what proves it offline.": (
         "取得交易 TX_ID（或 `last`，或批量调用中的一行 TX_ID.ROW）的回执：可离线证明该交易。"
     ),
     "The file to write.  [default: standard output]": "要写入的文件。  [默认：标准输出]",
-    "Check a receipt offline. With --trust also that a node of those organisations sealed the block.": (
-        "离线检查回执。给出 --trust 时，还检查区块是否由这些组织的节点封存。"
+    "Check a receipt, or the proof of a row, offline. With --trust also that a node of those organisations sealed the block.": (
+        "离线检查回执或行的证明。给出 --trust 时，还检查区块是否由这些组织的节点封存。"
     ),
     "A crypto-config folder: whose roots count.": "crypto-config 目录：信任其中的根证书。",
     "Derive every hash, signature and tree of a chain again from its log. Exit 1 and the height where one is wrong.": (

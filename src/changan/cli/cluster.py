@@ -16,8 +16,9 @@ import httpx2
 
 from changan.cli.language import say
 from changan.cli.node import CRASH_VARIABLE, configure_logs, crash_point_from, new_password
-from changan.client.doors import read_doors
+from changan.client.connect import connect
 from changan.client.passwords import password_if_given
+from changan.errors import ChanganError
 from changan.node.comet.binary import VERSION, build_engine, find_engine
 from changan.node.comet.carry import COMPOSE_FILE, UNIT_FILE
 from changan.node.comet.cluster import (
@@ -210,7 +211,7 @@ def _stop_event() -> asyncio.Event:
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--rpc-port", type=_PORT, default=12301, show_default=True, help="gRPC; 0 for any.")
 @click.option("--http-port", type=_PORT, default=8080, show_default=True, help="HTTP; 0 for any.")
-@click.option("--tls/--no-tls", default=False, show_default=True, help="TLS at the gRPC door.")
+@click.option("--tls/--no-tls", default=False, show_default=True, help="TLS at both doors, gRPC and HTTP.")
 @click.option("--mutual/--one-way", default=False, help="With --tls: clients show certificates too.")
 @click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 @_LEVEL
@@ -282,10 +283,12 @@ def status(home: Path) -> None:
 
 
 def _look(root: Path, place: Place) -> dict[str, Any] | None:
-    with contextlib.suppress(OSError, ValueError, KeyError, httpx2.HTTPError):
-        http = read_doors(root / place.org_id).http
-        health = httpx2.get(f"{http}/v1/health", timeout=5).json()
-        (chain_id, ordering), *_ = httpx2.get(f"{http}/v1/ordering", timeout=5).json().items()
+    with (
+        contextlib.suppress(OSError, ValueError, KeyError, ChanganError, httpx2.HTTPError),
+        connect(home=root / place.org_id, org_id=place.org_id) as node,
+    ):
+        health = node.web.get("/v1/health", timeout=5).json()
+        (chain_id, ordering), *_ = node.web.get("/v1/ordering", timeout=5).raise_for_status().json().items()
         if ordering["organisation"] != place.org_id:  # somebody else answers at the place where it was last
             return None
         return {"height": health["heights"][chain_id], "fault": health["faults"].get(chain_id), **ordering}

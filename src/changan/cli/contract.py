@@ -139,6 +139,31 @@ def history(name: str, field: str, key: str, *, limit: int, **options: Any) -> N
             click.echo(json.dumps(shown, ensure_ascii=False))
 
 
+@contract.command()
+@click.argument("name")
+@click.argument("field")
+@click.argument("key", default="")
+@click.option("--block", type=click.IntRange(0), default=None, help="Prove what the block at this height wrote.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The file to write.  [default: standard output]",
+)
+@where
+def prove(
+    name: str, field: str, key: str, *, block: int | None, output: Path | None, **options: Any
+) -> None:  # options
+    """Fetch what proves the row under KEY of FIELD of contract NAME, or its absence; `verify-receipt` checks it offline."""
+    with reach(**options) as node:
+        text = json.dumps(node.connection.prove(name, field, key, block=block), indent=1) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+        click.echo(str(output))
+
+
 def _source(path: Path) -> str:
     data = path.read_bytes()
     found = recognise(data)

@@ -13,7 +13,6 @@ from google.protobuf.json_format import MessageToDict
 
 from changan.cli.language import say
 from changan.cli.reach import at_home, reach, where
-from changan.client.doors import read_doors
 from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.home import Home
 from changan.node.settings import add_chain
@@ -102,25 +101,29 @@ def _find(log: BlockLog, tx_id: str) -> tuple[int, int, BlockWithRWSet]:
 
 
 @click.command()
-@at_home
 @click.option("--http", default=None, help="The node's HTTP address.  [default: where the home's node last answered]")
-@click.option("--chain", default="", help="The chain.  [default: the first]")
 @click.option("--contract", default="", help="Only events of this contract.")
 @click.option("--topic", default="", help="Only events of this class.")
 @click.option("--start", type=click.IntRange(-1), default=-1, help="First height; -1 from now on.  [default: -1]")
-def events(home: Path, http: str | None, chain: str, contract: str, topic: str, start: int) -> None:
+@where
+def events(http: str | None, contract: str, topic: str, start: int, **options: Any) -> None:
     """Print contract events as they happen, one JSON object a line. Ctrl-C ends it."""
-    parameters = {"chain": chain, "contract": contract, "topic": topic, "start": str(start)}
-    http = http or read_doors(home).http
+    parameters = {"chain": options["chain"], "contract": contract, "topic": topic, "start": str(start)}
     try:
-        with httpx2.stream("GET", f"{http}/v1/events", params=parameters, timeout=None) as response:
-            response.raise_for_status()
+        with (
+            reach(**options) as node,
+            node.connection.web.stream("GET", f"{http or ''}/v1/events", params=parameters, timeout=None) as response,
+        ):
+            if not response.is_success:
+                response.read()
+                raise click.ClickException(response.json()["detail"])
             for line in response.iter_lines():
                 if line.startswith("data: "):
                     click.echo(line.removeprefix("data: "))
     except httpx2.HTTPError as error:
         text = say(
-            f"{http} does not answer ({error}): is the node running?", f"{http} 没有应答（{error}）：节点在运行吗？"
+            f"the HTTP door does not answer ({error}): is the node running?",
+            f"HTTP 接口没有应答（{error}）：节点在运行吗？",
         )
         raise click.ClickException(text) from error
 

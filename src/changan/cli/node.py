@@ -57,7 +57,7 @@ new_password = click.option(
     default=None,
     help="How members of a new home are known.  [default: cert]",
 )
-@click.option("--tls/--no-tls", default=False, show_default=True, help="TLS at the gRPC door.")
+@click.option("--tls/--no-tls", default=False, show_default=True, help="TLS at both doors, gRPC and HTTP.")
 @click.option("--mutual/--one-way", default=False, help="With --tls: clients show certificates too.")
 @click.option("--demo/--no-demo", default=True, help="Install the example contracts at the first start.")
 @new_password

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 
@@ -18,15 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+    import httpx2
+
+    from changan.client.web import Web
+
 _T = TypeVar("_T")
 
 
 class AsyncConnection:
     """A connection to one node as one user, for one event loop. Many calls may be under way at once."""
 
-    def __init__(self, calls: Calls, channel: grpc.aio.Channel) -> None:
+    def __init__(self, calls: Calls, channel: grpc.aio.Channel, web: Web) -> None:
         self._calls = calls
         self._channel = channel
+        self._web = web
         self._methods = {
             name: channel.unary_unary(
                 f"/api.RpcNode/{name}",
@@ -78,6 +84,10 @@ class AsyncConnection:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""
         return await self._drive(self._calls.history(contract, field, key, limit))
 
+    async def prove(self, contract: str, field: str, key: str = "", *, block: int | None = None) -> dict[str, Any]:
+        """Return what proves a row, as `Connection.prove`."""
+        return await self._drive(self._calls.prove(contract, field, key, block))
+
     async def invoke_many(
         self, contract: str, method: str, table: object, *, rows: int = ROWS_A_BUNDLE, budget: int = 0
     ) -> list[Sent]:
@@ -114,9 +124,16 @@ class AsyncConnection:
         except grpc.RpcError as error:
             return unanswered(error)
 
+    @cached_property
+    def web(self) -> httpx2.AsyncClient:
+        """The node's HTTP door as this user, as `Connection.web`."""
+        return self._web.client_async()
+
     async def close(self) -> None:
         """Close the connection."""
         await self._channel.close()
+        if "web" in self.__dict__:
+            await self.web.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -139,6 +156,7 @@ def connect_async(
     """Connect to a node as a user of its home; the parameters are those of `changan.connect`. Raises as that does."""
     reach = find(address, home, user, org_id, chain_id, tls=tls, gas_limit=gas_limit, password=password)
     if reach.credentials is None:
-        return AsyncConnection(reach.calls, grpc.aio.insecure_channel(reach.address, options=CHANNEL_OPTIONS))
-    channel = grpc.aio.secure_channel(reach.address, reach.credentials, options=TLS_OPTIONS)
-    return AsyncConnection(reach.calls, channel)
+        channel = grpc.aio.insecure_channel(reach.address, options=CHANNEL_OPTIONS)
+    else:
+        channel = grpc.aio.secure_channel(reach.address, reach.credentials, options=TLS_OPTIONS)
+    return AsyncConnection(reach.calls, channel, reach.web)

@@ -159,6 +159,14 @@ class Calls:
         found = json.loads((yield from self.query(OWN, "HISTORY", arguments)).result)
         return [Written(entry["height"], entry["tx_id"], entry["value"]) for entry in found]
 
+    def prove(self, contract: str, field: str, key: str, block: int | None) -> Steps[dict[str, Any]]:
+        """Ask for the proof of a row, or of what a block wrote into it."""
+        arguments: dict[str, object] = {"contract": contract, "field": field, "key": key}
+        if block is not None:
+            arguments["block"] = block
+        found: dict[str, Any] = json.loads((yield from self.query(OWN, "PROVE", arguments)).result)
+        return found
+
     def describe(self, contract: str) -> Steps[dict[str, Any]]:
         """Ask for a contract's methods, fields, types and events."""
         found: dict[str, Any] = json.loads((yield from self.query(OWN, "DESCRIBE", {"contract": contract})).result)

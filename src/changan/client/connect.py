@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import grpc
 
@@ -27,10 +28,13 @@ from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS, credentials, read
 from changan.client.members import crypto_config_of, find_administrators, find_member, organisations
 from changan.client.passwords import Ask, ask_password
 from changan.client.tables import ROWS_A_BUNDLE, Method, RowOutcome, Sent, TableError
+from changan.client.web import MemberAuth, Web
 from changan.ledger.wire.messages import TxRequest, TxResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    import httpx2
 
     from changan.client.requests import Signer
 
@@ -55,9 +59,10 @@ _T = TypeVar("_T")
 class Connection:
     """A connection to one node as one user. It may be shared between threads."""
 
-    def __init__(self, calls: Calls, channel: grpc.Channel) -> None:
+    def __init__(self, calls: Calls, channel: grpc.Channel, web: Web) -> None:
         self._calls = calls
         self._channel = channel
+        self._web = web
         self._methods = {
             name: channel.unary_unary(
                 f"/api.RpcNode/{name}",
@@ -121,6 +126,13 @@ class Connection:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""
         return self._drive(self._calls.history(contract, field, key, limit))
 
+    def prove(self, contract: str, field: str, key: str = "", *, block: int | None = None) -> dict[str, Any]:
+        """Return what proves a row's value, or that there is none, at the newest height with a root; with `block`, what it wrote.
+
+        `key` is text as in arguments. `changan verify-receipt` checks the proof offline. Raises CallError, UnreachableError.
+        """
+        return self._drive(self._calls.prove(contract, field, key, block))
+
     def invoke_many(
         self, contract: str, method: str, table: object, *, rows: int = ROWS_A_BUNDLE, budget: int = 0
     ) -> list[Sent]:
@@ -157,9 +169,16 @@ class Connection:
         except grpc.RpcError as error:
             return unanswered(error)
 
+    @cached_property
+    def web(self) -> httpx2.Client:
+        """The node's HTTP door as this user: `client.web.get("/v1/blocks/7")`. Tokens are obtained and renewed by themselves."""
+        return self._web.client()
+
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
+        if "web" in self.__dict__:
+            self.web.close()
 
     def __enter__(self) -> Self:
         return self
@@ -174,6 +193,7 @@ class Reach(NamedTuple):
     address: str
     calls: Calls
     credentials: grpc.ChannelCredentials | None
+    web: Web
 
 
 def find(  # what connect() takes
@@ -193,12 +213,12 @@ def find(  # what connect() takes
     root = crypto_config_of(place)
     name = org_id or organisations(root)[0]
     secure = known.tls != "none" if tls is None else tls
+    signer = find_member(root, name, user)
     return Reach(
         address or known.rpc,
-        Calls(
-            find_member(root, name, user, password), lambda: find_administrators(root, password), chain_id, gas_limit
-        ),
+        Calls(signer, lambda: find_administrators(root, password), chain_id, gas_limit),
         credentials(root, name, user, password) if secure else None,
+        Web(known.http, MemberAuth(signer, chain_id), root, name, user, password),
     )
 
 
@@ -223,5 +243,7 @@ def connect(
     """
     reach = find(address, home, user, org_id, chain_id, tls=tls, gas_limit=gas_limit, password=password)
     if reach.credentials is None:
-        return Connection(reach.calls, grpc.insecure_channel(reach.address, options=CHANNEL_OPTIONS))
-    return Connection(reach.calls, grpc.secure_channel(reach.address, reach.credentials, options=TLS_OPTIONS))
+        channel = grpc.insecure_channel(reach.address, options=CHANNEL_OPTIONS)
+    else:
+        channel = grpc.secure_channel(reach.address, reach.credentials, options=TLS_OPTIONS)
+    return Connection(reach.calls, channel, reach.web)

@@ -26,6 +26,11 @@ CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 TLS_OPTIONS = [*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", SERVER_NAME)]
+TOKEN_METHOD = "TOKEN"  # noqa: S105  # the name of a method
+READ_METHOD = "READ"
+"""OWN's methods that are signed for the HTTP door: one obtains a token, one stands for a single read of its `target`."""
+SIGNED = "Signed"
+"""The scheme of a signed request in HTTP's Authorization header."""
 
 
 class KnownDoors(NamedTuple):
@@ -56,14 +61,25 @@ def _tls_roots(crypto_config: Path) -> Iterator[Path]:
         yield apart if apart.exists() else own
 
 
-def credentials(crypto_config: Path, org_id: str, user: str, ask: Ask = ask_password) -> grpc.ChannelCredentials:
-    """Return what a user shows at a TLS door: the organisations' roots for TLS, and the user's own pair where it lies there.
+class TlsFiles(NamedTuple):
+    """What a user of a home shows and trusts at a TLS door; a user without a pair of its own shows nothing."""
 
-    Raises PasswordError, OSError.
-    """
+    roots: bytes  # PEM, of all organisations
+    key: bytes | None  # PEM
+    certificate: Path | None
+
+
+def trusted(crypto_config: Path, org_id: str, user: str, ask: Ask = ask_password) -> TlsFiles:
+    """Return the organisations' roots for TLS, and the user's own pair where it lies there. Raises PasswordError, OSError."""
     roots = b"\n".join(path.read_bytes() for path in sorted(_tls_roots(crypto_config)))
     stem = crypto_config / org_id / "user" / user / f"{user}.tls"
     key, certificate = stem.with_suffix(".tls.key"), stem.with_suffix(".tls.crt")
-    if not key.exists():
-        return grpc.ssl_channel_credentials(roots)
-    return grpc.ssl_channel_credentials(roots, open_key(key, ask), certificate.read_bytes())
+    return TlsFiles(roots, open_key(key, ask), certificate) if key.exists() else TlsFiles(roots, None, None)
+
+
+def credentials(crypto_config: Path, org_id: str, user: str, ask: Ask = ask_password) -> grpc.ChannelCredentials:
+    """Return what a user shows and trusts at the gRPC door. Raises PasswordError, OSError."""
+    files = trusted(crypto_config, org_id, user, ask)
+    if files.key is None or files.certificate is None:
+        return grpc.ssl_channel_credentials(files.roots)
+    return grpc.ssl_channel_credentials(files.roots, files.key, files.certificate.read_bytes())

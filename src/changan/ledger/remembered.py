@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from changan.crypto.digest import tagged
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from changan.crypto.digest import Digest
 
 _NEVER = -(2**62)
+_SECOND = re.compile(r"ids\.(-?[0-9]{1,19})")
 
 
 class RememberedIds:
@@ -66,8 +68,8 @@ class RememberedIds:
         """Return the value of one state row of ours, or None."""
         if key == "ids-forgotten":
             return str(self.forgotten_until).encode() if self.forgotten_until != _NEVER else None
-        second = key.removeprefix("ids.")
-        return self._chain.get(int(second)) if second.lstrip("-").isdigit() else None
+        found = _SECOND.fullmatch(key)
+        return self._chain.get(int(found[1])) if found is not None else None
 
     def dump(self) -> Iterator[bytes]:
         """Return what a checkpoint holds: the forgotten time, then every second with its running digest and its ids."""

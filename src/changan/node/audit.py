@@ -184,6 +184,8 @@ class Auditor:
         need(not sides, "carries rows of a bundle that it does not hold")
         if header.block_height:
             ids = self._id_rows(stored.block)
+            own = [(write.contract_name, write.key.decode(), write.value or None) for write in stored.own_writes]
+            need(not own or own == ids, "own_writes are not the rows of its ids")
             listed, changed = listed + ids, changed + ids
         need(self._hashes.delta(listed) == arguments.delta_root, "delta_root is wrong")
         if any(contract in _WHO for contract, _, _ in changed):

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
+import re
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response, Security
 from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.security import HTTPBearer
+from fastapi.security.http import HTTPBase
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from changan import __version__
+from changan.client.doors import SIGNED
 from changan.ledger.admission import RefusedError
 from changan.ledger.bundle import MESSAGE, PARAMETER
 from changan.ledger.receipt import make_receipt
-from changan.ledger.wire.messages import BundleResult, TxRequest
+from changan.ledger.wire.messages import BundleResult, TxRequest, TxType
+from changan.node.access import TOKEN_S, Access, AccessError, Entrance
+from changan.node.chain import Chain  # FastAPI reads the annotations
+from changan.node.event_stream import event_stream
 from changan.node.hidden import is_hidden, shown_block
 from changan.node.limits import LimitedApp, RateLimits
 from changan.node.metrics import METRICS
@@ -26,29 +33,67 @@ from changan.node.rpc import REQUEST_BYTES_MAX
 from changan.node.store.archive import ArchivedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.types import ASGIApp
 
     from changan.ledger.wire.messages import BlockWithRWSet
-    from changan.node.chain import Chain
+    from changan.node.limits import OpenStreams
 
-EVENTS_IDLE_S = 15.0
+TOKEN_REQUEST_BYTES_MAX = 128 * 1024
 _ROW_DIGITS = 6
+_HEIGHT = re.compile(r"\d{1,18}")
 ChainId = Annotated[str, Query(description="the chain; left out: the first one", max_length=128)]
 Name = Annotated[str, Path(max_length=128)]
+_TOKEN = HTTPBearer(scheme_name="token", description="A token of POST /v1/tokens", auto_error=False)
+_SIGNATURE = HTTPBase(
+    scheme=SIGNED.lower(),
+    scheme_name="signature",
+    description="A TxRequest in base64: a query of CHANGAN, method READ, whose parameter `target` is the path with its query",
+    auto_error=False,
+)
+
+
+def _access(request: Request, chain: str, kind: int) -> Access:
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    entrance: Entrance = request.app.state.entrance
+    return entrance.admit(request.headers.get("authorization", ""), chain, target, kind)
+
+
+async def _reading(request: Request, chain: ChainId = "") -> Chain:
+    return _access(request, chain, TxType.QUERY_CONTRACT).chain
+
+
+async def _subscribing(request: Request, chain: ChainId = "") -> Access:
+    return _access(request, chain, TxType.SUBSCRIBE)
+
+
+_MEMBERS = [Security(_TOKEN), Security(_SIGNATURE)]  # for OpenAPI; what they carry is read by the entrance
+Reading = Annotated[Chain, Depends(_reading)]
+"""A chain that the request may read."""
+Subscribing = Annotated[Access, Depends(_subscribing)]
 
 
 def make_http(
-    chains: Mapping[str, Chain], limits: RateLimits, more: Mapping[str, Callable[[], Awaitable[Any]]]
+    chains: Mapping[str, Chain],
+    limits: RateLimits,
+    more: Mapping[str, Callable[[], Awaitable[Any]]],
+    open_at: str | None,
 ) -> ASGIApp:
-    """Return the application over the chains of a node; `more` are further reads, by path."""
+    """Return the application over the chains of a node; `more` are further reads, by path.
+
+    `open_at` is the loopback address at which anybody may read; None asks every reader who it is.
+    """
     app = FastAPI(title="changan", version=__version__, description="Reads of one changan node.", redoc_url=None)
-    _Routes(chains).add_to(app)
+    app.state.entrance = Entrance(chains, is_open=open_at is not None)
+    _Routes(chains, limits.streams).add_to(app)
     for path, read in more.items():
-        app.get(path, summary=read.__doc__)(read)
+        app.get(path, summary=read.__doc__, dependencies=[Depends(_reading), *_MEMBERS])(read)
     for kind, status in ((ReadError, 404), (ArchivedError, 410), (RefusedError, 503), (StoppedError, 503)):
         app.add_exception_handler(kind, _answering(status))
+    app.add_exception_handler(AccessError, _not_admitted)
+    if open_at is not None:  # a page of the web that calls this machine by a name of its own reads nothing
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[open_at, "localhost", "127.0.0.1"])
     return LimitedApp(app, limits)
 
 
@@ -56,32 +101,53 @@ def _answering(status: int) -> Callable[[Request, Exception], JSONResponse]:
     return lambda _, error: JSONResponse({"detail": str(error)}, status)
 
 
+def _not_admitted(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, AccessError)
+    headers = {"www-authenticate": f"Bearer, {SIGNED}"} if error.status == 401 else None  # noqa: PLR2004  # HTTP's number
+    return JSONResponse({"detail": str(error)}, error.status, headers)
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """Return a request's body. Raises HTTPException for one that is too large, or packed so that it may become so."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise HTTPException(415, "a body is sent as it is, not compressed")
+    data = b""
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > most:
+            raise HTTPException(413, f"a request here has at most {most} bytes")
+    return data
+
+
 class _Routes:
-    def __init__(self, chains: Mapping[str, Chain]) -> None:
+    def __init__(self, chains: Mapping[str, Chain], streams: OpenStreams) -> None:
         self._chains = chains
+        self._streams = streams
 
     def add_to(self, app: FastAPI) -> None:
-        get = app.get
-        get("/v1/health", summary="Whether the node works")(self.health)
-        get("/metrics", summary="Counters for Prometheus", response_class=Response)(self.metrics)
+        # Open to everybody: they tell heights and counts, and nothing of what is in a chain.
+        app.get("/v1/health", summary="Whether the node works")(self.health)
+        app.get("/metrics", summary="Counters for Prometheus", response_class=Response)(self.metrics)
+        post = app.post
+        post("/v1/tokens", summary="Obtain a token: a signed TxRequest in protobuf, a query of CHANGAN, method TOKEN")(
+            self.give_token
+        )
+        post("/v1/bundles", summary="Send a bundle: a signed TxRequest in protobuf; answers when it rests")(
+            self.send_bundle
+        )
+        get = partial(app.get, dependencies=_MEMBERS)
         get("/v1/chains", summary="The chains of this node")(self.chains)
         get("/v1/blocks/{height}", summary="A block by its height")(self.block)
         get("/v1/transactions/{tx_id}", summary="A transaction by its id")(self.transaction)
         get("/v1/receipts/{tx_id}", summary="What proves a transaction offline")(self.receipt)
-        app.post("/v1/bundles", summary="Send a bundle: a signed TxRequest in protobuf; answers when it rests")(
-            self.send_bundle
-        )
         get("/v1/contracts", summary="The Python contracts of a chain")(self.contracts)
         get("/v1/contracts/{name}", summary="A contract's methods, fields and events")(self.contract)
         get("/v1/contracts/{name}/fields/{field}", summary="A page of a map, or a field's value")(self.field)
         get("/v1/contracts/{name}/fields/{field}/history", summary="Which transactions wrote a row")(self.history)
+        get("/v1/contracts/{name}/fields/{field}/proof", summary="What proves a row, or that there is none, offline")(
+            self.proof
+        )
         get("/v1/events", summary="Contract events as server-sent events")(self.events)
-
-    def _chain(self, chain: str) -> Chain:
-        found = self._chains.get(chain) if chain else next(iter(self._chains.values()))
-        if found is None:
-            raise HTTPException(404, f"this node has no chain {chain!r}; it has {', '.join(self._chains)}")
-        return found
 
     async def health(self) -> JSONResponse:
         faults = {chain_id: chain.fault for chain_id, chain in self._chains.items() if chain.fault is not None}
@@ -94,22 +160,29 @@ class _Routes:
             METRICS.pool.labels(chain_id).set(len(chain.pool))
         return Response(generate_latest(METRICS.registry), media_type=CONTENT_TYPE_LATEST)
 
-    async def chains(self) -> list[dict[str, Any]]:
+    async def give_token(self, request: Request) -> JSONResponse:
+        entrance: Entrance = request.app.state.entrance
+        token, access = entrance.give_token(await _body(request, TOKEN_REQUEST_BYTES_MAX))
+        answer = {"token": token, "expires_in": TOKEN_S, "chain": access.chain.chain_id}
+        return JSONResponse(answer, headers={"cache-control": "no-store"})
+
+    async def chains(self, request: Request, chain: Reading) -> list[dict[str, Any]]:
+        entrance: Entrance = request.app.state.entrance
+        shown = self._chains.values() if entrance.is_open else [chain]
         return [
-            {"chain_id": chain_id, "height": chain.reader.height, "contracts": sorted(chain.world.instances)}
-            for chain_id, chain in self._chains.items()
+            {"chain_id": one.chain_id, "height": one.reader.height, "contracts": sorted(one.world.instances)}
+            for one in shown
         ]
 
-    async def block(self, height: Annotated[int, Path(ge=0)], chain: ChainId = "") -> dict[str, Any]:
-        node = self._chain(chain)
-        found = node.reader.block(height)
+    async def block(self, height: Annotated[int, Path(ge=0)], chain: Reading) -> dict[str, Any]:
+        found = chain.reader.block(height)
         if found is None:
             raise HTTPException(404, f"there is no block {height} yet")
-        return MessageToDict(shown_block(node.world, found).block, preserving_proto_field_name=True)
+        return MessageToDict(shown_block(chain.world, found).block, preserving_proto_field_name=True)
 
-    async def transaction(self, tx_id: Annotated[str, Path(max_length=256)], chain: ChainId = "") -> dict[str, Any]:
-        stored, position = self._located(tx_id, chain)
-        stored = shown_block(self._chain(chain).world, stored)
+    async def transaction(self, tx_id: Annotated[str, Path(max_length=256)], chain: Reading) -> dict[str, Any]:
+        stored, position = _located(tx_id, chain)
+        stored = shown_block(chain.world, stored)
         header = stored.block.header
         return {
             "height": header.block_height,
@@ -119,27 +192,17 @@ class _Routes:
             "rw_set": MessageToDict(stored.txRWSets[position], preserving_proto_field_name=True),
         }
 
-    async def receipt(self, tx_id: Annotated[str, Path(max_length=256)], chain: ChainId = "") -> dict[str, Any]:
+    async def receipt(self, tx_id: Annotated[str, Path(max_length=256)], chain: Reading) -> dict[str, Any]:
         call, dot, row = tx_id.rpartition(".")
         if dot and row.isdigit() and len(row) <= _ROW_DIGITS:  # a row of a bundle: its id and the row's number
-            return self._chain(chain).reads.row_receipt(call, int(row))
-        located = self._located(tx_id, chain)
-        if is_hidden(self._chain(chain).world, tx_id):
+            return chain.reads.row_receipt(call, int(row))
+        located = _located(tx_id, chain)
+        if is_hidden(chain.world, tx_id):
             raise HTTPException(404, f"the content of transaction {tx_id!r} is masked, so it has no receipt")
         return make_receipt(*located)
 
-    def _located(self, tx_id: str, chain: str) -> tuple[BlockWithRWSet, int]:
-        found = self._chain(chain).reader.transaction(tx_id)
-        if found is None:
-            raise HTTPException(404, f"no transaction {tx_id!r} rests on this chain (yet)")
-        return found.block, found.position
-
     async def send_bundle(self, request: Request) -> JSONResponse:
-        data = b""
-        async for chunk in request.stream():
-            data += chunk
-            if len(data) > REQUEST_BYTES_MAX:
-                raise HTTPException(413, f"a request has at most {REQUEST_BYTES_MAX} bytes: send fewer rows at once")
+        data = await _body(request, REQUEST_BYTES_MAX)
         try:
             sent = TxRequest.FromString(data)
         except DecodeError as error:
@@ -167,14 +230,14 @@ class _Routes:
             }
         )
 
-    async def contracts(self, chain: ChainId = "") -> list[dict[str, Any]]:
+    async def contracts(self, chain: Reading) -> list[dict[str, Any]]:
         return [
             {"name": name, "class": instance.program.name, "digest": instance.program.digest.hex()}
-            for name, instance in sorted(self._chain(chain).world.instances.items())
+            for name, instance in sorted(chain.world.instances.items())
         ]
 
-    async def contract(self, name: Name, chain: ChainId = "") -> dict[str, Any]:
-        instance = self._chain(chain).world.instances.get(name)
+    async def contract(self, name: Name, chain: Reading) -> dict[str, Any]:
+        instance = chain.world.instances.get(name)
         if instance is None:
             raise HTTPException(404, f"there is no Python contract {name!r}")
         return instance.program.describe()
@@ -183,66 +246,58 @@ class _Routes:
         self,
         name: Name,
         field: Name,
-        chain: ChainId = "",
+        chain: Reading,
         after: Annotated[
             str, Query(max_length=2048, pattern="^[0-9a-f]*$", description="`next` of the page before")
         ] = "",
         height: Annotated[int | None, Query(ge=0, description="the height of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> dict[str, Any]:
-        return await self._chain(chain).reads.rows(name, field, after, limit, height)
+        return await chain.reads.rows(name, field, after, limit, height)
 
     async def history(
         self,
         name: Name,
         field: Name,
-        chain: ChainId = "",
+        chain: Reading,
         key: Annotated[str, Query(max_length=4096, description="the key as an argument is written")] = "",
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> list[dict[str, Any]]:
-        return self._chain(chain).reads.history(name, field, key, limit)
+        return chain.reads.history(name, field, key, limit)
+
+    async def proof(
+        self,
+        name: Name,
+        field: Annotated[str, Path(max_length=128, description="of a contract that is not in Python: the row's key")],
+        chain: Reading,
+        key: Annotated[str, Query(max_length=4096, description="the key as an argument is written")] = "",
+        block: Annotated[int | None, Query(ge=0, description="prove what this block wrote, not what is")] = None,
+    ) -> dict[str, Any]:
+        return await chain.reads.proof(name, field, key, block)
 
     async def events(
         self,
         request: Request,
-        chain: ChainId = "",
+        access: Subscribing,
         contract: Annotated[str, Query(max_length=128)] = "",
         topic: Annotated[str, Query(max_length=128)] = "",
         start: Annotated[int, Query(ge=-1, description="first height; -1: from now on")] = -1,
     ) -> StreamingResponse:
-        node = self._chain(chain)
+        reader = access.chain.reader
         resume = request.headers.get("last-event-id", "").split(".")
-        height = int(resume[0]) + 1 if resume[0].isdigit() else start
-        first = node.reader.height + 1 if height < 0 else height
-        node.reader.block(first)  # an archived one is told before the stream begins
-        return StreamingResponse(_events(node, first, contract, topic), media_type="text/event-stream")
+        height = int(resume[0]) + 1 if _HEIGHT.fullmatch(resume[0]) else start
+        first = reader.height + 1 if height < 0 else height
+        reader.block(first)  # an archived one is told before the stream begins
+        peer = request.client.host if request.client else "unknown"
+        refusal = self._streams.refusal(peer)
+        if refusal is not None:
+            raise HTTPException(429, refusal)
+        events = event_stream(access, first, contract, topic, self._streams, peer)
+        return StreamingResponse(events, media_type="text/event-stream")
 
 
-async def _events(chain: Chain, height: int, contract: str, topic: str) -> AsyncIterator[bytes]:
-    with METRICS.subscriptions.track_inprogress():
-        while not chain.stopping:
-            try:
-                stored = chain.reader.block(height)
-            except ArchivedError as error:
-                yield f": {error}\n\n".encode()
-                return
-            if stored is None:
-                await chain.rest.grows(height - 1, EVENTS_IDLE_S)
-                if chain.reader.height < height:
-                    yield b": idle\n\n"
-                continue
-            for tx in shown_block(chain.world, stored).block.txs:
-                for event in tx.result.contract_result.contract_event:
-                    if contract not in {"", event.contract_name} or topic not in {"", event.topic}:
-                        continue
-                    data = {
-                        "height": height,
-                        "tx_id": event.tx_id,
-                        "contract": event.contract_name,
-                        "topic": event.topic,
-                        "data": list(event.event_data),
-                    }
-                    text = json.dumps(data, ensure_ascii=False)
-                    yield f"id: {height}\nevent: {event.topic}\ndata: {text}\n\n".encode()
-            height += 1
-            await asyncio.sleep(0)
+def _located(tx_id: str, chain: Chain) -> tuple[BlockWithRWSet, int]:
+    found = chain.reader.transaction(tx_id)
+    if found is None:
+        raise HTTPException(404, f"no transaction {tx_id!r} rests on this chain (yet)")
+    return found.block, found.position

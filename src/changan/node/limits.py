@@ -1,19 +1,25 @@
-"""How many requests a second one peer may send: a bucket of tokens for each address."""
+"""What one peer may ask of the node: requests a second, from a bucket of tokens for each address, and streams at once."""
 
 from __future__ import annotations
 
+import contextlib
+import resource
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse
 
+from changan.node.metrics import METRICS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 PEERS_MAX = 10_000
+STREAMS_A_PEER_MAX = 500
+"""Subscriptions of one address over both doors: nobody takes all that a node has."""
 
 
 class RateLimits:
@@ -21,6 +27,7 @@ class RateLimits:
 
     def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_second = per_second
+        self.streams = OpenStreams()
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when they were counted
 
@@ -41,6 +48,39 @@ class RateLimits:
         return (
             f"more than {self.per_second} requests a second from {peer}: send more slowly (rate_limit in changan.toml)"
         )
+
+
+class OpenStreams:
+    """The subscriptions that are open, by address."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def refusal(self, peer: str) -> str | None:
+        """Return what a peer is told that has as many as it may have, or None."""
+        if self._counts[peer] < STREAMS_A_PEER_MAX:
+            return None
+        return (
+            f"{peer} has {STREAMS_A_PEER_MAX} streams open, which is the most: end one, or ask for more in one stream"
+        )
+
+    @contextlib.contextmanager
+    def held(self, peer: str) -> Iterator[None]:
+        """Count a stream while it lasts."""
+        self._counts[peer] += 1
+        try:
+            with METRICS.subscriptions.track_inprogress():
+                yield
+        finally:
+            self._counts[peer] -= 1
+            if not self._counts[peer]:
+                del self._counts[peer]
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many files and sockets open as the system allows it: peers hold sockets, the log needs files."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def address_of(peer: str) -> str:

@@ -10,7 +10,7 @@ from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.store.archive import ArchivedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from changan.ledger.wire.messages import Transaction, TxRWSet
     from changan.node.store.blocklog import BlockLog
@@ -113,6 +113,15 @@ class Reader:
                     if (write.contract_name, write.key) == (contract, key.encode()):
                         return write.value
         return None
+
+    def older_values(self, contract: str, key: str, most: int) -> Iterator[bytes]:
+        """Yield what transactions of their own wrote into a row, newest first; b"" where they took it out."""
+        for height, position in self._index.key_history(contract, key, limit=most):
+            block = self.stored(height)
+            if block is not None:
+                for write in block.txRWSets[position].tx_writes:
+                    if (write.contract_name, write.key) == (contract, key.encode()):
+                        yield write.value
 
     def transaction(self, tx_id: str) -> Located | None:
         """Return the transaction with this id, or None. Raises ArchivedError."""

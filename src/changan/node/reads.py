@@ -16,6 +16,7 @@ from changan.ledger.bundle import PARAMETER, BundleError, decode_bundle
 from changan.ledger.row_receipt import make_row_receipt
 from changan.ledger.wire.messages import BundleResult
 from changan.node.hidden import VIOLATION, is_hidden
+from changan.node.proofs import Proofs, UnprovableError
 from changan.node.store.archive import ArchivedError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ PINNED_S = 60.0
 """How long the pages after a first one can be asked for at its height."""
 PINS_MAX = 16
 PINNED_ROWS_MAX = 1_000_000
+ROW_KEY_CHARACTERS_MAX = 1024
 _HEX = re.compile(r"([0-9a-f]{2}){0,1024}")
 _WHOLE = re.compile(r"\d{1,18}")
 
@@ -59,6 +61,7 @@ class Reads:
     def __init__(self, world: World, rest: Rest) -> None:
         self._world = world
         self._rest = rest
+        self._proofs = Proofs(world, rest)
         self._pins: OrderedDict[_Place, _Pin] = OrderedDict()
 
     async def answer(self, method: str, parameters: Mapping[str, bytes]) -> bytes:
@@ -80,8 +83,13 @@ class Reads:
                 found = await self.rows(contract, field, given.pop("after", ""), limit, height)
             case "HISTORY":
                 found = self.history(contract, field, given.pop("key", ""), limit)
+            case "PROVE":
+                text = given.pop("block", "")
+                height = _number("block", text) if text else None
+                found = await self.proof(contract, field, given.pop("key", ""), height)
             case _:
-                raise ReadError(f"CHANGAN answers DESCRIBE, ROWS, HISTORY, BUNDLE and ROW_RECEIPT, not {method[:64]!r}")
+                known = "DESCRIBE, ROWS, HISTORY, PROVE, BUNDLE and ROW_RECEIPT"
+                raise ReadError(f"CHANGAN answers {known}, not {method[:64]!r}")
         if given:
             raise ReadError(f"{method} has no parameter {min(given)[:64]!r}")
         return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
@@ -158,6 +166,23 @@ class Reads:
                 shown = value.hex()
             found.append({"height": height, "index": position, "tx_id": tx_id, "value": shown})
         return found
+
+    async def proof(self, contract: str, field: str, key: str, block: int | None) -> dict[str, Any]:
+        """Return the proof of a row's value or absence, or with `block` of what that block wrote into it.
+
+        `field` and `key` are as in `history`; of a contract that is not in Python, `field` is the row's key. Raises ReadError,
+        RefusedError, StoppedError.
+        """
+        if len(field) > ROW_KEY_CHARACTERS_MAX:
+            raise ReadError(f"a row's key has at most {ROW_KEY_CHARACTERS_MAX} characters")
+        kind = self._field(contract, field)[1] if contract in self._world.instances else U64
+        row_key = _row_key(field, kind, key)
+        try:
+            if block is None:
+                return await self._proofs.of_state(contract, row_key)
+            return self._proofs.of_delta(block, contract, row_key)
+        except (UnprovableError, ArchivedError) as error:
+            raise ReadError(str(error)) from error
 
     def bundle_rows(self, tx_id: str) -> BundleRows:
         """Return what came of the rows of a bundle. Raises ReadError."""

@@ -81,7 +81,7 @@ class RpcNode:
     def __init__(self, chains: Mapping[str, Chain], limits: RateLimits) -> None:
         self._chains = chains
         self._limits = limits
-        self._subscriptions = Subscriptions(chains)
+        self._subscriptions = Subscriptions(chains, limits.streams)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the handlers to add to a server."""

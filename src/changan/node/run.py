@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 import structlog
-import uvicorn
 
 from changan.client.doors import KnownDoors, write_doors
 from changan.contract.engines import compiled, plain
@@ -27,8 +27,9 @@ from changan.node.founding import (
     write_sdk_configs,
 )
 from changan.node.http import make_http
+from changan.node.http_server import HttpServer, server_config, tls_context
 from changan.node.kernels import NodeKernels
-from changan.node.limits import RateLimits
+from changan.node.limits import RateLimits, raise_file_limit
 from changan.node.rpc import MESSAGE_BYTES_MAX, RpcNode
 from changan.node.solo import Solo
 from changan.node.storage import ChainStorage
@@ -88,6 +89,7 @@ class RunningNode:
     async def open(self, crash_point: Callable[[str], None] = lambda _: None) -> AsyncIterator[Ready]:
         """Start everything; the doors answer while the context lasts. Raises ChanganError in words."""
         self._home.prepare()
+        raise_file_limit()
         with HomeLock(self._home.root):
             crypto = self._find_organisations()
             if self._settings.engine == "compiled":
@@ -107,7 +109,7 @@ class RunningNode:
                     expiry.watched(),
                     self._kernels.warmed(self.chains),
                     self._open_rpc(crypto) as rpc,
-                    self._open_http() as http,
+                    self._open_http(crypto) as http,
                 ):
                     write_sdk_configs(self._home, crypto, self._settings, rpc, tls=self._doors.tls != "none")
                     write_doors(self._home.root, KnownDoors(rpc, http, self._doors.tls))
@@ -177,18 +179,12 @@ class RunningNode:
             await server.stop(GRACE_S)
 
     @contextlib.asynccontextmanager
-    async def _open_http(self) -> AsyncIterator[str]:
-        config = uvicorn.Config(
-            make_http(self.chains, self._limits, self._reads),
-            host=self._doors.host,
-            port=self._doors.http_port,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            limit_concurrency=STREAMS_MAX,
-            timeout_graceful_shutdown=int(GRACE_S),
-        )
-        server = _HttpServer(config)
+    async def _open_http(self, crypto: CryptoConfig) -> AsyncIterator[str]:
+        doors, open_at = self._doors, self._open_at()
+        _log.info("http.open" if open_at else "http.members", host=doors.host, tls=doors.tls)
+        tls = None if doors.tls == "none" else tls_context(crypto, mutual=doors.tls == "mutual")
+        app = make_http(self.chains, self._limits, self._reads, open_at)
+        server = HttpServer(server_config(app, doors.host, doors.http_port, tls, GRACE_S), NodeError)
         task = asyncio.create_task(server.serve(), name="http")
         while not server.started:
             if task.done():
@@ -197,30 +193,23 @@ class RunningNode:
             await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         try:
-            yield f"http://{self._doors.host}:{port}"
+            yield f"{'http' if tls is None else 'https'}://{doors.host}:{port}"
         finally:
             server.should_exit = True
             await task
+
+    def _open_at(self) -> str | None:
+        """Return the address at which anybody may read over HTTP: loopback, on a node with the demonstration; else None."""
+        with contextlib.suppress(ValueError):
+            if self._demo and (self._doors.host == "localhost" or ip_address(self._doors.host).is_loopback):
+                return self._doors.host
+        return None
 
     async def _close_chains(self) -> None:
         for chain_id, chain in self.chains.items():
             await chain.stop()
             await asyncio.wait([self._tasks[chain_id]])  # what ended it was reported
             await chain.close()
-
-
-class _HttpServer(uvicorn.Server):
-    """A server that leaves signals to the node, and says in words that a port is taken."""
-
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN202  # as the base class has it
-        yield
-
-    async def startup(self, sockets=None) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001  # as the base class has it
-        try:
-            await super().startup(sockets)
-        except SystemExit as error:
-            raise NodeError(f"port {self.config.port} cannot be opened: give another --http-port") from error
 
 
 def _server_credentials(crypto: CryptoConfig, *, mutual: bool) -> grpc.ServerCredentials:

@@ -14,9 +14,10 @@ from changan.contract.engines import plain
 from changan.errors import ChanganError, UnverifiedError
 from changan.ledger.admission import recognise, request_of
 from changan.ledger.snapshot import dump, load
+from changan.ledger.system import OWN
 from changan.ledger.transition import Decided, apply_block, apply_genesis
 from changan.ledger.wire.fields import field
-from changan.ledger.wire.messages import Block, BlockWithRWSet, ChainConfig, ConsensusArgs
+from changan.ledger.wire.messages import Block, BlockWithRWSet, ChainConfig, ConsensusArgs, TxWrite
 from changan.node.store.archive import ArchivedError
 from changan.node.store.blocklog import BlockLog
 from changan.node.store.checkpoint import newest_checkpoint, write_checkpoint
@@ -179,6 +180,9 @@ def record_of(applied: AppliedBlock) -> bytes:
     record = [*field(_BLOCK, parts), BlockWithRWSet(txRWSets=applied.rw_sets).SerializeToString()]
     for position, columns in applied.bundles.items():
         record += field(_BUNDLE_ROWS, columns.encode(position))
+    own = [write for write in applied.writes if write.contract == OWN]
+    listed = [TxWrite(key=write.key.encode(), value=write.value or b"", contract_name=OWN) for write in own]
+    record.append(BlockWithRWSet(own_writes=listed).SerializeToString())
     return b"".join(record)
 
 

@@ -16,7 +16,7 @@ from changan.errors import ChanganError
 from changan.ledger.admission import RefusedError
 from changan.ledger.wire.messages import SubscribeResult, TxType
 from changan.node.hidden import shown_block
-from changan.node.metrics import METRICS
+from changan.node.limits import OpenStreams, address_of
 from changan.node.store.archive import ArchivedError
 from changan.node.subscribe_render import Item, Wanted, render_block, render_events, render_transactions
 
@@ -62,8 +62,9 @@ class BadRangeError(ChanganError):
 class Subscriptions:
     """Streams from the chains of this node."""
 
-    def __init__(self, chains: Mapping[str, Chain]) -> None:
+    def __init__(self, chains: Mapping[str, Chain], streams: OpenStreams) -> None:
         self._chains = chains
+        self._streams = streams
 
     async def serve(self, request: TxRequest, context: Context) -> None:
         """Write the messages of one subscription, each with the bytes that ChainMaker puts into SubscribeResult."""
@@ -83,9 +84,14 @@ class Subscriptions:
         except BadRangeError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{kind.complaint}, {error}")
             raise
-        if covered is not None:
-            with METRICS.subscriptions.track_inprogress():
-                await _stream(_Reader(chain, request, context, admitted.epoch), covered, kind.render, wanted)
+        if covered is None:
+            return
+        peer = address_of(context.peer())
+        refusal = self._streams.refusal(peer)
+        if refusal is not None:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
+        with self._streams.held(peer):
+            await _stream(_Reader(chain, request, context, admitted.epoch), covered, kind.render, wanted)
 
 
 async def _admit(chain: Chain, request: TxRequest, context: Context) -> Admitted:

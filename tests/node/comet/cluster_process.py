@@ -57,7 +57,8 @@ class ClusterProcess:
         return connect(self.rpc[n], home=self.org_home(n), **options)
 
     def get(self, n: int, path: str):
-        return httpx2.get(f"{self.http[n]}{path}", timeout=10).raise_for_status().json()
+        with self.connect(n) as client:
+            return client.web.get(path, timeout=10).raise_for_status().json()
 
     def height(self, n: int) -> int:
         with contextlib.suppress(httpx2.HTTPError):

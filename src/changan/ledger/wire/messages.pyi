@@ -819,7 +819,8 @@ class BlockWithRWSet(Message):
     txRWSets: RepeatedCompositeFieldContainer[TxRWSet]
     contract_events: RepeatedCompositeFieldContainer[ContractEvent]
     bundle_rows: RepeatedCompositeFieldContainer[BundleRows]
-    def __init__(self, *, block: Block | None = ..., txRWSets: Iterable[TxRWSet] | None = ..., contract_events: Iterable[ContractEvent] | None = ..., bundle_rows: Iterable[BundleRows] | None = ...) -> None: ...
+    own_writes: RepeatedCompositeFieldContainer[TxWrite]
+    def __init__(self, *, block: Block | None = ..., txRWSets: Iterable[TxRWSet] | None = ..., contract_events: Iterable[ContractEvent] | None = ..., bundle_rows: Iterable[BundleRows] | None = ..., own_writes: Iterable[TxWrite] | None = ...) -> None: ...
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...
 

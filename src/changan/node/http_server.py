@@ -1,0 +1,147 @@
+"""Serving HTTP: uvicorn with the node's TLS, and connections that are cut off when their peer neither sends nor reads."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
+
+    from changan.node.pki.layout import CryptoConfig
+
+CONNECTIONS_MAX = 1000
+"""Beyond it the connection that has kept the node waiting longest makes room; where none does, that is the new one."""
+HEAD_S = 10.0
+"""How long the head of a request may take to arrive, from the connection or the last answer on."""
+BODY_S = 120.0
+"""How long its body may take: 12 MiB at 100 KiB a second."""
+PATIENCE_S = 30.0
+"""How long an answer may wait for its reader. A reader that takes nothing for so long is cut off, as on the gRPC door."""
+
+SEND_BUFFER_BYTES = 128 * 1024
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP/1.1 on one connection, whose peer must get on with it."""
+
+    since = 0.0  # of the loop's clock: the last time that the peer had nothing to wait for
+    _awaited: float | None = None
+    _late: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class has it
+        """Take up a connection."""
+        super().connection_made(transport)
+        # What the kernel holds for a reader counts as taken, and it asks for more only when much of that is gone.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        self.since = self.loop.time()
+        if len(self.connections) > CONNECTIONS_MAX:
+            waiting = [one for one in self.connections if isinstance(one, PatientProtocol) and one.awaits]
+            min(waiting, key=lambda one: one.since).cut_off()
+        self._watch()
+
+    @property
+    def awaits(self) -> float | None:
+        """How long the peer may take for what is due from it; None while the node is to answer."""
+        if self.cycle is None or self.cycle.response_complete:  # type: ignore[redundant-expr]  # None before the first
+            return HEAD_S
+        return BODY_S if self.cycle.more_body else None
+
+    def data_received(self, data: bytes) -> None:
+        """Take what arrived."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Turn to the next request."""
+        super().on_response_complete()
+        self.since = self.loop.time()
+        self._watch()
+
+    def pause_writing(self) -> None:
+        """Wait for the reader, but not for ever."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(PATIENCE_S, self.cut_off)
+
+    def resume_writing(self) -> None:
+        """Go on: the reader does."""
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go."""
+        for timer in (self._late, self._unread):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def cut_off(self) -> None:
+        """End the connection now; what the peer has not taken is dropped, and whoever answers it is told."""
+        self.transport.abort()
+
+    def _watch(self) -> None:
+        """Give the peer its time for the part of a request that is due next."""
+        awaited = self.awaits
+        if awaited == self._awaited:
+            return
+        self._awaited = awaited
+        if self._late is not None:
+            self._late.cancel()
+        self._late = None if awaited is None else self.loop.call_later(awaited, self.cut_off)
+
+
+class HttpServer(uvicorn.Server):
+    """A server that leaves signals to the node, and raises what `taken` makes of its words when it cannot open its port."""
+
+    def __init__(self, config: uvicorn.Config, taken: Callable[[str], Exception]) -> None:
+        super().__init__(config)
+        self._taken = taken
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN201  # as the base class has it
+        yield
+
+    async def startup(self, sockets=None) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001  # as the base class has it
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:
+            raise self._taken(f"port {self.config.port} cannot be opened: give another --http-port") from error
+
+
+def server_config(app: ASGIApp, host: str, port: int, tls: ssl.SSLContext | None, grace_s: float) -> uvicorn.Config:
+    """Return how an application is served at a place; `grace_s` is how long its answers may take when the node stops."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=PatientProtocol,
+        ws="none",
+        ssl_context_factory=None if tls is None else lambda *_: tls,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=int(grace_s),
+    )
+
+
+def tls_context(crypto: CryptoConfig, *, mutual: bool) -> ssl.SSLContext:
+    """Return the node's side of TLS, with the certificates of the gRPC door. Raises LayoutError, OSError."""
+    node = crypto.organisations[0].node()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(node.tls_certificate, node.tls_key)
+    if mutual:
+        context.verify_mode = ssl.CERT_REQUIRED
+        for organisation in crypto.organisations:
+            context.load_verify_locations(cadata=organisation.root_certificate_pem.decode("ascii"))
+    return context
