@@ -106,6 +106,7 @@ def steps(client: ChainClientWithEndorsers, endorsers: list, code: bytes) -> dic
         "the chain's address type": lambda: client.addr_type is AddrType.ZXL,
         "update the configuration": configure,
         "gas accounts": gas,
+        "check_gas_admin": client.check_gas_admin,
         "multi-sign": multi_sign,
         "freeze and unfreeze": freeze,
         "subscribe to blocks": subscribe,
@@ -113,6 +114,7 @@ def steps(client: ChainClientWithEndorsers, endorsers: list, code: bytes) -> dic
         "address, once the chain's type was asked for": lambda: client.address == own,
         "sender_address": lambda: bool(client.sender_address),
         "ChainMaker's form of the address": lambda: bool(user.get_address(AddrType.CHAINMAKER)),
+        "keys of the SDK's own kind": lambda: type(client.public_key).__name__ == "SM2PublicKey",
         "uid": lambda: len(user.uid) == 64,
         **(certified if mode == "permissionedWithCert" else {}),
     }
