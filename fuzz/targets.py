@@ -29,8 +29,8 @@ from changan.ledger.hashing import block_hash
 from changan.ledger.members import Members
 from changan.ledger.policy import DeniedError, Policies
 from changan.ledger.receipt import verify_receipt
-from changan.ledger.row_proof import verify_row_proof
 from changan.ledger.remembered import RememberedIds
+from changan.ledger.row_proof import verify_row_proof
 from changan.ledger.transition import Decided, InvalidBlockError, apply_block
 from changan.ledger.wire.messages import (
     BlockHeader,
@@ -338,7 +338,7 @@ def bundle(data: bytes) -> None:
 
 
 def receipt(data: bytes) -> None:
-    """The JSON of a receipt or of a row's proof; and, from protobuf parts, a receipt whose hashes were mended, so that the checks come further."""
+    """The JSON of a receipt or of a row's proof; and, from protobuf parts, a receipt whose hashes were mended."""
     used = fixture()
     try:
         document = json.loads(data)

@@ -61,7 +61,8 @@ class Archivist:
         return answer.contract_result.result
 
     def get(self, path: str) -> httpx2.Response:
-        return httpx2.get(f"{self.node.http}{path}", timeout=10)
+        with self.node.connect() as client:
+            return client.web.get(path)
 
     def verified(self) -> str:
         done = changan("verify", "--replay", "--home", str(self.node.home))

@@ -13,7 +13,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -225,7 +224,7 @@ def test_a_bundle_over_http(node, client):
     described = Method(client._drive(client._calls.describe("token")), "transfer")
     ((_, data),) = described.bundles({"to": [TO] * 4, "amount": [1, 1, 1, 1]}, 100, 0)
     request = sign_request(make_payload("chain1", "token", "transfer", {PARAMETER: data}), client.signer)
-    answer = httpx2.post(f"{node.http}/v1/bundles", content=request.SerializeToString(), timeout=20)
+    answer = client.web.post("/v1/bundles", content=request.SerializeToString())
     assert answer.json()["succeeded"] == 4, answer.text
 
 

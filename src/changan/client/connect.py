@@ -213,7 +213,7 @@ def find(  # what connect() takes
     root = crypto_config_of(place)
     name = org_id or organisations(root)[0]
     secure = known.tls != "none" if tls is None else tls
-    signer = find_member(root, name, user)
+    signer = find_member(root, name, user, password)
     return Reach(
         address or known.rpc,
         Calls(signer, lambda: find_administrators(root, password), chain_id, gas_limit),

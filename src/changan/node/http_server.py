@@ -143,5 +143,5 @@ def tls_context(crypto: CryptoConfig, *, mutual: bool) -> ssl.SSLContext:
     if mutual:
         context.verify_mode = ssl.CERT_REQUIRED
         for organisation in crypto.organisations:
-            context.load_verify_locations(cadata=organisation.root_certificate_pem.decode("ascii"))
+            context.load_verify_locations(organisation.tls_root)
     return context

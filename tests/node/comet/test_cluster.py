@@ -19,6 +19,7 @@ from cluster_process import ClusterProcess, Load, wait_for
 from changan.cli.audit import _members
 from changan.client.connect import CallError
 from changan.client.requests import Signer, make_payload, sign_request
+from changan.crypto.suite import Suite
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.receipt import verify_receipt
 from changan.ledger.row_receipt import verify_row_receipt
@@ -153,7 +154,7 @@ def test_a_receipt_from_any_node_shows_who_agreed(cluster, tmp_path):
     receipt = tmp_path / "receipt.json"
     trust = ["--trust", str(cluster.home / "crypto-config")]
     cluster.level()
-    members = _members(cluster.home)
+    members = _members(cluster.home, Suite.INTERNATIONAL)
     for n in range(4):
         found = wait_for(lambda n=n: _certified(cluster, n, tx_id), 20)
         assert len(verify_receipt(found, members).agreed) >= 3
@@ -194,7 +195,7 @@ def test_a_bundle_comes_to_rest_at_every_node_row_by_row(cluster):
         assert [row.code == 0 for row in sent.rows] == [True] * 49 + [False]
         connection.invoke("token", "transfer", {"to": "22" * 20, "amount": 1})
     cluster.check_equal()
-    members = _members(cluster.home)
+    members = _members(cluster.home, Suite.INTERNATIONAL)
     for n in range(4):
         with cluster.connect(n) as connection:
             assert int(connection.query("token", "balance_of", {"who": "66" * 20}).text) == before + 49
