@@ -66,6 +66,8 @@ MESSAGE_BYTES_MAX = 100 * 1024 * 1024
 REQUEST_BYTES_MAX = 12 * 1024 * 1024
 """One transaction: ChainMaker's 10 MiB a parameter and its envelope."""
 PACKED_MAX = 10_000
+REQUESTS_A_TURN = 16
+"""Of one message are looked at together, before others have their turn."""
 _SYSTEM_CHAIN = "system_chain"
 _SDK_CANNOT_BEAR = frozenset({TxStatusCode.ARCHIVED_TX, TxStatusCode.ARCHIVED_BLOCK})
 
@@ -124,6 +126,11 @@ class RpcNode:
         peer = address_of(context.peer())
         if not self._limits.admit(peer, count):
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._limits.refusal(peer))
+        await self._turn(context)
+
+    async def _turn(self, context: Context) -> None:
+        """Wait until those who asked before, and those who asked less, have been looked at."""
+        await self._limits.turns.take(address_of(context.peer()), context.peer())
 
     # Transactions and queries
 
@@ -191,7 +198,11 @@ class RpcNode:
         except DecodeError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not PackedRequests of TxRequest")
             raise
-        responses = [await self._dispatch(request, size, wait=False) for request, size in requests]
+        responses: list[TxResponse] = []
+        for request, size in requests:
+            if len(responses) % REQUESTS_A_TURN == 0:
+                await self._turn(context)
+            responses.append(await self._dispatch(request, size, wait=False))
         if packed.wait:
             await self._await_all(requests, responses)
         return PackedResponses(responses=responses)
