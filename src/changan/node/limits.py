@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import PlainTextResponse
 
 from changan.node.metrics import METRICS
+from changan.node.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ class RateLimits:
     def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_second = per_second
         self.streams = OpenStreams()
+        self.turns = Turns()
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when they were counted
 
@@ -83,6 +85,11 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def file_limit() -> int:
+    """Return how many files and sockets this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def address_of(peer: str) -> str:
     """Return the address in a gRPC peer's name, e.g. 127.0.0.1 of ipv4:127.0.0.1:50312."""
     return peer.rpartition(":")[0].partition(":")[2] or peer
@@ -102,4 +109,5 @@ class LimitedApp:
             response = PlainTextResponse(self._limits.refusal(peer), 429, {"retry-after": "1"})
             await response(scope, receive, send)
             return
+        await self._limits.turns.take(peer, f"{client}")
         await self._app(scope, receive, send)

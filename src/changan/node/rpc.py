@@ -69,6 +69,8 @@ REQUEST_BYTES_MAX = 12 * 1024 * 1024
 PACKED_MAX = 10_000
 LARGE_BYTES = 64 * 1024
 """From here on a request's signature is looked at in a thread: digesting it takes longer than going there."""
+REQUESTS_A_TURN = 16
+"""Of one message are looked at together, before others have their turn."""
 _SYSTEM_CHAIN = "system_chain"
 _SDK_CANNOT_BEAR = frozenset({TxStatusCode.ARCHIVED_TX, TxStatusCode.ARCHIVED_BLOCK})
 
@@ -127,6 +129,11 @@ class RpcNode:
         peer = address_of(context.peer())
         if not self._limits.admit(peer, count):
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._limits.refusal(peer))
+        await self._turn(context)
+
+    async def _turn(self, context: Context) -> None:
+        """Wait until those who asked before, and those who asked less, have been looked at."""
+        await self._limits.turns.take(address_of(context.peer()), context.peer())
 
     # Transactions and queries
 
@@ -206,10 +213,11 @@ class RpcNode:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not PackedRequests of TxRequest")
             raise
         proofs = await self._prove([request for request, _ in requests])
-        responses = [
-            await self._dispatch(request, size, wait=False, proven=proven)
-            for (request, size), proven in zip(requests, proofs, strict=True)
-        ]
+        responses: list[TxResponse] = []
+        for (request, size), proven in zip(requests, proofs, strict=True):
+            if len(responses) % REQUESTS_A_TURN == 0:
+                await self._turn(context)
+            responses.append(await self._dispatch(request, size, wait=False, proven=proven))
         if packed.wait:
             await self._await_all(requests, responses)
         return PackedResponses(responses=responses)

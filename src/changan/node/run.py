@@ -29,7 +29,7 @@ from changan.node.founding import (
 from changan.node.http import make_http
 from changan.node.http_server import HttpServer, server_config, tls_context
 from changan.node.kernels import NodeKernels
-from changan.node.limits import RateLimits, raise_file_limit
+from changan.node.limits import RateLimits, file_limit, raise_file_limit
 from changan.node.rpc import MESSAGE_BYTES_MAX, RpcNode
 from changan.node.solo import Solo
 from changan.node.storage import ChainStorage
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 STREAMS_MAX = 1000
+HANDSHAKE_MS = 10_000
+IDLE_MS = 600_000
+"""How long a gRPC connection may take to say that it is one, and how long it may have nothing under way."""
 GRACE_S = 2.0
 
 
@@ -156,6 +159,9 @@ class RunningNode:
                 ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
                 ("grpc.max_concurrent_streams", STREAMS_MAX),
                 ("grpc.so_reuseport", 0),
+                ("grpc.max_allowed_incoming_connections", file_limit() // 2),  # the other half is HTTP's and the log's
+                ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+                ("grpc.max_connection_idle_ms", IDLE_MS),
             ]
         )
         server.add_generic_rpc_handlers((rpc.handlers(), rpc.own_handlers()))
