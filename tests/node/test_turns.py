@@ -1,19 +1,14 @@
-"""Turns: who floods waits for itself; and a quiet client beside a flood, through the door."""
+"""Turns: who floods waits for itself. `bench/fairness.py` measures it through the door."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from changan.node import turns
 from changan.node.turns import Turns
-
-BENCH = Path(__file__).parent.parent.parent / "bench" / "fairness.py"
 
 
 async def order_of(asked: list[tuple[str, str]], cancelled: frozenset[int] = frozenset()) -> list[int]:
@@ -94,11 +89,3 @@ def test_several_wait_a_few_rounds_and_one_does_not(monkeypatch):
         rounds.append([asyncio.run(count(askers)) for askers in (1, 2, 10)])
     assert rounds[0][0] == rounds[1][0]
     assert rounds[1][2] - rounds[0][2] >= 6 * 30
-
-
-@pytest.fixture(scope="module")
-def fairness():
-    spec = importlib.util.spec_from_file_location("fairness", BENCH)
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made

@@ -1,0 +1,97 @@
+"""`changan bench ledger` in small: a node with kernels and compiled contracts, loaded through its door, verified, killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from changan.bench import ledger
+from changan.bench.ledger import Load
+from changan.bench.workloads import LOADS, Shape, workload
+from changan.contract.compiled.columns import check_columns, count_rows
+from node_process import NodeProcess, changan
+
+pytestmark = pytest.mark.timeout(1200)  # whoever comes first waits for the kernels to compile
+
+
+@pytest.fixture
+def compiled_kernels(kernels, pytestconfig, monkeypatch):
+    monkeypatch.setenv("CHANGAN_KERNELS", str(pytestconfig.cache.mkdir("kernels")))
+
+
+@pytest.mark.parametrize(
+    ("suite", "lane", "rows"), [("intl", "bundle", 300), ("gm", "bundle", 300), ("intl", "packed", 20)]
+)
+def test_a_small_load_is_measured_and_verified(compiled_kernels, suite, lane, rows):
+    load = Load(suite, "payments", lane, 0.5, 500, 3, rows, 0.9, 4, 2000)
+    table = ledger.run(load, peers=lane == "packed", verify=True)
+    units = {row["unit"]: row["median"] for row in table if row["peer"] == "changan"}
+    assert units["calls/s"] > 0
+    assert units["s to verify"] > 0
+    assert any(row["peer"] == "sqlite" for row in table) == (lane == "packed")
+
+
+@pytest.mark.parametrize("name", list(LOADS))
+def test_loads_fit_their_contracts_and_differ_from_bundle_to_bundle(name):
+    what = workload(name)
+    shape = Shape(200, [bytes([n]) * 20 for n in range(3)], 64, 1.0)
+    prepared = list(what.prepare(np, shape))
+    parts = what.parts(np, shape, 1)
+    made = [next(parts) for _ in range(12)]
+    for part in prepared + made:
+        signature = what.signature(part.method)
+        assert count_rows(signature, bytes(20), part.columns) == part.rows
+        check_columns(signature, part.columns)
+    assert len({bytes(part.columns[0].data) for part in made}) == len(made)
+
+
+def test_bundles_that_were_acknowledged_survive_a_kill(compiled_kernels, tmp_path):
+    """Killed under load; what was answered is there, replayed by the kernels, and verifies."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "changan.toml").write_text(ledger.SETTINGS.format(suite="intl"))
+    node = NodeProcess(home)
+    load = Load("intl", "payments", "bundle", 30, 2000, 3, 500, 0, 8, 0)
+    options = {"home": str(home), **load._asdict(), "messages": 60}
+    del options["suite"]
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "changan.bench.ledger_worker", json.dumps(options)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert worker.stdout.readline().strip() == "go"
+    worker.stdin.write("\n")
+    worker.stdin.flush()
+    with node.connect() as client:
+        seen = []
+        for n in range(3):
+            table = {
+                "account": [bytes([n, at]) * 10 for at in range(20)],
+                "holder": [bytes(20)] * 20,
+                "balance": [1 + n] * 20,
+            }
+            [sent] = client.invoke_many("payments", "open", table)
+            assert all(row.succeeded for row in sent.rows)
+            seen.append(sent.answer.tx_id)
+    node.kill()
+    worker.communicate(timeout=60)
+    again = NodeProcess(home)
+    try:
+        with again.connect() as client:
+            for n in range(3):
+                who = bytes([n, 7]).hex() * 10
+                assert client.query("payments", "balance_of", {"account": who}).text == str(1 + n)
+            for tx_id in seen:
+                assert client.web.get(f"/v1/receipts/{tx_id}").status_code == 200
+    finally:
+        assert again.stop() == 0
+    done = changan("verify", "--replay", "--sample", "5", "--home", str(home), timeout=120)
+    assert done.returncode == 0, done.stderr
+    whole = changan("verify", "--replay", "--home", str(home), timeout=240)
+    assert whole.returncode == 0, whole.stderr
