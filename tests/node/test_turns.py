@@ -30,7 +30,7 @@ async def order_of(asked: list[tuple[str, str]], cancelled: frozenset[int] = fro
     for number in cancelled:
         tasks[number].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    while table._waiting:  # those who went away are passed over in the rounds that follow
+    while table._waiting:  # noqa: ASYNC110  # those who went away are passed over in the rounds that follow
         await asyncio.sleep(0)
     assert table._count == 0
     return order
