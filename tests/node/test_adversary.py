@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import grpc
 import httpx2
 import pytest
 from cryptography import x509
@@ -29,7 +27,7 @@ ORG = "wx-org1.chainmaker.org"
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 LONG_AGO = datetime.now(UTC) - timedelta(days=400)
 SOON = datetime.now(UTC) + timedelta(days=40)
-ASCII_MAX = 20_000  # characters of an answer, whatever was sent
+ANSWER_MAX = 20_000  # characters of an answer, whatever was sent
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +215,7 @@ def nothing(_: TxRequest) -> None:
 def test_a_member_that_is_none_is_let_in_nowhere(doors, bad_member, door):
     let_in, said = getattr(doors, door)(bad_member, nothing)
     assert not let_in, said
-    assert len(said) < ASCII_MAX
+    assert len(said) < ANSWER_MAX
     assert said
 
 
@@ -279,7 +277,7 @@ TOUCHED = {
 def test_a_request_that_was_touched_is_let_in_nowhere(doors, desk, door, how):
     let_in, said = getattr(doors, door)(desk.client, TOUCHED[how])
     assert not let_in, said
-    assert len(said) < ASCII_MAX
+    assert len(said) < ANSWER_MAX
 
 
 def test_a_request_counts_once_whatever_is_done_to_its_signature(desk):
@@ -385,57 +383,3 @@ def certificate_for(desk: Desk, key) -> bytes:
         now + timedelta(days=3),
     )
     return builder.sign(authority._key, hashes.SHA256()).public_bytes(Encoding.PEM)
-
-
-# Large, deep and packed
-
-
-def test_a_huge_revocation_list_is_refused_at_once(desk):
-    organisation = desk.crypto.organisations[0]
-    listed = organisation.authority().revocation_list(range(1, 25_000), datetime.now(UTC))
-    started = time.monotonic()
-    reply, in_block = desk.send("CERT_MANAGE", "CERTS_REVOKE", {"cert_crl": listed}, sender=desk.admins[0])
-    assert "20000" in reply + in_block
-    assert time.monotonic() - started < 10
-    assert desk.query("CHAIN_QUERY", "GET_CHAIN_INFO")[0].startswith("0 SUCCESS")
-
-
-@pytest.mark.parametrize(
-    "text", ["[" * 100_000, '{"a":' * 100_000, "[" * 4000, "9" * 100_000, '"' + "\\u0041" * 20_000 + '"']
-)
-def test_json_that_is_deep_or_long_is_refused_in_words(closed, desk, text):
-    for field in ("allowances", "balances", "supply"):
-        question = {"contract": "token", "field": field, "key": text}
-        for method in ("HISTORY", "PROVE"):
-            reply, _ = desk.query("CHANGAN", method, question)
-            assert not reply.startswith("0 SUCCESS")
-            assert len(reply) < ASCII_MAX
-        path = f"/v1/contracts/token/fields/{field}/history?key={text[:3000]}"
-        with closed.connect() as client:
-            assert client.web.get(path).status_code == 404
-    reply, in_block = desk.send("token", "transfer", {"to": text, "amount": text})
-    assert "bad argument" in reply + in_block
-
-
-def test_what_unpacks_to_a_thousand_times_its_size(closed, desk):
-    zipped = httpx2.post(
-        f"{closed.http}/v1/bundles",
-        content=b"\x1f\x8b" + bytes(100_000),
-        headers={"content-encoding": "gzip"},
-        timeout=10,
-    )
-    assert zipped.status_code == 415
-    before = resident_mib(closed)
-    options = [("grpc.max_send_message_length", -1)]
-    with grpc.insecure_channel(closed.rpc, options=options, compression=grpc.Compression.Gzip) as channel:
-        call = channel.unary_unary("/api.RpcNode/SendRequest")
-        with pytest.raises(grpc.RpcError) as refused:
-            call(bytes(300 << 20), timeout=60)
-    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert resident_mib(closed) - before < 200
-    assert desk.query("CHAIN_QUERY", "GET_CHAIN_INFO")[0].startswith("0 SUCCESS")
-
-
-def resident_mib(node: NodeProcess) -> float:
-    lines = Path(f"/proc/{node.process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
