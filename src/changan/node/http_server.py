@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,10 +31,23 @@ PATIENCE_S = 30.0
 SEND_BUFFER_BYTES = 128 * 1024
 
 
+class Crowd(ServerState):
+    """The connections of a server: those that are open, and of these whose peer is awaited, the longest first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: set[PatientProtocol] = set()
+        self.awaited: dict[PatientProtocol, None] = {}
+
+    def drop(self, one: PatientProtocol) -> None:
+        """Forget a connection that ends."""
+        self.open.discard(one)
+        self.awaited.pop(one, None)
+
+
 class PatientProtocol(H11Protocol):
     """HTTP/1.1 on one connection, whose peer must get on with it."""
 
-    since = 0.0  # of the loop's clock: the last time that the peer had nothing to wait for
     _awaited: float | None = None
     _late: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
@@ -43,11 +57,10 @@ class PatientProtocol(H11Protocol):
         super().connection_made(transport)
         # What the kernel holds for a reader counts as taken, and it asks for more only when much of that is gone.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        self.since = self.loop.time()
-        if len(self.connections) > CONNECTIONS_MAX:
-            waiting = [one for one in self.connections if isinstance(one, PatientProtocol) and one.awaits]
-            min(waiting, key=lambda one: one.since).cut_off()
+        self._crowd.open.add(self)
         self._watch()
+        if len(self._crowd.open) > CONNECTIONS_MAX:
+            next(iter(self._crowd.awaited)).cut_off()
 
     @property
     def awaits(self) -> float | None:
@@ -64,7 +77,6 @@ class PatientProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Turn to the next request."""
         super().on_response_complete()
-        self.since = self.loop.time()
         self._watch()
 
     def pause_writing(self) -> None:
@@ -83,11 +95,18 @@ class PatientProtocol(H11Protocol):
         for timer in (self._late, self._unread):
             if timer is not None:
                 timer.cancel()
+        self._crowd.drop(self)
         super().connection_lost(exc)
 
     def cut_off(self) -> None:
         """End the connection now; what the peer has not taken is dropped, and whoever answers it is told."""
+        self._crowd.drop(self)
         self.transport.abort()
+
+    @property
+    def _crowd(self) -> Crowd:
+        assert isinstance(self.server_state, Crowd)
+        return self.server_state
 
     def _watch(self) -> None:
         """Give the peer its time for the part of a request that is due next."""
@@ -95,6 +114,9 @@ class PatientProtocol(H11Protocol):
         if awaited == self._awaited:
             return
         self._awaited = awaited
+        self._crowd.awaited.pop(self, None)
+        if awaited is not None:
+            self._crowd.awaited[self] = None
         if self._late is not None:
             self._late.cancel()
         self._late = None if awaited is None else self.loop.call_later(awaited, self.cut_off)
@@ -105,6 +127,7 @@ class HttpServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, taken: Callable[[str], Exception]) -> None:
         super().__init__(config)
+        self.server_state = Crowd()
         self._taken = taken
 
     @contextlib.contextmanager

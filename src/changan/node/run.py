@@ -27,7 +27,7 @@ from changan.node.founding import (
     write_sdk_configs,
 )
 from changan.node.http import make_http
-from changan.node.http_server import HttpServer, server_config, tls_context
+from changan.node.http_server import CONNECTIONS_MAX, HttpServer, server_config, tls_context
 from changan.node.kernels import NodeKernels
 from changan.node.limits import RateLimits, file_limit, raise_file_limit
 from changan.node.rpc import MESSAGE_BYTES_MAX, RpcNode
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 STREAMS_MAX = 1000
+FILES_KEPT = 2 * CONNECTIONS_MAX
+"""Of the files that this process may have open, so many are kept from gRPC connections: for HTTP's and for the log."""
 HANDSHAKE_MS = 10_000
 IDLE_MS = 600_000
 """How long a gRPC connection may take to say that it is one, and how long it may have nothing under way."""
@@ -159,7 +161,7 @@ class RunningNode:
                 ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
                 ("grpc.max_concurrent_streams", STREAMS_MAX),
                 ("grpc.so_reuseport", 0),
-                ("grpc.max_allowed_incoming_connections", file_limit() // 2),  # the other half is HTTP's and the log's
+                ("grpc.max_allowed_incoming_connections", max(file_limit() // 2, file_limit() - FILES_KEPT)),
                 ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
                 ("grpc.max_connection_idle_ms", IDLE_MS),
             ]
