@@ -48,8 +48,8 @@ class NodeProcess:
     def connect(self, user: str = "client1", **options) -> Connection:
         return connect(self.rpc, home=self.home, user=user, **options)
 
-    def get(self, path: str):
-        with self.connect() as client:
+    def get(self, path: str, **options):
+        with self.connect(**options) as client:
             return client.web.get(path).raise_for_status().json()
 
     def kill(self) -> None:

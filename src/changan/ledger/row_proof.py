@@ -12,10 +12,10 @@ from google.protobuf.message import DecodeError
 
 from changan.crypto.merkle import Place, tree_path, tree_verify
 from changan.crypto.state_tree import StateProof, verify_state_proof
-from changan.crypto.suite import Suite, algorithms, require_built
+from changan.crypto.suite import algorithms, require_built
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.commitment import DELTA_GROUP_ROWS, delta_groups, state_key, value_hash
-from changan.ledger.hashing import block_hash
+from changan.ledger.hashing import block_hash, suite_of_block
 from changan.ledger.receipt import agreement_part, decoded, sealed_by, texts
 from changan.ledger.state import Write
 from changan.ledger.wire.messages import BlockHeader, ConsensusArgs
@@ -64,28 +64,20 @@ def make_delta_proof(stored: BlockWithRWSet, writes: Sequence[Write], at: int) -
         "group": texts([groups[group]])[0],
         "group_index": group,
         "groups": len(groups),
-        "group_path": texts(tree_path(groups, group, algorithms(_suite_of(stored.block.header)).digest)),
+        "group_path": texts(tree_path(groups, group, algorithms(suite_of_block(stored.block.header)).digest)),
     }
 
 
 def _head(form: str, stored: BlockWithRWSet, row: Write) -> dict[str, Any]:
     return {
         "format": form,
-        "suite": int(_suite_of(stored.block.header)),
+        "suite": int(suite_of_block(stored.block.header)),
         "contract": row.contract,
         "key": row.key,
         "value": None if row.value is None else texts([row.value])[0],
         "header": texts([stored.block.header.SerializeToString()])[0],
         **agreement_part(stored),
     }
-
-
-def _suite_of(header: BlockHeader) -> Suite:
-    """Return the suite whose digest a block's hash is made with. Raises MalformedError."""
-    for suite in Suite:
-        if block_hash(header, algorithms(suite).digest) == header.block_hash:
-            return suite
-    raise MalformedError("the block's hash is not that of its header in any suite")
 
 
 def verify_row_proof(document: Mapping[str, Any], members: Members | None = None) -> ProvenRow:
