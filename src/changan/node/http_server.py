@@ -149,6 +149,7 @@ def server_config(app: ASGIApp, host: str, port: int, tls: ssl.SSLContext | None
         port=port,
         http=PatientProtocol,
         ws="none",
+        proxy_headers=False,  # whoever reaches the door could name any address as his own, and be counted there
         ssl_context_factory=None if tls is None else lambda *_: tls,
         log_config=None,
         access_log=False,
