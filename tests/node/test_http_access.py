@@ -165,7 +165,7 @@ def test_a_request_obtains_one_token(closed):
     assert post(closed, request).status_code == 200
     again = post(closed, request)
     assert again.status_code == 401
-    assert "has obtained its token" in again.text
+    assert "has counted before" in again.text
 
 
 def test_a_body_that_is_too_large_or_packed(closed):

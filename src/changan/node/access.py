@@ -10,7 +10,7 @@ import base64
 import binascii
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,7 +37,8 @@ TOKENS_MAX = 10_000
 TOKENS_A_MEMBER_MAX = 16
 """A member's next token takes the place of its oldest; so does anybody's, of the oldest of all, when the table is full."""
 SPENT_MAX = 100_000
-"""Ids of requests that obtained a token and will not obtain another."""
+SPENT_A_MEMBER_MAX = 1000
+"""Signed requests that counted are remembered for as long as their time could be of now; beyond these, none more counts."""
 SIGNED_BYTES_MAX = 48 * 1024
 """A signed request in a header, in base64; a header's own limit is 64 KiB."""
 
@@ -74,6 +75,7 @@ class Token(NamedTuple):
 
     chain_id: str
     member: Member
+    whose: str  # the digest of the member's certificate or key: one member can be written in many ways
     until: float
 
 
@@ -83,26 +85,20 @@ class Tokens:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._held: OrderedDict[bytes, Token] = OrderedDict()  # by the token's digest, in the order of their ends
-        self._of_member: dict[tuple[str, bytes], list[bytes]] = {}
-        self._spent: OrderedDict[str, None] = OrderedDict()
+        self._of_member: dict[tuple[str, str], list[bytes]] = {}
 
-    def give(self, chain_id: str, member: Member, tx_id: str) -> str:
-        """Return a new token. Raises AccessError for a request that obtained one before."""
-        if tx_id in self._spent:
-            raise AccessError(401, "this request has obtained its token: sign another, with an id of its own")
-        self._spent[tx_id] = None
-        if len(self._spent) > SPENT_MAX:
-            self._spent.popitem(last=False)
+    def give(self, chain_id: str, member: Member, whose: str) -> str:
+        """Return a new token for a member; `whose` is the digest of its certificate or key."""
         now = self._clock()
         while self._held and (len(self._held) >= TOKENS_MAX or next(iter(self._held.values())).until <= now):
             self._drop(next(iter(self._held)))
-        others = self._of_member.get(_whose(chain_id, member), [])
+        others = self._of_member.get((chain_id, whose), [])
         if len(others) >= TOKENS_A_MEMBER_MAX:
             self._drop(others[0])
         token = secrets.token_urlsafe(32)
         place = _digest(token)
-        self._held[place] = Token(chain_id, member, now + TOKEN_S)
-        self._of_member.setdefault(_whose(chain_id, member), []).append(place)
+        self._held[place] = Token(chain_id, member, whose, now + TOKEN_S)
+        self._of_member.setdefault((chain_id, whose), []).append(place)
         return token
 
     def find(self, token: str) -> Token | None:
@@ -112,10 +108,34 @@ class Tokens:
 
     def _drop(self, place: bytes) -> None:
         gone = self._held.pop(place)
-        whose = _whose(gone.chain_id, gone.member)
-        self._of_member[whose].remove(place)
-        if not self._of_member[whose]:
-            del self._of_member[whose]
+        own = gone.chain_id, gone.whose
+        self._of_member[own].remove(place)
+        if not self._of_member[own]:
+            del self._of_member[own]
+
+
+class Spent:
+    """The signed requests that counted, by member and id, until their time can be of now no more: none counts twice."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: OrderedDict[tuple[str, str], float] = OrderedDict()  # in the order of their ends
+        self._of_member: Counter[str] = Counter()
+
+    def spend(self, whose: str, tx_id: str) -> None:
+        """Let a request count. Raises AccessError for one that did before, and where too many are remembered."""
+        now = self._clock()
+        while self._until and next(iter(self._until.values())) <= now:
+            (owner, _), _ = self._until.popitem(last=False)
+            self._of_member[owner] -= 1
+            if not self._of_member[owner]:
+                del self._of_member[owner]
+        if (whose, tx_id) in self._until:
+            raise AccessError(401, "this request has counted before: sign another, with an id of its own")
+        if self._of_member[whose] >= SPENT_A_MEMBER_MAX or len(self._until) >= SPENT_MAX:
+            raise AccessError(503, "too many requests were signed of late: obtain a token, and show it many times")
+        self._until[whose, tx_id] = now + 2 * WINDOW_S + 1  # a second more: the node's time is in whole ones
+        self._of_member[whose] += 1
 
 
 class Entrance:
@@ -124,6 +144,7 @@ class Entrance:
     def __init__(self, chains: Mapping[str, Chain], *, is_open: bool) -> None:
         self._chains = chains
         self._tokens = Tokens()
+        self._spent = Spent()
         self.is_open = is_open
 
     def admit(self, authorization: str, chain_id: str, target: str, kind: int) -> Access:
@@ -155,22 +176,25 @@ class Entrance:
 
     def give_token(self, data: bytes) -> tuple[str, Access]:
         """Return a token for who signed a request (a serialized TxRequest). Raises AccessError."""
-        request, access = self._verified(data, TOKEN_METHOD)
+        request, access, whose = self._verified(data, TOKEN_METHOD)
         assert access.member is not None
-        return self._tokens.give(access.chain.chain_id, access.member, request.payload.tx_id), access
+        self._spent.spend(whose, request.payload.tx_id)
+        return self._tokens.give(access.chain.chain_id, access.member, whose), access
 
     def _signed(self, text: str, target: str) -> Access:
         try:
             data = base64.b64decode(text, validate=True) if len(text) <= SIGNED_BYTES_MAX else b""
         except (binascii.Error, ValueError) as error:
             raise AccessError(401, f"{SIGNED} is followed by a TxRequest in base64") from error
-        request, access = self._verified(data, READ_METHOD)
+        request, access, whose = self._verified(data, READ_METHOD)
         named = [parameter.value for parameter in request.payload.parameters if parameter.key == "target"]
         if named != [target.encode()]:
             raise AccessError(401, f"what was signed is not this request: its parameter target is {target[:512]!r}")
+        self._spent.spend(whose, request.payload.tx_id)
         return access
 
-    def _verified(self, data: bytes, method: str) -> tuple[TxRequest, Access]:
+    def _verified(self, data: bytes, method: str) -> tuple[TxRequest, Access, str]:
+        """Return what was signed, by whom, and that member's digest. Raises AccessError."""
         try:
             request = TxRequest.FromString(data)
         except DecodeError as error:
@@ -185,10 +209,10 @@ class Entrance:
             )
             raise AccessError(401, text)
         try:
-            chain.authenticate(request)
+            whose = chain.authenticate(request).sender.certificate_hash
         except RefusedError as error:
             raise AccessError(401, error.message) from error
-        return request, Access(chain, request.sender.signer)
+        return request, Access(chain, request.sender.signer), whose
 
     def _chain(self, chain_id: str) -> Chain:
         found = self._chains.get(chain_id) if chain_id else next(iter(self._chains.values()))
@@ -199,7 +223,3 @@ class Entrance:
 
 def _digest(token: str) -> bytes:
     return sha256(token.encode()).digest()
-
-
-def _whose(chain_id: str, member: Member) -> tuple[str, bytes]:
-    return chain_id, member.SerializeToString()

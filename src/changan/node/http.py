@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from changan.ledger.wire.messages import BlockWithRWSet
     from changan.node.limits import OpenStreams
 
-TOKEN_REQUEST_BYTES_MAX = 128 * 1024
+TOKEN_REQUEST_BYTES_MAX = 16 * 1024
+"""A member's certificate and a payload without content. A token keeps the member as it was written."""
 _ROW_DIGITS = 6
 _HEIGHT = re.compile(r"\d{1,18}")
 ChainId = Annotated[str, Query(description="the chain; left out: the first one", max_length=128)]
