@@ -328,3 +328,17 @@ def test_bad_certificate_calls_change_nothing(consortium, method, parameters):
     assert result.code == TxStatusCode.CONTRACT_FAIL
     assert result.contract_result.message
     assert before == {(w.contract, w.key): w.value for w in ledger.world.rows.items()}
+
+
+def test_one_certificate_written_in_many_ways_fills_no_memory(ledger, monkeypatch):
+    """What is found of a member is kept before its signature is looked at, so its bytes are counted."""
+    monkeypatch.setattr("changan.ledger.members.CACHED_BYTES_MAX", 2 * 1024 * 1024)
+    members = ledger.world.members
+    known = ledger.consortium.signer().member
+    for padding in range(200):
+        member = Member.FromString(known.SerializeToString())
+        member.member_info += b"\n" * (50_000 + padding)
+        members.identify(member, START)
+        assert members._cache.size <= 2 * 1024 * 1024
+    assert members._cache.size > 1024 * 1024
+    assert members.identify(known, START) == members.identify(known, START)

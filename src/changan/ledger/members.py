@@ -29,7 +29,8 @@ MEMBER_INFO_BYTES_MAX = 64 * 1024
 """A certificate with a chain of its own is a few KiB; whatever is far larger is refused before it is parsed."""
 
 _TLS_USAGES = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
-_CACHED_MAX = 65_536
+CACHED_BYTES_MAX = 64 * 1024 * 1024
+_CACHED_ENTRY_BYTES = 4096  # an identity with its key, beside the member's bytes and the certificate's
 _UNREADABLE = (
     ValueError,
     TypeError,
@@ -82,6 +83,32 @@ class CertificateRecords(NamedTuple):
     revoked: frozenset[tuple[str, int]]  # (issuer as RFC 4514 text, serial number)
 
 
+class IdentityCache:
+    """Identities that were found, by the member's bytes. Anybody may write a certificate in many ways, so bytes are counted."""
+
+    def __init__(self) -> None:
+        self._found: dict[bytes, Identity] = {}
+        self._bytes = 0
+
+    def get(self, member: bytes) -> Identity | None:
+        """Return what was found of a member, or None."""
+        return self._found.get(member)
+
+    def keep(self, member: bytes, identity: Identity) -> None:
+        """Keep what was found of a member; when there is no more room, begin anew."""
+        size = len(member) + len(identity.certificate) + _CACHED_ENTRY_BYTES
+        if self._bytes + size > CACHED_BYTES_MAX:
+            self._found.clear()
+            self._bytes = 0
+        self._found[member] = identity
+        self._bytes += size
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes, about."""
+        return self._bytes
+
+
 class Members:
     """The members of a chain during one identity epoch. Identities are cached; a new epoch makes a new object."""
 
@@ -90,7 +117,7 @@ class Members:
         self._address_type = config.vm.addr_type
         self._admits = admitted_suites(config)
         self._records = records
-        self._cache: dict[bytes, Identity] = {}
+        self._cache = IdentityCache()
         self._roots: dict[str, list[x509.Certificate]] = {}
         for root in config.trust_roots:
             self._roots.setdefault(root.org_id, []).extend(_load(pem.encode()) for pem in root.root)
@@ -113,9 +140,7 @@ class Members:
                 identity = self._resolve(member)
             except _UNREADABLE as error:
                 raise UnverifiedError("the certificate does not decode") from error
-            if len(self._cache) >= _CACHED_MAX:
-                self._cache.clear()
-            self._cache[key] = identity
+            self._cache.keep(key, identity)
         if not identity.not_before <= time <= identity.not_after:
             raise UnverifiedError(f"the certificate of {identity.member_id} is expired or not yet valid")
         return identity
