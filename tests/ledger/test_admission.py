@@ -143,6 +143,52 @@ def test_a_tls_certificate_signs_nothing(ledger, consortium):
     assert "tls certificate is misused for tx sign" in text
 
 
+def usage(**allowed) -> x509.KeyUsage:
+    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+    names += ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+    return x509.KeyUsage(**{name: name in allowed for name in names})
+
+
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
+
+
+@pytest.mark.parametrize(
+    ("extensions", "holds"),
+    [
+        ([], True),  # as ChainMaker's own tools once made them
+        ([(usage(digital_signature=True), True)], True),
+        ([(usage(digital_signature=True, key_encipherment=True), False), (UNKNOWN, False)], True),
+        ([(usage(key_encipherment=True), True)], False),
+        ([(usage(key_cert_sign=True, crl_sign=True), False)], False),
+        ([(usage(digital_signature=True), True), (UNKNOWN, True)], False),
+    ],
+)
+def test_a_certificate_counts_for_what_its_issuer_meant_it(ledger, consortium, extensions, holds):
+    authority = consortium.authorities[org_name(1)]
+    root = x509.load_pem_x509_certificate(authority.certificate_pem)
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = (NameOID.ORGANIZATION_NAME, org_name(1)), (NameOID.ORGANIZATIONAL_UNIT_NAME, "client")
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(*name) for name in names]))
+        .issuer_name(root.subject)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=100))
+    )
+    for value, critical in extensions:
+        builder = builder.add_extension(value, critical=critical)
+    certificate = builder.sign(SigningKey(authority.key_pem)._key, hashes.SHA256())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    member = Member(org_id=org_name(1), member_info=certificate.public_bytes(Encoding.PEM))
+    request = ledger.request("token", "f", sender=Signer(member, SigningKey(pem)))
+    if holds:
+        assert judge(ledger, request, START + 60).sender.role == "CLIENT"
+    else:
+        assert ALL_FAILED in refused(ledger, request, START + 60)
+
+
 @pytest.mark.parametrize(
     "info", [b"", b"no certificate", b"\xff\xfe", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )

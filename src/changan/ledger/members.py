@@ -194,6 +194,7 @@ class Members:
         if role not in ROLES:
             raise UnverifiedError(f"the certificate's role {role!r} is none of {', '.join(ROLES)}")
         self._check_issued(certificate, org_id)
+        _require_signing(certificate)
         return org_id, role
 
     def _identity(self, certificate: x509.Certificate, org_id: str, role: str, pem: bytes, digest: str) -> Identity:
@@ -257,6 +258,18 @@ def _is_tls(certificate: x509.Certificate) -> bool:
     except ValueError as error:
         raise UnverifiedError("the certificate's extensions do not decode") from error
     return any(oid in usage for oid in _TLS_USAGES)
+
+
+def _require_signing(certificate: x509.Certificate) -> None:
+    """Raise UnverifiedError for a certificate that its issuer meant for something else, or bound to what is not known here."""
+    for extension in certificate.extensions:
+        value = extension.value
+        if isinstance(value, x509.KeyUsage) and not value.digital_signature:
+            raise UnverifiedError("the certificate is not for digital signatures")
+        if extension.critical and isinstance(value, x509.UnrecognizedExtension):
+            raise UnverifiedError(
+                f"the certificate's critical extension {extension.oid.dotted_string} is not known here"
+            )
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
