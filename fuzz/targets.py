@@ -26,7 +26,7 @@ from changan.ledger.config_parameters import EditError
 from changan.ledger.config_rules import ConfigError, check_config
 from changan.ledger.execution import Execution
 from changan.ledger.hashing import block_hash
-from changan.ledger.members import Members
+from changan.ledger.members import IdentityCache, Members
 from changan.ledger.policy import DeniedError, Policies
 from changan.ledger.receipt import verify_receipt
 from changan.ledger.remembered import RememberedIds
@@ -206,7 +206,7 @@ def _identify(used: Fixture, found: Member) -> None:
             identity.key.verify(b"message", found.member_info[:80], identity.signature_hash)
         except UnverifiedError as error:
             str(error).encode()
-        members._cache.clear()
+        members._cache = IdentityCache()
 
 
 def revocations(data: bytes) -> None:
