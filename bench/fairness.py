@@ -17,6 +17,7 @@ from pathlib import Path
 import grpc
 
 from changan import connect_async
+from changan.bench.single import start_node, stop_node
 from changan.client.members import find_member
 from changan.client.requests import make_payload, sign_request
 
@@ -90,27 +91,12 @@ def main() -> None:
         asyncio.run(flood(given.flood[0], Path(given.flood[1]), given.outstanding, given.seconds))
         return
     with tempfile.TemporaryDirectory() as directory:
-        home = Path(directory) / "home"
-        up = [
-            sys.executable,
-            "-m",
-            "changan.cli.main",
-            "up",
-            "--home",
-            str(home),
-            "--rpc-port",
-            "0",
-            "--http-port",
-            "0",
-        ]
-        with subprocess.Popen(up, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as node:
-            assert node.stdout is not None
-            rpc = node.stdout.readline().split()[1].removeprefix("rpc=")
-            try:
-                alone = asyncio.run(quiet(home, given.seconds))
-                beside, rate = beside_a_flood(rpc, home, given.outstanding, given.seconds)
-            finally:
-                node.terminate()
+        node = start_node(Path(directory))
+        try:
+            alone = asyncio.run(quiet(node.home, given.seconds))
+            beside, rate = beside_a_flood(node.rpc, node.home, given.outstanding, given.seconds)
+        finally:
+            stop_node(node)
     for name, took in (("alone", alone), (f"beside {rate} calls a second", beside)):
         print(f"{name}: p50 {share(took, 0.5):.1f} ms, p99 {share(took, 0.99):.1f} ms, {len(took)} calls")
 

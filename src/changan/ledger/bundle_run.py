@@ -21,27 +21,20 @@ if TYPE_CHECKING:
     from changan.ledger.roots import Roots
 
 
-class RanBundle:
-    """What came of a bundle: its rows for the record, and the rows of state that it changed. Its roots may still be made."""
+class Finished(NamedTuple):
+    """A bundle whose roots are made: its result for the wire, the root over the rows that it changed, and those rows."""
 
-    def __init__(self, result: BundleResult, columns: BundleColumns, delta: Delta, roots: Callable[[], _Roots]) -> None:
-        self.gas = result.gas
-        self.columns = columns
-        self.delta = delta
-        self._result = result
-        self._roots = roots
-
-    def finish(self) -> tuple[BundleResult, bytes]:
-        """Return the result for the wire and the root over the changed rows, once the roots are made."""
-        found = self._roots()
-        self._result.outcome_root, self._result.event_root = found.outcomes, found.events
-        return self._result, found.delta
+    result: BundleResult
+    delta_root: bytes
+    delta: Delta
 
 
-class _Roots(NamedTuple):
-    outcomes: bytes
-    events: bytes
-    delta: bytes
+class RanBundle(NamedTuple):
+    """What came of a bundle: its gas, its rows for the record, and what gives the rest, for its roots may still be made."""
+
+    gas: int
+    columns: BundleColumns
+    finish: Callable[[], Finished]
 
 
 def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
@@ -77,12 +70,12 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
         contract=name,
         method=signature.name,
     )
-    made = roots.begin(
-        lambda: _Roots(
-            roots.outcome_root(signature, bundle, columns),
-            roots.digest(columns.events),
-            roots.delta_root(columns.delta),
-        )
-    )
     names = tuple(instance.program.field_places)
-    return RanBundle(result, columns, Delta(name, names, columns.delta, roots.count_records(columns.delta)), made)
+
+    def finish() -> Finished:
+        result.outcome_root = roots.outcome_root(signature, bundle, columns)
+        result.event_root = roots.digest(columns.events)
+        delta_root, changed = roots.delta_root(columns.delta)
+        return Finished(result, delta_root, Delta(name, names, columns.delta, changed))
+
+    return RanBundle(result.gas, columns, roots.begin(finish))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from changan.contract.program import Program
     from changan.contract.types import Signature
     from changan.ledger.admission import Admitted
+    from changan.ledger.delta import Delta
     from changan.ledger.members import Identity
     from changan.ledger.state import Rows
     from changan.ledger.wire.messages import Contract, Payload, TxRequest
@@ -59,14 +60,15 @@ class Executed(NamedTuple):
     writes: list[Write]
     message: str = ""
     bundle: RanBundle | None = None
+    delta: Delta | None = None
 
     def finished(self) -> Executed:
         """Return it with what the wire says of a bundle: its result, and one write, the root over the rows it changed."""
         if self.bundle is None:
             return self
-        result, delta_root = self.bundle.finish()
+        result, delta_root, delta = self.bundle.finish()
         self.result.result = result.SerializeToString()
-        return self._replace(writes=[Write(result.contract, PARAMETER, delta_root), *self.writes])
+        return self._replace(writes=[Write(result.contract, PARAMETER, delta_root), *self.writes], delta=delta)
 
 
 class Execution:

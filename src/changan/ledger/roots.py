@@ -55,15 +55,11 @@ class Roots:
         """Return the root over the rows of a bundle with what came of them."""
         return tree_root([row.leaf for row in rows_of_bundle(signature, bundle, rows)], self.digest)
 
-    def count_records(self, delta: bytes) -> int:
-        """Return how many records a delta has."""
-        return sum(1 for _ in records(delta))
-
-    def delta_root(self, delta: bytes) -> bytes:
-        """Return the root over a delta, in groups of records."""
+    def delta_root(self, delta: bytes) -> tuple[bytes, int]:
+        """Return the root over a delta, in groups of records, and how many records it has."""
         found = list(records(delta))
         groups = [b"".join(found[at : at + DELTA_GROUP_RECORDS]) for at in range(0, len(found), DELTA_GROUP_RECORDS)]
-        return tree_root(groups, self.digest)
+        return tree_root(groups, self.digest), len(found)
 
     def state_tree(self) -> AnyStateTree:
         """Return an empty tree over a state."""
@@ -103,12 +99,8 @@ class KernelRoots(Roots):
             results = Column(rows.results, fixed_size(signature.result) or 0, rows.result_ends)
         return self._forest.outcome_root(columns, rows.outcomes, rows.gas, results, rows.events)
 
-    def count_records(self, delta: bytes) -> int:
-        """Return how many records a delta has."""
-        return self._forest.count_records(delta)
-
-    def delta_root(self, delta: bytes) -> bytes:
-        """Return the root over a delta, in groups of records."""
+    def delta_root(self, delta: bytes) -> tuple[bytes, int]:
+        """Return the root over a delta, in groups of records, and how many records it has."""
         return self._forest.delta_root(delta, DELTA_GROUP_RECORDS)
 
     def state_tree(self) -> AnyStateTree:

@@ -144,7 +144,8 @@ def apply_block(world: World, decided: Decided) -> AppliedBlock:
         state.add(write for write in ordered if write.key != PARAMETER)  # a bundle's one write stands for its rows
         if executed.bundle is not None:
             made.bundles[len(made.transactions)] = executed.bundle.columns
-            state.add_delta(executed.bundle.delta)
+        if executed.delta is not None:
+            state.add_delta(executed.delta)
         made.add(request, verdict, executed, ordered, world.digest)
     kind = _block_type(decided.requests, made.writes)
     remembered = _remember(world, decided, context.time)

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from changan.ledger.wire.fields import prefixed
 from changan.node.comet.abci import messages
 from changan.node.comet.abci.application import REJECT, Application
 from changan.node.comet.abci.messages import Request, RequestEcho, RequestFlush, Response
-from changan.node.comet.abci.server import AbciServer, FrameError, answer, encode_frame, read_frame
+from changan.node.comet.abci.server import AbciServer, FrameError, answer, read_frame
 
 
 def reader_of(data: bytes) -> asyncio.StreamReader:
@@ -28,7 +29,7 @@ def reader_of(data: bytes) -> asyncio.StreamReader:
 @given(st.lists(st.binary(max_size=400), max_size=5))
 def test_frames_come_back_as_they_went(frames):
     async def run():
-        reader = reader_of(b"".join(map(encode_frame, frames)))
+        reader = reader_of(b"".join(map(prefixed, frames)))
         found = [await read_frame(reader) for _ in frames]
         assert await read_frame(reader) is None
         return found
@@ -109,8 +110,8 @@ async def test_answers_come_in_order_on_every_connection(tmp_path):
             reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
             sent = [f"{number}-{n}" for n in range(12)]
             for text in sent:
-                writer.write(encode_frame(Request(echo=RequestEcho(message=text)).SerializeToString()))
-            writer.write(encode_frame(Request(flush=RequestFlush()).SerializeToString()))
+                writer.write(prefixed(Request(echo=RequestEcho(message=text)).SerializeToString()))
+            writer.write(prefixed(Request(flush=RequestFlush()).SerializeToString()))
             got = [Response.FromString(await read_frame(reader)).echo.message for _ in sent]
             assert Response.FromString(await read_frame(reader)).HasField("flush")
             writer.close()
@@ -125,7 +126,7 @@ async def test_a_broken_connection_leaves_the_others_alone(tmp_path):
         bad = await asyncio.open_unix_connection(tmp_path / "s")
         bad[1].write(b"\xff" * 64)
         assert await bad[0].read() == b""
-        good[1].write(encode_frame(Request(echo=RequestEcho(message="on")).SerializeToString()))
+        good[1].write(prefixed(Request(echo=RequestEcho(message="on")).SerializeToString()))
         assert Response.FromString(await read_frame(good[0])).echo.message == "on"
         good[1].close()
         bad[1].close()

@@ -92,17 +92,17 @@ class Forest:
             raise MalformedError("a record of a delta is cut short")
         return found
 
-    def delta_root(self, delta: bytes, group: int) -> bytes:
-        """Return the root over a delta's records, `group` of them a leaf."""
+    def delta_root(self, delta: bytes, group: int) -> tuple[bytes, int]:
+        """Return the root over a delta's records, `group` of them a leaf, and how many records there are."""
         count = self.count_records(delta)
         if not count:
-            return bytes(_NODE)
+            return bytes(_NODE), 0
         numpy = self._numpy
         keep: list[Any] = []
         nodes = numpy.empty(_NODE * (count // group + 1), numpy.uint8)
         scratch = numpy.empty(len(delta) + _SPARE, numpy.uint8)
         self._trees.delta_tree(self._update, self._placed(delta, keep), len(delta), group, nodes, scratch)
-        return bytes(nodes[:_NODE])
+        return bytes(nodes[:_NODE]), count
 
     def state_tree(self) -> BucketTree:
         """Return an empty tree of a state."""

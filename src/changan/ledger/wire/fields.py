@@ -23,6 +23,11 @@ def varint(number: int) -> bytes:
     return bytes(found)
 
 
+def prefixed(data: bytes) -> bytes:
+    """Return bytes with their length before them."""
+    return varint(len(data)) + data
+
+
 def field(number: int, parts: Sequence[bytes]) -> list[bytes]:
     """Return a field of bytes, or of a message, that consists of parts."""
     return [varint(number << 3 | _LENGTH_DELIMITED), varint(sum(map(len, parts))), *parts]

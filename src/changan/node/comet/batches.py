@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from changan.errors import MalformedError
 from changan.ledger.admission import Proven, RefusedError, authenticate, check_form, prove, signatures_of
 from changan.ledger.system import SystemContract
+from changan.ledger.wire.fields import prefixed
 from changan.ledger.wire.messages import Member, TxRequest, TxStatusCode, TxType
 from changan.node.comet.abci.messages import Batch, Head, Packed
 
@@ -26,7 +27,6 @@ HEAD_VERSION = 1
 CACHED_BYTES_MAX = 64 * 1024 * 1024
 _PAYLOAD, _SENDER = b"\x0a", b"\x12"  # TxRequest: fields 1 and 2
 _SIGNER, _SIGNATURE = b"\x0a", b"\x12"  # EndorsementEntry: fields 1 and 2
-_CONTINUED = 0x80
 
 
 class Judged(NamedTuple):
@@ -67,7 +67,7 @@ def decode_batch(data: bytes) -> list[TxRequest]:
         raise MalformedError("this is no batch")
     try:
         batch = Batch.FromString(data[1:])
-        signers = [_SIGNER + _length(member) + member for member in batch.members]
+        signers = [_SIGNER + prefixed(member) for member in batch.members]
         for member in batch.members:
             Member.FromString(member)
         if not batch.requests:
@@ -79,18 +79,9 @@ def decode_batch(data: bytes) -> list[TxRequest]:
 
 def _unpack(packed: Packed, signers: Sequence[bytes]) -> TxRequest:
     payload, signature = packed.payload, packed.signature
-    sender = signers[packed.member] + _SIGNATURE + _length(signature) + signature
-    head = _PAYLOAD + _length(payload) + payload + _SENDER + _length(sender) + sender
+    sender = signers[packed.member] + _SIGNATURE + prefixed(signature)
+    head = _PAYLOAD + prefixed(payload) + _SENDER + prefixed(sender)
     return TxRequest.FromString(head + packed.rest)
-
-
-def _length(data: bytes) -> bytes:
-    value, found = len(data), bytearray()
-    while value >= _CONTINUED:
-        found.append(value & 0x7F | _CONTINUED)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
 
 
 def encode_head(head: Head) -> bytes:

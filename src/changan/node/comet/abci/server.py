@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 from google.protobuf.message import DecodeError, EncodeError
 
+from changan.ledger.wire.fields import prefixed
 from changan.node.comet.abci.application import SAFE
 from changan.node.comet.abci.messages import Request, Response, ResponseException
 
@@ -78,16 +79,6 @@ def _failure(text: str) -> Answer:
     return Answer(data, go_on=False)
 
 
-def encode_frame(data: bytes) -> bytes:
-    """Return bytes with their length before them."""
-    length, head = len(data), bytearray()
-    while length >= _CONTINUED:
-        head.append(length & 0x7F | _CONTINUED)
-        length >>= 7
-    head.append(length)
-    return bytes(head) + data
-
-
 async def read_frame(reader: asyncio.StreamReader) -> bytes | None:
     """Return the next frame, or None where the connection ends. Raises FrameError."""
     length = shift = 0
@@ -150,7 +141,7 @@ class AbciServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while (data := await read_frame(reader)) is not None:
             found = await answer(self._application, data)
-            writer.write(encode_frame(found.data))
+            writer.write(prefixed(found.data))
             if writer.transport.get_write_buffer_size() > _WRITE_BUFFER_BYTES:
                 await writer.drain()
             if not found.go_on:
