@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from changan.bench.figures import table_rows
 from changan.bench.single import BenchError
 from changan.client.connect import connect
 
@@ -182,17 +182,4 @@ def _verify(cluster: Cluster) -> None:
 
 
 def _rows(work: str, found: list[dict[str, float]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "work": work,
-            "peer": "changan",
-            "unit": UNITS[key],
-            "median": round(statistics.median(values), 3),
-            "min": round(min(values), 3),
-            "max": round(max(values), 3),
-            "n": len(values),
-            "note": "four organisations on one machine",
-        }
-        for key in found[0]
-        for values in [[item[key] for item in found]]
-    ]
+    return table_rows(work, "changan", UNITS, found, "four organisations on one machine")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from changan.bench.figures import table_rows
 from changan.bench.single import BenchError, Node, start_node, stop_node
 from changan.bench.workloads import BALANCE
 
@@ -176,18 +176,5 @@ _UNITS = {
 
 
 def _rows(work: str, peer: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "work": work,
-            "peer": peer,
-            "unit": unit,
-            "median": round(statistics.median(values), 3),
-            "min": round(min(values), 3),
-            "max": round(max(values), 3),
-            "n": len(values),
-            "note": f"{sum(item['calls'] for item in found)} calls, {sum(item.get('declined', 0) for item in found)} declined",
-        }
-        for key, unit in _UNITS.items()
-        if key in found[0]
-        for values in [[item[key] for item in found]]
-    ]
+    calls, declined = (sum(item.get(key, 0) for item in found) for key in ("calls", "declined"))
+    return table_rows(work, peer, _UNITS, found, f"{calls} calls, {declined} declined")

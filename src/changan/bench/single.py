@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,9 +14,16 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from changan.bench.figures import table_rows
 from changan.errors import ChanganError
 
 PROCESSES = (1, 2, 4)
+UNITS = {
+    "rate": "calls/s",
+    "node_cpu_ms": "node CPU-ms/call",
+    "client_cpu_ms": "client CPU-ms/call",
+    **{f"p{p}": f"p{p} ms" for p in (50, 95, 99)},
+}
 _READY = re.compile(r"^ready rpc=(\S+) http=(\S+) home=(.+)$", re.MULTILINE)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -145,19 +151,4 @@ def run(seconds: float, rounds: int = 3) -> list[dict[str, Any]]:
 
 
 def _rows(work: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    units = [("rate", "calls/s"), ("node_cpu_ms", "node CPU-ms/call"), ("client_cpu_ms", "client CPU-ms/call")]
-    units += [(f"p{p}", f"p{p} ms") for p in (50, 95, 99)]
-    return [
-        {
-            "work": work,
-            "peer": "changan",
-            "unit": unit,
-            "median": round(statistics.median(values), 3),
-            "min": round(min(values), 3),
-            "max": round(max(values), 3),
-            "n": len(values),
-            "note": f"{sum(item['calls'] for item in found)} calls",
-        }
-        for key, unit in units
-        for values in [[item[key] for item in found]]
-    ]
+    return table_rows(work, "changan", UNITS, found, f"{sum(item['calls'] for item in found)} calls")

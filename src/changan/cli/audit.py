@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from changan.cli.documents import to_file, write_document
 from changan.cli.language import say
 from changan.cli.reach import at_home, reach, where
 from changan.contract.engines import compiled, plain
@@ -133,12 +134,7 @@ def import_(home: Path, file: Path) -> None:
 
 @click.command()
 @click.argument("tx_id")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="The file to write.  [default: standard output]",
-)
+@to_file
 @where
 def receipt(tx_id: str, output: Path | None, **options: Any) -> None:
     """Fetch the receipt of transaction TX_ID (or `last`, or a bundle's row as TX_ID.ROW): what proves it offline."""
@@ -149,12 +145,7 @@ def receipt(tx_id: str, output: Path | None, **options: Any) -> None:
         else:
             stored, position = node.find(tx_id)
             document, shown = make_receipt(stored, position), stored.block.txs[position].payload.tx_id
-    text = json.dumps(document, indent=1) + "\n"
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
-        click.echo(f"{output}  tx {shown}")
+    write_document(document, output, f"{output}  tx {shown}")
 
 
 @click.command(name="verify-receipt")

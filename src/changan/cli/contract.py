@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from changan.cli.documents import to_file, write_document
 from changan.cli.language import say
 from changan.cli.reach import gas_limit, reach, where
 from changan.contract.check import check as check_source
@@ -144,24 +145,15 @@ def history(name: str, field: str, key: str, *, limit: int, **options: Any) -> N
 @click.argument("field")
 @click.argument("key", default="")
 @click.option("--block", type=click.IntRange(0), default=None, help="Prove what the block at this height wrote.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="The file to write.  [default: standard output]",
-)
+@to_file
 @where
 def prove(
     name: str, field: str, key: str, *, block: int | None, output: Path | None, **options: Any
 ) -> None:  # options
     """Fetch what proves the row under KEY of FIELD of contract NAME, or its absence; `verify-receipt` checks it offline."""
     with reach(**options) as node:
-        text = json.dumps(node.connection.prove(name, field, key, block=block), indent=1) + "\n"
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
-        click.echo(str(output))
+        document = node.connection.prove(name, field, key, block=block)
+    write_document(document, output, str(output))
 
 
 def _source(path: Path) -> str:
