@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.instance import BlockContext
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 POLL_HELD_S = 5.0
 """How long a question for a transaction that still waits is held, so that the SDK's busy loop asks once."""
 MICROSECONDS = 1_000_000
+SETTLING_MAX = 2
+"""So many executed blocks may be on their way to the disk: one is written while the next already waits behind it."""
 
 
 class Committed(NamedTuple):
@@ -88,7 +91,7 @@ class Chain:
         """The largest request that the ordering can carry; None where the door's own limit is all there is."""
         self.afloat: dict[str, Waiting] = {}  # handed to an ordering that has not decided on them yet
         self._sealing: set[str] = set()
-        self._settling: asyncio.Task[None] | None = None  # of the block before, on its way to the disk
+        self._settling: deque[asyncio.Task[None]] = deque()  # of the blocks before, on their way to the disk
         self._waiters: dict[str, list[asyncio.Future[Committed]]] = {}
 
     @property
@@ -261,20 +264,25 @@ class Chain:
         await self._hurry.wait()
 
     async def execute(self, decided: Decided, seal: Callable[[bytes], bytes]) -> None:
-        """Execute a decided block while the one before it comes to rest, then let it come to rest too.
+        """Execute a decided block while those before it come to rest, then let it come to rest too.
 
         Raises what kept an earlier block from its rest.
         """
         applied = self.apply(decided)
         header = applied.block.header
         header.signature = seal(header.block_hash)
-        await self.settled()
-        self._settling = asyncio.create_task(self._settle_or_fail(applied))
+        await self._settled_but(SETTLING_MAX - 1)
+        self._settling.append(asyncio.create_task(self._settle_or_fail(applied)))
+        await asyncio.sleep(0)  # requests and answers have their turn
 
     async def settled(self) -> None:
         """Return when every executed block rests. Raises what kept one from it."""
-        if self._settling is not None:
-            await self._settling
+        await self._settled_but(0)
+
+    async def _settled_but(self, count: int) -> None:
+        while len(self._settling) > count:
+            await self._settling[0]
+            self._settling.popleft()
 
     async def _settle_or_fail(self, applied: AppliedBlock) -> None:
         try:
@@ -338,6 +346,7 @@ class Chain:
     async def close(self) -> None:
         """Write a last checkpoint and close the files. Nobody makes blocks any more."""
         self._refuse_waiters("the node is stopping")
+        await asyncio.gather(*self._settling, return_exceptions=True)  # a block behind one that could not rest
         await self.rest.close()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import time
 from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING
@@ -77,17 +76,6 @@ class OpenStreams:
             self._counts[peer] -= 1
             if not self._counts[peer]:
                 del self._counts[peer]
-
-
-def raise_file_limit() -> None:
-    """Let this process have as many files and sockets open as the system allows it: peers hold sockets, the log needs files."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def file_limit() -> int:
-    """Return how many files and sockets this process may have open."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def address_of(peer: str) -> str:

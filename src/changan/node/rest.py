@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,7 +15,7 @@ from changan.ledger.admission import RefusedError
 from changan.ledger.wire.messages import TxStatusCode
 from changan.node.metrics import METRICS
 from changan.node.reader import Reader
-from changan.node.storage import record_of
+from changan.node.storage import OutOfTurnError, record_of
 from changan.node.store.full import DiskFullError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Rest:
         self._world = world
         self._chain_id = world.config.chain_id
         self._storage = storage
+        self._disk = ThreadPoolExecutor(1, "disk")  # blocks come to rest in order, also while the event loop is busy
         self._changed = asyncio.Condition()
         # What was replayed counts too: else a node that dies again and again before its next checkpoint replays ever more.
         self._since_checkpoint = storage.replayed
@@ -57,20 +59,20 @@ class Rest:
         height = applied.block.header.block_height
         record = record_of(applied)
         started = time.perf_counter()
-        await self._when_there_is_room(height, lambda: asyncio.to_thread(self._storage.append, record, height))
-        await self._when_there_is_room(height, lambda: self._index(applied))
+        await self._when_there_is_room(height, lambda: self._on_disk(record, applied))
         self.reader.keep(height, record)
         METRICS.commit.labels(self._chain_id).observe(time.perf_counter() - started)
         METRICS.transactions.labels(self._chain_id).inc(len(applied.block.txs))
         METRICS.height.labels(self._chain_id).set(height)
 
-    async def _index(self, applied: AppliedBlock) -> None:
-        self._storage.index_block(applied)
-
     async def _when_there_is_room(self, height: int, write: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await write()
+            except OutOfTurnError:
+                await asyncio.sleep(DISK_RETRY_S)
+                if self.stopping:
+                    raise StoppedError(self.fault or "the node is stopping") from None
             except DiskFullError as error:
                 if self.fault is None:
                     _log.error("disk.full", height=height, reason=str(error))
@@ -82,6 +84,9 @@ class Rest:
             else:
                 self.fault = None
                 return
+
+    async def _on_disk(self, record: bytes, applied: AppliedBlock) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._disk, self._storage.bring, record, applied)
 
     # Those who wait
 
@@ -153,4 +158,5 @@ class Rest:
             await self._checkpointing
         if self.fault is None and self._since_checkpoint:
             await self._checkpoint(self._world.height, self._storage.checkpoint(self._world))
+        self._disk.shutdown()
         self._storage.close()

@@ -29,7 +29,8 @@ from changan.node.founding import (
 from changan.node.http import make_http
 from changan.node.http_server import CONNECTIONS_MAX, HttpServer, server_config, tls_context
 from changan.node.kernels import NodeKernels
-from changan.node.limits import RateLimits, file_limit, raise_file_limit
+from changan.node.limits import RateLimits
+from changan.node.process import file_limit, keep_freed_memory, raise_file_limit
 from changan.node.rpc import MESSAGE_BYTES_MAX, RpcNode
 from changan.node.solo import Solo
 from changan.node.storage import ChainStorage
@@ -95,6 +96,7 @@ class RunningNode:
         """Start everything; the doors answer while the context lasts. Raises ChanganError in words."""
         self._home.prepare()
         raise_file_limit()
+        keep_freed_memory()
         with HomeLock(self._home.root):
             crypto = self._find_organisations()
             if self._settings.engine == "compiled":

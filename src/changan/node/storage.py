@@ -42,6 +42,10 @@ class ReplayError(ChanganError):
     """The log and the machine that executes it disagree; the node does not start on either."""
 
 
+class OutOfTurnError(ChanganError):
+    """A block cannot rest before the one below it, which waits for room."""
+
+
 class ChainStorage:
     """The files of one chain below `directory`."""
 
@@ -115,6 +119,18 @@ class ChainStorage:
         with self._writing:
             self.log.append(height, record)
             self.log.sync()
+
+    def bring(self, record: bytes, applied: AppliedBlock) -> None:
+        """Write a block's record, make it rest and index it. Raises DiskFullError; what was done till then stays.
+
+        Raises OutOfTurnError where the block below does not rest yet.
+        """
+        height = applied.block.header.block_height
+        if self.index.height < height - 1:
+            raise OutOfTurnError(f"block {height} waits for block {height - 1}")
+        if height > self.log.durable_height:
+            self.append(record, height)
+        self.index_block(applied)
 
     def archive(self, height: int) -> None:
         """Move the blocks up to a height into the archive. Raises ArchivedError, OSError."""

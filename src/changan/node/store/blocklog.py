@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 SEGMENT_BYTES = 256 * 1024 * 1024
 RECORD_BYTES_MAX = 1 << 30
+UNCACHED_BYTES = 256 * 1024
+"""Blocks at least so large leave the page cache once they rest: their pages serve the next block, and no other files' are
+pushed out. Who reads them soon finds them in the node's own memory."""
 _SECTOR_BYTES = 512
 _NOTE = struct.Struct("<QQI")  # sequence, height + 1, checksum
 _NOTE_SLOT_BYTES = 32
@@ -219,19 +222,20 @@ class BlockLog:
             if self._size >= self._segment_bytes and height == self._durable + 1:
                 os.fsync(self._note_file)
                 self._add_segment(height)
-            record = pack_head(height, payload) + payload
-            half = len(record) // 2
-            self._write(record[:half], self._size)
+            head, half = pack_head(height, payload), len(payload) // 2
+            whole = memoryview(payload)
+            self._write(head, self._size)
+            self._write(whole[:half], self._size + len(head))
             self._crash_point("log.append.partial")
-            self._write(record[half:], self._size + half)
+            self._write(whole[half:], self._size + len(head) + half)
         except OSError as error:
             self._forget(height)
             raise self._full(error, height) from error
         self._offsets.append(self._size)
-        self._size += len(record)
+        self._size += len(head) + len(payload)
         self._crash_point("log.append.after")
 
-    def _write(self, data: bytes, offset: int) -> None:
+    def _write(self, data: bytes | memoryview, offset: int) -> None:
         view = memoryview(data)
         while view:
             written = os.pwrite(self._files[-1], view, offset)
@@ -247,6 +251,10 @@ class BlockLog:
             self._forget(height)
             raise self._full(error, height) from error
         self._crash_point("log.sync.after")
+        if self._size - self._durable_size >= UNCACHED_BYTES:
+            os.posix_fadvise(
+                self._files[-1], self._durable_size, self._size - self._durable_size, os.POSIX_FADV_DONTNEED
+            )
         self._durable, self._durable_size = height, self._size
         try:
             self._write_note()

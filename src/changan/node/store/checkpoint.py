@@ -47,6 +47,7 @@ def write_checkpoint(
             _write(file.write, _END, str(len(sections)).encode())
             file.flush()
             os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # only a start reads it
         crash_point("checkpoint.before_rename")
         temporary.replace(path)
     except OSError:

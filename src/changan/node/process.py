@@ -1,0 +1,32 @@
+"""What this process asks of the system: as many files as it may have, and memory that stays when it is freed."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+_MIB = 1024 * 1024
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many files and sockets open as the system allows it: peers hold sockets, the log needs files."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def file_limit() -> int:
+    """Return how many files and sockets this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what one block freed for the next one: fresh pages cost more than what is copied into them.
+
+    Source: mallopt(3) of glibc, whose greatest threshold is 32 MiB; with another library nothing happens.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_ARENA_MAX, 2)
+        mallopt(_MMAP_THRESHOLD, 32 * _MIB)
+        mallopt(_TRIM_THRESHOLD, 512 * _MIB)
