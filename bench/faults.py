@@ -1,9 +1,10 @@
 """Kill a node again and again while calls are in flight, and see that nothing acknowledged is lost or doubled.
 
-`python bench/faults.py [--rounds 300] [--seed 1] [--json FILE]`. A third of the times the node kills itself at a fault point
-inside the commit path; else it is killed from outside at a random moment. Another process sends calls, notes what was
-acknowledged in a journal, and sends again, under the same ids, what was not. At the end the log is read: every acknowledged
-transaction stands in it once, none stands in it twice, and `changan verify --replay` derives every hash and root again.
+`python bench/faults.py [--rounds 300] [--seed 1] [--lane packed|bundle] [--json FILE]`. A third of the times the node
+kills itself at a fault point inside the commit path; else it is killed from outside at a random moment. Another process
+sends calls, notes what was acknowledged in a journal, and sends again, under the same ids, what was not. At the end the log
+is read: every acknowledged transaction stands in it once, none stands in it twice, and `changan verify --replay` derives
+every hash and root again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import NamedTuple
 
 from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.store.blocklog import BlockLog
+from faults_worker import PACK, ROWS
 
 POINTS = (
     "log.append.before",
@@ -40,6 +42,9 @@ CHECKPOINT_SHARE = 0.05
 """These are reached once in 10,000 transactions, the others with every block."""
 POINT_S_MAX = 15.0
 """How long a fault point may take to be reached."""
+SETTINGS = {"packed": "", "bundle": 'engine = "compiled"\nrate_limit = 10000000\n'}
+SAMPLE = {"packed": [], "bundle": ["--sample", "20"]}
+"""Of millions of calls the plain engine runs some blocks' again, the compiled one all."""
 CHANGAN = [sys.executable, "-m", "changan.cli.main"]
 _READY = re.compile(r"^ready ", re.MULTILINE)
 
@@ -76,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--lane", choices=sorted(PACK), default="packed", help="single calls, or bundles run compiled")
     parser.add_argument("--port", type=int, default=12431)
     parser.add_argument("--seconds", type=float, default=7200, help="end after so long, with fewer rounds")
     parser.add_argument("--json", type=Path)
@@ -83,9 +89,13 @@ def main() -> None:
     dice = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         home, journal = Path(name) / "home", Path(name) / "journal"
+        home.mkdir()
+        (home / "changan.toml").write_text(SETTINGS[options.lane], encoding="utf-8")
         worker_file = str(Path(__file__).with_name("faults_worker.py"))
         node = start(home, options.port, "")
-        worker = subprocess.Popen([sys.executable, worker_file, f"127.0.0.1:{options.port}", str(home), str(journal)])
+        worker = subprocess.Popen(
+            [sys.executable, worker_file, f"127.0.0.1:{options.port}", str(home), str(journal), options.lane]
+        )
         try:
             kills = kill_again_and_again(node, home, journal, options, dice)
         finally:
@@ -164,9 +174,13 @@ def judge(home: Path, journal: Path, kills: Kills, options: argparse.Namespace) 
             height_of[tx.payload.tx_id] = height
     lost = [tx_id for tx_id, height in acknowledged.items() if height_of.get(tx_id) != int(height)]
     verified = subprocess.run(
-        [*CHANGAN, "verify", "--replay", "--home", str(home)], capture_output=True, text=True, check=False
+        [*CHANGAN, "verify", "--replay", *SAMPLE[options.lane], "--home", str(home)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     print(verified.stdout.strip() or verified.stderr.strip())
+    calls = ROWS if options.lane == "bundle" else 1
     rows = [
         ("kills", "count", kills.outside, "from outside, at random moments"),
         ("kills", "count", sum(kills.at_points.values()), f"at fault points: {dict(sorted(kills.at_points.items()))}"),
@@ -174,7 +188,7 @@ def judge(home: Path, journal: Path, kills: Kills, options: argparse.Namespace) 
             "acknowledged",
             "transactions",
             len(acknowledged),
-            f"{len(acknowledged) / kills.up_s:.0f} a second while the node was up",
+            f"of {calls} calls: {calls * len(acknowledged) / kills.up_s:.0f} calls a second while the node was up",
         ),
         (
             "start after a kill",
@@ -204,7 +218,7 @@ def judge(home: Path, journal: Path, kills: Kills, options: argparse.Namespace) 
         ]
         machine = f"{os.uname().machine}, {os.cpu_count()} cores"
         document = {
-            "command": f"python bench/faults.py --rounds {options.rounds} --seed {options.seed}",
+            "command": f"python bench/faults.py --rounds {options.rounds} --seed {options.seed} --lane {options.lane}",
             "machine": machine,
             "date": time.strftime("%Y-%m-%d"),
             "rows": shown,
