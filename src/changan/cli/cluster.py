@@ -18,6 +18,7 @@ from changan.cli.language import say
 from changan.cli.node import CRASH_VARIABLE, configure_logs, crash_point_from, new_password
 from changan.client.connect import connect
 from changan.client.passwords import password_if_given
+from changan.crypto.suite import SUITE_NAMES
 from changan.errors import ChanganError
 from changan.node.comet.binary import VERSION, build_engine, find_engine
 from changan.node.comet.carry import COMPOSE_FILE, UNIT_FILE
@@ -109,6 +110,13 @@ def cluster() -> None:
 @click.option("--rpc-port", type=_PORT, default=12301, show_default=True, help="The first node's gRPC; 0 for any.")
 @click.option("--http-port", type=_PORT, default=8080, show_default=True, help="The first node's HTTP; 0 for any.")
 @click.option("--p2p-port", type=_PORT, default=11301, show_default=True, help="The first engine's; 0 for any.")
+@click.option(
+    "--suite",
+    type=click.Choice(list(SUITE_NAMES)),
+    default="intl",
+    show_default=True,
+    help="Algorithms: international, or national (SM2, SM3).",
+)
 @click.option("--demo/--no-demo", default=True, help="Install the example contracts at the first start.")
 @new_password
 def init(
@@ -119,6 +127,7 @@ def init(
     rpc_port: int,
     http_port: int,
     p2p_port: int,
+    suite: str,
     *,
     demo: bool,
     password_file: Path | None,
@@ -128,6 +137,7 @@ def init(
     \b
     Examples:
       changan cluster init --home trial
+      changan cluster init --home trial --suite gm
       changan cluster init --home consortium --hosts a.example,b.example,c.example,d.example
     """
     apart = bool(hosts)
@@ -136,7 +146,7 @@ def init(
         raise click.ClickException(say("--hosts needs ports that are known", "使用 --hosts 时端口须为确定值"))
     names = [name.strip() for name in hosts.split(",")] if apart else [host] * orgs
     password = password_if_given(password_file)
-    places = init_cluster(home.resolve(), names, ports, apart=apart, demo=demo)
+    places = init_cluster(home.resolve(), names, ports, SUITE_NAMES[suite], apart=apart, demo=demo)
     if password is not None:
         for root in (home.resolve(), *(home.resolve() / place.org_id for place in places)):
             seal_authorities(read_crypto_config(root).organisations, password)

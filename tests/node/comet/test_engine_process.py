@@ -12,6 +12,7 @@ import pytest
 from grammar import Grammar, Recorder
 
 from changan.client.requests import Signer, make_payload, sign_request
+from changan.crypto.suite import Suite
 from changan.node.chain import Chain
 from changan.node.comet.binary import BinaryError, check_sources, find_engine, find_go, installed_path, version_of
 from changan.node.comet.cluster import genesis_of_cluster
@@ -32,7 +33,7 @@ class Single:
         org = self.crypto.organisations[0]
         keys = EngineKeys.make()
         voters = (keys.voter(org.org_id, org.node().sign_certificate.read_bytes()),)
-        self.config = genesis_of_cluster(self.crypto, ChainSettings(), voters)
+        self.config = genesis_of_cluster(self.crypto, ChainSettings(), voters, Suite.INTERNATIONAL)
         self.home = EngineHome(directory / "engine")
         self.home.make(keys, "chain1", voters)
         self.home.configure("127.0.0.1:0", [])

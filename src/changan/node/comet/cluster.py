@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from changan.crypto.suite import Suite
 from changan.errors import ChanganError
 from changan.ledger.roster import Voter, entries
 from changan.ledger.wire.messages import BlockWithRWSet, ConsensusArgs, ConsensusType, OrgConfig
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from changan.crypto.suite import Suite
     from changan.ledger.wire.messages import ChainConfig
     from changan.node.pki.layout import CryptoConfig
     from changan.node.settings import ChainSettings
@@ -92,7 +92,7 @@ def read_node_file(home: Path) -> NodeFile:
 
 
 def genesis_of_cluster(
-    crypto: CryptoConfig, chain: ChainSettings, voters: tuple[Voter, ...], suite: Suite = Suite.INTERNATIONAL
+    crypto: CryptoConfig, chain: ChainSettings, voters: tuple[Voter, ...], suite: Suite
 ) -> ChainConfig:
     """Return the configuration that a cluster's chain starts with; every node makes the same."""
     config = genesis_of(crypto, chain, suite)
@@ -108,8 +108,10 @@ def engine_home(home: Path, chain_id: str) -> EngineHome:
     return EngineHome(home / "engine" / chain_id)
 
 
-def init_cluster(root: Path, hosts: Sequence[str], ports: Ports, *, apart: bool, demo: bool) -> list[Place]:
-    """Make the folders of a new cluster, one organisation a host. Raises ClusterError, LayoutError.
+def init_cluster(
+    root: Path, hosts: Sequence[str], ports: Ports, suite: Suite, *, apart: bool, demo: bool
+) -> list[Place]:
+    """Make the folders of a new cluster, one organisation a host, its members' keys of `suite`. Raises ClusterError, LayoutError.
 
     With `apart` every node has a machine of its own: the same ports everywhere, and in each folder only what its
     organisation may know.
@@ -120,7 +122,7 @@ def init_cluster(root: Path, hosts: Sequence[str], ports: Ports, *, apart: bool,
     if (root / CLUSTER_FILE).exists():
         raise ClusterError(f"{root} holds a cluster already: start it with `changan cluster up --home {root}`")
     names = numbered_organisations(organisations)
-    crypto = make_crypto_config(root, names, datetime.now(UTC), hosts)
+    crypto = make_crypto_config(root, names, datetime.now(UTC), hosts, suite)
     keys = {org.org_id: EngineKeys.make() for org in crypto.organisations}
     voters = tuple(
         keys[org.org_id].voter(org.org_id, org.node().sign_certificate.read_bytes()) for org in crypto.organisations
@@ -133,7 +135,7 @@ def init_cluster(root: Path, hosts: Sequence[str], ports: Ports, *, apart: bool,
             copy_certificates(root / DIRECTORY, home, org.org_id)
         else:
             shutil.copytree(root / DIRECTORY, home / DIRECTORY)
-        settings = Home(home).settings(names)
+        settings = Home(home).settings(names, suite=suite)
         for chain in settings.chains:
             engine_home(home, chain.chain_id).make(keys[org.org_id], chain.chain_id, voters)
         step = 0 if apart else number
