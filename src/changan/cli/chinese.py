@@ -146,6 +146,9 @@ TEXTS = {
     "Add a chain with this id to the settings; the next `changan up` makes it, its data apart.": (
         "在设置中添加一条链；下一次 `changan up` 时创建，数据分开存放。"
     ),
+    "Write the genesis of a chain: what `verify-receipt --trust` needs, whoever joined or left since.": (
+        "写出一条链的创世文件：无论此后有谁加入或退出，`verify-receipt --trust` 只需要它。"
+    ),
     "Delete a home with all its chains and keys, and begin anew. It asks first.": "删除目录及其全部链和密钥，重新开始。会先询问。",
     "Do not ask.": "不询问。",
     "Fetch what proves the row under KEY of FIELD of contract NAME, or its absence; `verify-receipt` checks it offline.": (
@@ -159,7 +162,7 @@ TEXTS = {
     "Check a receipt, or the proof of a row, offline. With --trust also that a node of those organisations sealed the block.": (
         "离线检查回执或行的证明。给出 --trust 时，还检查区块是否由这些组织的节点封存。"
     ),
-    "A crypto-config folder: whose roots count.": "crypto-config 目录：信任其中的根证书。",
+    "A crypto-config folder: whose roots count; or a chain's genesis.": "crypto-config 目录：信任其中的根证书；或一条链的创世文件。",
     "Derive every hash, signature and tree of a chain again from its log. Exit 1 and the height where one is wrong.": (
         "从日志重新推导一条链的全部哈希、签名和树。有错时以 1 退出并给出高度。"
     ),

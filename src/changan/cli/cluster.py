@@ -20,6 +20,7 @@ from changan.client.connect import connect
 from changan.client.passwords import password_if_given
 from changan.crypto.suite import SUITE_NAMES
 from changan.errors import ChanganError
+from changan.ledger.roster import is_quorum
 from changan.node.comet.binary import VERSION, build_engine, find_engine
 from changan.node.comet.carry import COMPOSE_FILE, UNIT_FILE
 from changan.node.comet.cluster import (
@@ -273,6 +274,7 @@ def status(home: Path) -> None:
     found = [_look(root, place) for place in places]
     top = max((one["height"] for one in found if one), default=0)
     names = {place.org_id: place.org_id.partition(".")[0] for place in places}
+    _say_voters(max((one for one in found if one), key=lambda one: one["engine_height"], default=None))
     click.echo(
         say(
             "organisation    height  behind  engine  peers  voted last",
@@ -290,6 +292,25 @@ def status(home: Path) -> None:
             click.echo(f"  {say('evidence', '作恶证据')}: {json.dumps(fault, ensure_ascii=False)}")
     if any(one is None or one["fault"] for one in found):
         raise SystemExit(1)
+
+
+def _say_voters(newest: dict[str, Any] | None) -> None:
+    """Say who votes, by the node that has come furthest."""
+    if newest is None:
+        return
+    voters = newest["voters"]
+    needed = next(count for count in range(len(voters) + 1) if is_quorum(count, len(voters)))
+    click.echo(
+        say(
+            f"{len(voters)} vote, {needed} must agree; {len(newest['followers'])} follow without a vote",
+            f"{len(voters)} 个组织投票，须 {needed} 个同意；{len(newest['followers'])} 个节点跟随但不投票",
+        )
+    )
+    if newest["engine_height"] < newest["votes_from"]:
+        height = newest["votes_from"]
+        click.echo(
+            say(f"  these voters from the engine's height {height} on", f"  自引擎高度 {height} 起由这些组织投票")
+        )
 
 
 def _look(root: Path, place: Place) -> dict[str, Any] | None:

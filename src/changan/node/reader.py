@@ -12,6 +12,7 @@ from changan.node.store.archive import ArchivedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from changan.ledger.agreement import Links
     from changan.ledger.wire.messages import Transaction, TxRWSet
     from changan.node.store.blocklog import BlockLog
     from changan.node.store.index import Index
@@ -40,6 +41,8 @@ class Reader:
         self._lock = Lock()
         self.complete: Callable[[BlockWithRWSet], None] = lambda _: None
         """Adds to a block that is handed out what was learnt of it after it rested."""
+        self.membership: Callable[[int], Links] = lambda _: ()
+        """Returns the proofs of the changes of the chain's voters below a height."""
 
     @property
     def height(self) -> int:

@@ -22,6 +22,7 @@ from changan.client.requests import Signer, make_payload, sign_request
 from changan.crypto.suite import Suite
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.receipt import verify_receipt
+from changan.ledger.roster import roster_of
 from changan.ledger.row_receipt import verify_row_receipt
 from changan.ledger.wire.messages import Certificate, ChainConfig, ConsensusArgs
 from changan.node.comet.cluster import renew_engine
@@ -122,7 +123,10 @@ def test_the_chain_says_who_orders_it(cluster):
         config.ParseFromString(connection.query("CHAIN_CONFIG", "GET_CHAIN_CONFIG").result)
     assert config.consensus.type == 1
     assert [node.org_id for node in config.consensus.nodes] == cluster.orgs
-    assert [entry.key for entry in config.consensus.ext_config] == [f"comet.{org}" for org in cluster.orgs]
+    roster = roster_of(config)
+    assert [voter.org_id for voter in roster.voters] == cluster.orgs
+    assert [[voter.node_id] for voter in roster.voters] == [list(node.node_id) for node in config.consensus.nodes]
+    assert not roster.followers
 
 
 def test_blocks_name_their_proposers_and_no_block_is_empty(cluster):
@@ -254,8 +258,9 @@ def test_status_shows_every_node(cluster):
     done = cluster.status()
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert len(lines) == 5
-    assert all(line.startswith(f"wx-org{n}") for n, line in enumerate(lines[1:], 1))
+    assert lines[0] == "4 vote, 3 must agree; 0 follow without a vote"
+    assert len(lines) == 6
+    assert all(line.startswith(f"wx-org{n}") for n, line in enumerate(lines[2:], 1))
     assert cluster.state(0)["peers"] == [org for org in cluster.orgs if org != cluster.orgs[0]]
 
 

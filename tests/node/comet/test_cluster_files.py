@@ -97,7 +97,7 @@ def test_a_national_cluster_is_one_of_sm2_and_sm3_throughout(tmp_path):
         config = genesis_of_cluster(crypto, ChainSettings(), file.voters, Suite.NATIONAL)
         assert config.crypto.hash == "SM3"
         roster = roster_of(config)
-        assert {roster.seal_key(voter.org_id)[0].scheme for voter in roster.voters} == {Scheme.SM2}
+        assert {roster.seal_key(voter).scheme for voter in roster.voters} == {Scheme.SM2}
         hashes.add(apply_genesis(config)[1].block.header.block_hash)
         # Each organisation has two authorities, one for TLS alone; of a foreign one neither key is carried.
         assert len(list(place.rglob("ca.key"))) == 2

@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from changan.errors import ChanganError
-from changan.ledger.roster import Voter, entries
-from changan.ledger.wire.messages import BlockWithRWSet, ConsensusArgs, ConsensusType, OrgConfig
+from changan.errors import ChanganError, MalformedError
+from changan.ledger.roster import Voter, entries, roster_of
+from changan.ledger.system import SystemContract
+from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, ConsensusArgs, ConsensusType, OrgConfig
 from changan.node.comet.carry import copy_certificates, write_service_files
-from changan.node.comet.engine import EngineHome, EngineKeys
+from changan.node.comet.engine_home import EngineHome, EngineKeys
 from changan.node.founding import genesis_of
 from changan.node.home import Home
 from changan.node.pki.layout import DIRECTORY, make_crypto_config
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from changan.crypto.suite import Suite
-    from changan.ledger.wire.messages import ChainConfig
+    from changan.ledger.roster import Roster
     from changan.node.pki.layout import CryptoConfig
     from changan.node.settings import ChainSettings
 
@@ -33,6 +34,7 @@ CLUSTER_FILE = "cluster.json"
 NODE_FILE = "node.json"
 RENEWED_AFTER = 10_000
 """Engine blocks after a ledger block are empty and few; so far behind it none was ever signed."""
+_CONFIG = SystemContract.CHAIN_CONFIG.value
 VOTERS_MIN = 4
 """The least number of which one may lie or be down."""
 
@@ -73,7 +75,7 @@ class NodeFile:
 
     def write(self, home: Path) -> None:
         """Keep it in a node's home."""
-        voters = [{"org_id": voter.org_id, **voter.record()} for voter in self.voters]
+        voters = {entry.key: json.loads(entry.value) for entry in entries(self.voters)}
         content = {"org_id": self.org_id, "listen": self.listen, "peers": list(self.peers), "voters": voters}
         (home / NODE_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -83,11 +85,11 @@ def read_node_file(home: Path) -> NodeFile:
     path = home / NODE_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        voters = tuple(Voter.of_record(one["org_id"], one) for one in content["voters"])
+        voters = tuple(Voter.of_entry(key, json.dumps(value)) for key, value in content["voters"].items())
         return NodeFile(content["org_id"], voters, content["listen"], tuple(content["peers"]))
     except OSError as error:
         raise ClusterError(f"{home} is no node of a cluster: make one with `changan cluster init`") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, MalformedError) as error:
         raise ClusterError(f"{path} does not decode: {error!r}") from error
 
 
@@ -125,7 +127,8 @@ def init_cluster(
     crypto = make_crypto_config(root, names, datetime.now(UTC), hosts, suite)
     keys = {org.org_id: EngineKeys.make() for org in crypto.organisations}
     voters = tuple(
-        keys[org.org_id].voter(org.org_id, org.node().sign_certificate.read_bytes()) for org in crypto.organisations
+        keys[org.org_id].voter(org.node_id, org.org_id, org.node().sign_certificate.read_bytes())
+        for org in crypto.organisations
     )
     places = []
     for number, (org, voter) in enumerate(zip(crypto.organisations, voters, strict=True)):
@@ -180,11 +183,22 @@ def renew_engine(home: Home, chain_id: str) -> tuple[int, bytes]:
     log = BlockLog(directory, read_only=True)
     try:
         header = BlockWithRWSet.FromString(log.read(log.durable_height)).block.header
+        voters = _newest_roster(log).voters
     finally:
         log.close()
     first_height = ConsensusArgs.FromString(header.consensus_args).engine_height + RENEWED_AFTER
-    engine_home(home.root, chain_id).renew(first_height, header.block_hash)
+    engine_home(home.root, chain_id).renew(first_height, header.block_hash, voters)
     return first_height, header.block_hash
+
+
+def _newest_roster(log: BlockLog) -> Roster:
+    """Return who votes behind the last block of a chain, from the last block that wrote the configuration."""
+    for height in range(log.durable_height, -1, -1):
+        for rw_set in BlockWithRWSet.FromString(log.read(height)).txRWSets:
+            for write in rw_set.tx_writes:
+                if (write.contract_name, write.key) == (_CONFIG, _CONFIG.encode()):
+                    return roster_of(ChainConfig.FromString(write.value))
+    raise ClusterError("block 0 of the log carries no configuration: run `changan verify`")
 
 
 def settle_places(root: Path, places: list[Place], listen_on: str = "") -> list[Place]:

@@ -1,0 +1,69 @@
+"""The audit follows the voters: who may propose at which height, and what is a quorum of which block."""
+
+from __future__ import annotations
+
+import pytest
+from membership_running import calls, join
+from model import Model, node_of
+from test_application import token
+
+from changan.ledger.hashing import block_hash
+from changan.ledger.wire.messages import BlockWithRWSet, SealedBlocks
+from changan.node.audit import AuditError, Auditor
+from consortium import Consortium, SealedLog
+
+
+@pytest.fixture(scope="module")
+def five() -> Consortium:
+    return Consortium(5)
+
+
+@pytest.fixture
+async def model(tmp_path, five):
+    made = Model(five, tmp_path, seed=1)
+    await made.begin()
+    await token(made)
+    yield made
+    made.close()
+
+
+async def test_the_audit_names_a_proposer_whose_vote_was_over(model, five):
+    await join(model, node_of(five, 5))
+    await calls(model, 3)
+    records = [model.peers[0].storage.log.read(height) for height in range(model.heights()[0] + 1)]
+    for _ in Auditor(SealedLog(records)).blocks():
+        pass
+    digest = model.peers[0].chain.world.digest
+    for height, who in ((4, model.peers[4].voter), (3, model.peers[4].voter)):  # before its vote counted
+        stored = BlockWithRWSet.FromString(records[height])
+        stored.block.header.proposer.CopyFrom(who.member)
+        stored.block.header.block_hash = block_hash(stored.block.header, digest)
+        lie = [*records[:height], stored.SerializeToString(), *records[height + 1 :]]
+        with pytest.raises(AuditError, match=f"block {height}: was proposed by no voter"):
+            for _ in Auditor(SealedLog(lie)).blocks():
+                pass
+
+
+async def test_the_audit_counts_the_quorum_of_the_block(model, five):
+    """Three seals were a quorum of four; of five they are none."""
+    await join(model, node_of(five, 5))
+    await calls(model, 5)
+    records = [model.peers[0].storage.log.read(height) for height in range(model.heights()[0] + 1)]
+    cut = 0
+    for height, record in enumerate(records):
+        stored = BlockWithRWSet.FromString(record)
+        extra = stored.block.additional_data.extra_data
+        sealed = SealedBlocks.FromString(extra.get("changan.sealed", b""))
+        if not sealed.blocks:
+            continue
+        for one in sealed.blocks:
+            del one.seals[3:]
+        extra["changan.sealed"] = sealed.SerializeToString()
+        lie = [*records[:height], stored.SerializeToString(), *records[height + 1 :]]
+        try:
+            for _ in Auditor(SealedLog(lie)).blocks():
+                pass
+        except AuditError as error:
+            assert "carries no quorum" in str(error)
+            cut += 1
+    assert 3 <= cut < len(records) - 4
