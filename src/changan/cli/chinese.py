@@ -18,6 +18,27 @@ TEXTS = {
         "创建组织、证书、密钥和创世块：--home 下每个组织一个目录。"
     ),
     "The cluster's folder.": "集群目录。",
+    "Make the home of one more node of a running chain: a new organisation's, or a further one of an organisation.": (
+        "为一条运行中的链再建一个节点目录：属于新组织，或为已有组织的另一个节点。"
+    ),
+    "A member's home.": "一个成员的节点目录。",
+    "The new node's home.": "新节点的目录。",
+    "Whose node it is: a new organisation, or one that is known.": "节点所属的组织：新的或已有的。",
+    "The name of a further node.": "另一个节点的名称。",
+    "Propose that the node of FILE, which `join` wrote, may connect and follow, and its organisation with it.": (
+        "提议允许 FILE（由 `join` 写出）中的节点及其组织加入：可以连接并跟随。"
+    ),
+    (
+        "Give the node NODE_ID, which follows, its organisation's vote. In another node's place its own administrator does it."
+    ): "让跟随中的节点 NODE_ID 代表其组织投票。替换本组织的另一个节点时，由本组织管理员执行。",
+    "Propose that organisation ORG_ID has no vote any more; its nodes go on following.": (
+        "提议组织 ORG_ID 不再投票；其节点继续跟随。"
+    ),
+    "Also its nodes, which may not connect any more, and its members.": "同时移除其节点（不得再连接）及其成员。",
+    "Vote on what was proposed by transaction TX_ID, as admin1; who proposed it carries it out when enough agree.": (
+        "以 admin1 身份对交易 TX_ID 的提议投票；同意数足够后由提出者执行。"
+    ),
+    "Reject it.": "反对。",
     "Organisations, a node each.": "组织数，每个组织一个节点。",
     "The address that the nodes listen on.": "各节点的监听地址。",
     "Machines, H1,H2,…, one an organisation: makes folders to carry to them.": (

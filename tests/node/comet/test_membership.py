@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 
 import pytest
@@ -15,7 +16,7 @@ from changan.ledger.members import Members
 from changan.ledger.receipt import verify_receipt
 from changan.ledger.roster import roster_of
 from changan.ledger.row_proof import verify_row_proof
-from changan.ledger.wire.messages import ChainConfig
+from changan.ledger.wire.messages import Certificate, ChainConfig, EndorsementEntry
 from changan.node.comet.abci.messages import RequestFinalizeBlock, RequestInitChain, RequestQuery, ValidatorUpdate
 from changan.node.proofs import delta_proof
 from consortium import Consortium, org_name
@@ -161,7 +162,10 @@ async def test_an_organisation_leaves_and_the_rest_go_on(model):
     assert not await change(model, "NODE_ORG_DELETE", {"org_id": org_name(4)})
     gone = len(model.decided)
     assert model.updates[gone] == [(model.peers[3].voter.validator, 0)]
+    model.submit(0, transfer(model))
+    await model.send()
     assert await model.step(3)  # it votes and proposes for one height more
+    assert model.peers[0].chain.reader.stored(model.heights()[0]).block.header.proposer.org_id == org_name(4)
     await calls(model, 3)
     assert len(model.validators(len(model.decided) + 1)) == 3
     assert await model.step(3) is None
@@ -199,6 +203,17 @@ async def test_an_organisation_puts_another_node_in_its_place(model, five):
     assert any(org_name(2) in one.agreed for one in sealed[-3:])
     # The old key of the organisation seals nothing any more, though the organisation is the same.
     assert model.peers[1].voter in model.peers[0].rosters.newest.roster.followers
+    last = receipts(model)[-1]
+    certificate = Certificate.FromString(base64.b64decode(last["certificate"]))
+    header = verify_receipt(last, trust).header
+    old_seal = five.signer(2, "consensus1", "consensus")
+    sealed_by_old = EndorsementEntry(
+        signer=old_seal.member, signature=old_seal.key.sign(header.block_hash, old_seal.hash_name)
+    )
+    kept = [entry for entry in certificate.seals if entry.signer.org_id != org_name(2)]
+    lie = base64.b64encode(Certificate(seals=[*kept[:2], sealed_by_old]).SerializeToString()).decode()
+    with pytest.raises(UnverifiedError, match="has no vote on it"):
+        verify_receipt({**last, "certificate": lie}, trust)
     for number in range(5):
         audited(model, number)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from membership_running import calls, join
-from model import Model, node_of
+from membership_running import audited, calls, change, entry, genesis, join, receipts
+from model import Model, Node, node_of
 from test_application import token
 
 from changan.ledger.hashing import block_hash
+from changan.ledger.receipt import verify_receipt
 from changan.ledger.wire.messages import BlockWithRWSet, SealedBlocks
 from changan.node.audit import AuditError, Auditor
-from consortium import Consortium, SealedLog
+from consortium import Consortium, SealedLog, org_name
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +68,22 @@ async def test_the_audit_counts_the_quorum_of_the_block(model, five):
             assert "carries no quorum" in str(error)
             cut += 1
     assert 3 <= cut < len(records) - 4
+
+
+async def test_a_certificate_that_ended_seals_nothing_and_its_node_votes_on(model, five):
+    """Verifiers judge certificates by the block's time; so do those who gather the seals. The vote itself stays."""
+    short = five.signer(4, "consensus4", "consensus", days=1)
+    voter = model.peers[3].voter._replace(certificate=short.member.member_info)
+    assert not await change(model, "CONSENSUS_EXT_UPDATE", entry(Node(voter, short)))
+    await calls(model, 1)
+    model.peers[3].voter, model.peers[3].signer = voter, short
+    await model.peers[3].crash()
+    await calls(model, 3)
+    before = len(receipts(model))
+    model.time_us += 2 * 86_400_000_000
+    await calls(model, 6)
+    agreed = [set(verify_receipt(one, genesis(model)).agreed) for one in receipts(model)]
+    assert any(org_name(4) in who for who in agreed[:before])
+    assert all(who == {org_name(n) for n in (1, 2, 3)} for who in agreed[before + 1 :])
+    assert model.votes(model.peers[3], len(model.decided) + 1)
+    audited(model, 0)

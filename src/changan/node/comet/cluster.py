@@ -66,9 +66,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class NodeFile:
-    """What a node of a cluster knows beside its home: whose it is, who votes, where it listens, whom it dials."""
+    """What a node of a cluster knows beside its home: whose it is, who voted first, where it listens, whom it dials."""
 
     org_id: str
+    peer: str  # the id of its connections
     voters: tuple[Voter, ...]
     listen: str
     peers: tuple[str, ...]
@@ -76,7 +77,13 @@ class NodeFile:
     def write(self, home: Path) -> None:
         """Keep it in a node's home."""
         voters = {entry.key: json.loads(entry.value) for entry in entries(self.voters)}
-        content = {"org_id": self.org_id, "listen": self.listen, "peers": list(self.peers), "voters": voters}
+        content = {
+            "org_id": self.org_id,
+            "peer": self.peer,
+            "listen": self.listen,
+            "peers": list(self.peers),
+            "voters": voters,
+        }
         (home / NODE_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
@@ -86,7 +93,7 @@ def read_node_file(home: Path) -> NodeFile:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         voters = tuple(Voter.of_entry(key, json.dumps(value)) for key, value in content["voters"].items())
-        return NodeFile(content["org_id"], voters, content["listen"], tuple(content["peers"]))
+        return NodeFile(content["org_id"], content["peer"], voters, content["listen"], tuple(content["peers"]))
     except OSError as error:
         raise ClusterError(f"{home} is no node of a cluster: make one with `changan cluster init`") from error
     except (ValueError, KeyError, TypeError, AttributeError, MalformedError) as error:
@@ -144,7 +151,7 @@ def init_cluster(
         step = 0 if apart else number
         rpc, http, p2p = (step + first if first else 0 for first in (ports.rpc, ports.http, ports.p2p))
         places.append(Place(org.org_id, hosts[number], rpc, http, p2p, voter.peer))
-        NodeFile(org.org_id, voters, "", ()).write(home)
+        NodeFile(org.org_id, voter.peer, voters, "", ()).write(home)
     if apart:
         for place in settle_places(root, places, listen_on="0.0.0.0"):  # noqa: S104  # on a machine of its own
             write_service_files(root / place.org_id, place)
@@ -158,6 +165,12 @@ def _write_cluster(root: Path, places: list[Place], *, demo: bool) -> None:
     temporary = root / f"{CLUSTER_FILE}.new"
     temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     temporary.replace(root / CLUSTER_FILE)
+
+
+def add_place(root: Path, place: Place) -> None:
+    """Add a node to a cluster's folder: from now on `changan cluster up` starts it too. Raises ClusterError."""
+    places, demo = read_cluster(root)
+    _write_cluster(root, [*places, place], demo=demo)
 
 
 def read_cluster(root: Path) -> tuple[list[Place], bool]:
@@ -203,7 +216,7 @@ def _newest_roster(log: BlockLog) -> Roster:
 
 def settle_places(root: Path, places: list[Place], listen_on: str = "") -> list[Place]:
     """Give free ports to the engines that ask for any, and tell every node where the others listen."""
-    settled = [replace(place, p2p_port=place.p2p_port or _free_port(place.host)) for place in places]
+    settled = [replace(place, p2p_port=place.p2p_port or free_port(place.host)) for place in places]
     for place in settled:
         home = root / place.org_id
         peers = tuple(f"{one.peer}@{one.host}:{one.p2p_port}" for one in settled if one.org_id != place.org_id)
@@ -211,7 +224,8 @@ def settle_places(root: Path, places: list[Place], listen_on: str = "") -> list[
     return settled
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str) -> int:
+    """Return a port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]

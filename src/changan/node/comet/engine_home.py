@@ -50,6 +50,7 @@ class EngineHome:
         self.root = root
         self.pid_file = root / "engine.pid"
         self.log_file = root / "engine.log"
+        self.genesis_file = root / "config" / "genesis.json"
         self._signing_state = root / "data" / "priv_validator_state.json"
 
     def make(self, keys: EngineKeys, chain_id: str, voters: Sequence[Voter]) -> None:
@@ -76,12 +77,19 @@ class EngineHome:
     @property
     def first_height(self) -> int:
         """The height that the engine's blocks begin at."""
-        genesis = json.loads((self.root / "config" / "genesis.json").read_text(encoding="utf-8"))
-        return int(genesis["initial_height"])
+        return int(self._genesis()["initial_height"])
+
+    def take_genesis(self, other: EngineHome) -> None:
+        """Begin where the engine of another node began."""
+        self._write("config/genesis.json", other._genesis())
+
+    def _genesis(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.genesis_file.read_text(encoding="utf-8"))
+        return content
 
     def renew(self, first_height: int, app_hash: bytes, voters: Sequence[Voter]) -> None:
         """Begin the engine's blocks anew at a height, behind a ledger block and with its voters; the signing state stays."""
-        genesis = json.loads((self.root / "config" / "genesis.json").read_text(encoding="utf-8"))
+        genesis = self._genesis()
         genesis.update(
             initial_height=str(first_height), app_hash=app_hash.hex().upper(), validators=_validators(voters)
         )
