@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -289,9 +288,14 @@ def status(home: Path) -> None:
         line = f"{names[place.org_id]:<14}  {one['height']:>6}  {top - one['height']:>6}  {one['engine_height']:>6}"
         click.echo(f"{line}  {len(one['peers']):>5}  {voted}" + (f"  {one['fault']}" if one["fault"] else ""))
         for fault in one["faults"]:
-            click.echo(f"  {say('evidence', '作恶证据')}: {json.dumps(fault, ensure_ascii=False)}")
+            click.echo(f"  {say('evidence', '作恶证据')}: {_said(fault)}")
     if any(one is None or one["fault"] for one in found):
         raise SystemExit(1)
+
+
+def _said(fault: dict[str, Any]) -> str:
+    where = say("the next block", "下一区块") if fault["block"] is None else f"{say('block', '区块')} {fault['block']}"
+    return f"{fault['organisation']}  {fault['kind']}  {fault['engine_height']}  {where}  {fault['node_id']}"
 
 
 def _say_voters(newest: dict[str, Any] | None) -> None:

@@ -125,12 +125,30 @@ def promote(node_id: str, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("org_id")
+@click.argument("org_id", default="")
 @click.option("--forget", is_flag=True, help="Also its nodes, which may not connect any more, and its members.")
 @_member
 def remove(org_id: str, *, forget: bool, **options: Any) -> None:
-    """Propose that organisation ORG_ID has no vote any more; its nodes go on following."""
+    """Propose that ORG_ID has no vote any more; its nodes go on following. Without ORG_ID: those proven to misbehave."""
     roster = _roster(**options)
+    for one in [org_id] if org_id else _proven(roster, **options):
+        _remove(one, roster, forget=forget, **options)
+
+
+def _proven(roster: Roster, **options: Any) -> list[str]:
+    """Return the organisations whose voting nodes broke the rules of agreement, as blocks record it."""
+    org_id = read_node_file(options["home"]).org_id
+    with reach(**_at(org_id, **options)) as node:
+        ordering = node.connection.web.get("/v1/ordering", timeout=10).raise_for_status().json()
+    voting = {voter.node_id: voter.org_id for voter in roster.voters}
+    faults = [one["node_id"] for one in ordering[options["chain"]]["faults"]]
+    proven = sorted({voting[node_id] for node_id in faults if node_id in voting})
+    if not proven:
+        raise ClusterError("no block holds evidence against a node that votes: name the organisation")
+    return proven
+
+
+def _remove(org_id: str, roster: Roster, *, forget: bool, **options: Any) -> None:
     if org_id in roster.by_organisation:
         left = len(roster.voters) - 1
         click.echo(

@@ -20,7 +20,6 @@ from changan.node.audit import Auditor
 from changan.node.comet.abci.application import ACCEPT, REJECT
 from changan.node.comet.abci.messages import (
     Head,
-    Misbehavior,
     RequestCheckTx,
     RequestExtendVote,
     RequestFinalizeBlock,
@@ -28,7 +27,6 @@ from changan.node.comet.abci.messages import (
     RequestQuery,
     RequestVerifyVoteExtension,
     Response,
-    Validator,
 )
 from changan.node.comet.abci.server import answer
 from changan.node.comet.batches import HEAD, decode_batch, decode_head, encode_batch, encode_head
@@ -453,17 +451,6 @@ async def test_a_wrong_clock_is_outvoted(model):
             done = await model.step(n)
             assert (done is None) == (n == 3 and skew > 0)  # behind, it proposes the least time that grows
     assert len({peer.chain.world.block_hash for peer in model.peers}) == 1
-
-
-async def test_who_votes_twice_is_named(model):
-    await token(model)
-    fault = Misbehavior(type=1, validator=Validator(address=model.voters[2].address), height=1)
-    request = RequestFinalizeBlock(hash=b"2", height=2, proposer_address=model.voters[0].address, misbehavior=[fault])
-    peer = model.peers[1]
-    await peer.app.finalize_block(request)
-    assert peer.app.faults == [
-        {"organisation": "wx-org3.chainmaker.org", "kind": "two votes for one height", "height": 1}
-    ]
 
 
 # The door to the engine

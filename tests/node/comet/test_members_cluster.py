@@ -5,6 +5,7 @@ The tests are in the order of one story; each leaves the cluster to the next.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -15,13 +16,14 @@ from pathlib import Path
 
 import pytest
 from cluster_process import _READY, ClusterProcess, wait_for
+from double_vote import accuse
 
 from changan.client.connect import CallError, connect
 from changan.crypto import certificates
 from changan.crypto.digest import sm3
 from changan.crypto.keys import Scheme
 from changan.ledger.hashing import block_hash
-from changan.ledger.wire.messages import BlockHeader, Certificate
+from changan.ledger.wire.messages import BlockHeader, Certificate, ConsensusArgs, MultiSignInfo
 from changan.node.comet.carry import copy_certificates
 from node_process import CHANGAN, changan
 
@@ -247,6 +249,32 @@ def test_a_further_node_follows_and_takes_its_organisations_place(cluster, other
     state = wait_for(lambda: cluster.orgs[1] in cluster.state(0)["voted"] and cluster.state(0), 60)
     assert [one["node_id"] for one in state["followers"]] != [node_id]
     assert len(checked_by_genesis(cluster, pay(cluster), tmp_path).split(",")) >= 4
+
+
+def test_who_votes_twice_stands_in_a_block_and_is_proposed_for_removal_by_one_command(cluster, tmp_path):
+    """The votes are signed with the organisation's own key; the engine checks them, and every node records the same."""
+    height = cluster.state(0)["engine_height"]
+    culprit = cluster.org_home(3) / "engine/chain1/config/priv_validator_key.json"
+    asyncio.run(accuse(cluster.org_home(0) / "engine/chain1", json.loads(culprit.read_text()), height))
+    faults = wait_for(lambda: pay(cluster, 1) and cluster.state(1)["faults"], 60)
+    wait_for(lambda: all(cluster.state(n)["faults"] == faults for n in (0, 2, 3)), 60)
+    [fault] = faults
+    assert (fault["organisation"], fault["kind"]) == (cluster.orgs[3], "two votes for one height")
+    assert fault["engine_height"] == height
+    stored = cluster.blocks(2)[fault["block"]]
+    [one] = ConsensusArgs.FromString(stored.block.header.consensus_args).misbehaviour
+    assert (one.org_id, one.node_id) == (cluster.orgs[3], fault["node_id"])
+    shown = cluster.status()
+    assert shown.stdout.count("evidence: ") == 5
+    assert f"block {fault['block']}" in shown.stdout
+    home = alone(cluster, 0, tmp_path)
+    proposed = said("remove", "--home", home, "--send")
+    tx_id = re.search("NODE_ORG_DELETE  tx ([0-9a-f]{64})", proposed)[1]
+    with cluster.connect(1) as connection:
+        asked = connection.query("MULTI_SIGN", "QUERY", {"TX_ID": tx_id}).result
+    names = {pair.key: pair.value.decode() for pair in MultiSignInfo.FromString(asked).payload.parameters}
+    assert names == {"SYS_CONTRACT_NAME": "CHAIN_CONFIG", "SYS_METHOD": "NODE_ORG_DELETE", "org_id": cluster.orgs[3]}
+    assert cluster.orgs[3] in cluster.state(0)["voters"]  # the others decide
 
 
 def test_an_organisation_leaves_and_its_node_may_not_connect_any_more(cluster, others, tmp_path):

@@ -10,7 +10,7 @@ import structlog
 from changan import __version__
 from changan.errors import ChanganError, MalformedError
 from changan.ledger.transition import Decided
-from changan.ledger.wire.messages import ConsensusArgs
+from changan.ledger.wire.messages import ConsensusArgs, Misbehaviour
 from changan.node.comet.abci.application import ACCEPT, REFUSED, REJECT, Application
 from changan.node.comet.abci.messages import (
     ExecTxResult,
@@ -58,7 +58,7 @@ APP_VERSION = 1
 _OVERHEAD_BYTES = 16  # of one transaction in the engine's block
 _COMMITTED = 2  # the flag of a vote for the decided block
 _MISBEHAVIOUR = {1: "two votes for one height", 2: "a light client was shown another chain"}
-FAULTS_KEPT = 100
+FAULTS_SHOWN = 100
 _PEER_FILTER = "/p2p/filter/id/"
 
 
@@ -115,7 +115,7 @@ class LedgerApplication(Application):
         self.height = max(first_height - 1, _engine_height(chain, chain.reader.height))
         """The last height of the engine whose outcome rests here."""
         self.voted: list[str] = []  # organisations whose votes decided the engine's last block
-        self.faults: list[dict[str, object]] = []  # misbehaviour that the engine has evidence of
+        self._unrecorded: list[Misbehaviour] = []  # what the engine proved since the last ledger block
         self._sealed_by_votes = _header(chain, chain.reader.height).pre_block_hash
         """What the votes for the engine's last block sealed: the last ledger block before it."""
 
@@ -297,8 +297,10 @@ class LedgerApplication(Application):
             selection.requests,
             selection.verdicts,
             request.height,
+            self._unrecorded,
         )
         applied = chain.apply(decided)
+        self._unrecorded = []
         self._seals.rest_in(applied.block)
         self._seals.begin(applied.block.header)
         self._rosters.follow(request.height)
@@ -310,13 +312,20 @@ class LedgerApplication(Application):
         last = request.height - 1
         self.voted = [self._name(one.validator.address, last) for one in votes if one.block_id_flag == _COMMITTED]
         for fault in request.misbehavior:
-            found = {
-                "organisation": self._name(fault.validator.address, fault.height),
-                "kind": _MISBEHAVIOUR.get(fault.type, str(fault.type)),
-                "height": fault.height,
-            }
-            self.faults = [*self.faults, found][-FAULTS_KEPT:]
-            _log.error("organisation.misbehaved", **found)
+            who = self._rosters.voting(fault.height).by_address.get(fault.validator.address)
+            if who is not None:
+                found = Misbehaviour(
+                    org_id=who.org_id, node_id=who.node_id, kind=fault.type, engine_height=fault.height
+                )
+                self._unrecorded.append(found)
+                _log.error("organisation.misbehaved", **_shown(found, None))
+
+    @property
+    def faults(self) -> list[dict[str, object]]:
+        """Who broke the rules of agreement, newest first: as blocks record it, and what the next block will."""
+        recorded = self._chain.reader.misbehaviour(FAULTS_SHOWN)
+        fresh = [_shown(one, None) for one in reversed(self._unrecorded)]
+        return [*fresh, *(_shown(one, height) for height, one in recorded)][:FAULTS_SHOWN]
 
     def _name(self, address: bytes, height: int) -> str:
         who = self._rosters.voting(height).by_address.get(address)
@@ -350,6 +359,16 @@ class LedgerApplication(Application):
             else:
                 high = middle
         return _header(self._chain, low).block_hash
+
+
+def _shown(found: Misbehaviour, block: int | None) -> dict[str, object]:
+    return {
+        "organisation": found.org_id,
+        "node_id": found.node_id,
+        "kind": _MISBEHAVIOUR.get(found.kind, str(found.kind)),
+        "engine_height": found.engine_height,
+        "block": block,
+    }
 
 
 def _engine_height(chain: Chain, ledger_height: int) -> int:
