@@ -34,6 +34,9 @@ TEXTS = {
     (
         "Propose that ORG_ID has no vote any more; its nodes go on following. Without ORG_ID: those proven to misbehave."
     ): "提议组织 ORG_ID 不再投票；其节点继续跟随。不给出 ORG_ID 时：区块中有作恶证据的组织。",
+    "Propose that the node of this home seals with the certificate that lies there now, after `identity renew`.": (
+        "提议本目录的节点改用现有的证书封存区块（在 `identity renew` 之后）。"
+    ),
     "Also its nodes, which may not connect any more, and its members.": "同时移除其节点（不得再连接）及其成员。",
     "Vote on what was proposed by transaction TX_ID, as admin1; who proposed it carries it out when enough agree.": (
         "以 admin1 身份对交易 TX_ID 的提议投票；同意数足够后由提出者执行。"

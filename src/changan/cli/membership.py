@@ -1,4 +1,4 @@
-"""`changan cluster join`, `admit`, `promote`, `remove` and `vote`: how organisations and nodes come, change and go."""
+"""`changan cluster join`, `admit`, `promote`, `remove`, `announce` and `vote`: how nodes come, change and go."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from changan.ledger.wire.messages import ChainConfig
 from changan.node.comet.cluster import ClusterError, engine_home, read_node_file
 from changan.node.comet.joining import ADMISSION_FILE, FOLLOWER, Admission, Wanted, join_chain
 from changan.node.home import Home
+from changan.node.pki.layout import read_crypto_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,7 @@ def join(member: Path, home: Path, password_file: Path | None, **wanted: Any) ->
     Examples:
       changan cluster join --of DIR/ORG1 --home DIR/ORG5 --org ORG5
       changan cluster join --of DIR/ORG1 --home DIR/second --org ORG1 --name common1
+      changan cluster join --of ORG1 --home ORG5 --org ORG5 --host e.example --rpc-port 12301 --http-port 8080 --p2p-port 11301
     """
     admission = join_chain(member.resolve(), home.resolve(), Wanted(**wanted), asking(password_file))
     click.echo(f"{home.resolve()}  {admission.node.org_id}  {admission.node.node_id}")
@@ -168,6 +170,21 @@ def _remove(org_id: str, roster: Roster, *, forget: bool, **options: Any) -> Non
 
 
 @click.command()
+@_member
+def announce(**options: Any) -> None:
+    """Propose that the node of this home seals with the certificate that lies there now, after `identity renew`."""
+    file = read_node_file(options["home"])
+    known = _roster(**options).peers.get(file.peer)
+    if known is None:
+        raise ClusterError(
+            f"the chain knows no node with the connections of {options['home']}: `changan cluster admit` it first"
+        )
+    own = next(one for one in read_crypto_config(options["home"]).organisations if one.org_id == file.org_id)
+    entry = known._replace(certificate=own.node().sign_certificate.read_bytes()).entry()
+    _propose("CONSENSUS_EXT_UPDATE", {entry.key: entry.value}, **options)
+
+
+@click.command()
 @click.argument("tx_id")
 @click.option("--against", is_flag=True, help="Reject it.")
 @_member
@@ -207,4 +224,4 @@ def _at(org_id: str, *, home: Path, **options: Any) -> dict[str, Any]:
     return {"home": home, "user": _ADMINISTRATOR, "org": org_id, **kept}
 
 
-COMMANDS = (join, admit, promote, remove, vote)
+COMMANDS = (join, admit, promote, remove, announce, vote)

@@ -178,6 +178,29 @@ def test_nobody_dials_everywhere(tmp_path):
     assert not (tmp_path / "not").exists()
 
 
+def test_a_machine_of_its_own_gets_what_starts_a_node_there(cluster, joined, tmp_path):
+    ports = ["--rpc-port", "12301", "--http-port", "8080", "--p2p-port", "11301"]
+    home = tmp_path / "far.example"
+    done = changan(
+        "cluster",
+        "join",
+        "--of",
+        str(cluster / ORG1),
+        "--home",
+        str(home),
+        "--org",
+        "far.example",
+        "--host",
+        "10.0.0.9",
+        *ports,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Description=changan node of far.example" in (home / "changan-node.service").read_text()
+    assert "--rpc-port" in (home / "compose.yml").read_text()
+    assert read_node_file(home).listen == "10.0.0.9:11301"
+    assert not (joined / "compose.yml").exists()
+
+
 # What is refused
 
 

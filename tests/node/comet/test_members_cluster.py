@@ -23,7 +23,8 @@ from changan.crypto import certificates
 from changan.crypto.digest import sm3
 from changan.crypto.keys import Scheme
 from changan.ledger.hashing import block_hash
-from changan.ledger.wire.messages import BlockHeader, Certificate, ConsensusArgs, MultiSignInfo
+from changan.ledger.roster import Voter, roster_of
+from changan.ledger.wire.messages import BlockHeader, Certificate, ChainConfig, ConsensusArgs, MultiSignInfo
 from changan.node.comet.carry import copy_certificates
 from node_process import CHANGAN, changan
 
@@ -275,6 +276,34 @@ def test_who_votes_twice_stands_in_a_block_and_is_proposed_for_removal_by_one_co
     names = {pair.key: pair.value.decode() for pair in MultiSignInfo.FromString(asked).payload.parameters}
     assert names == {"SYS_CONTRACT_NAME": "CHAIN_CONFIG", "SYS_METHOD": "NODE_ORG_DELETE", "org_id": cluster.orgs[3]}
     assert cluster.orgs[3] in cluster.state(0)["voters"]  # the others decide
+
+
+def test_a_certificate_that_is_renewed_is_announced_and_the_node_seals_on(cluster, tmp_path):
+    home, org = str(cluster.org_home(2)), cluster.orgs[2]
+    before = voter_of(cluster, org)
+    done = changan("identity", "renew", "consensus1", "--home", home, "--org", org, "--days", "800")
+    assert done.returncode == 0, done.stderr
+    assert "CONSENSUS_EXT_UPDATE is in force" in said("announce", "--home", home, "--send")
+    after = voter_of(cluster, org)
+    assert after.certificate != before.certificate
+    assert after._replace(certificate=before.certificate) == before
+    pay(cluster)
+    wait_for(lambda: org in checked_by_genesis(cluster, pay(cluster), tmp_path), 60)
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    shutil.copytree(cluster.org_home(2) / "crypto-config", stranger / "crypto-config")
+    file = json.loads((cluster.org_home(2) / "node.json").read_text())
+    (stranger / "node.json").write_text(json.dumps({**file, "peer": "ab" * 20}))
+    shutil.copyfile(cluster.org_home(2) / "doors.json", stranger / "doors.json")
+    refused = changan("cluster", "announce", "--home", str(stranger), "--send")
+    assert refused.returncode == 1
+    assert "the chain knows no node with the connections of" in refused.stderr
+
+
+def voter_of(cluster: ClusterProcess, org: str) -> Voter:
+    with cluster.connect(0) as connection:
+        config = ChainConfig.FromString(connection.query("CHAIN_CONFIG", "GET_CHAIN_CONFIG").result)
+    return roster_of(config).by_organisation[org]
 
 
 def test_an_organisation_leaves_and_its_node_may_not_connect_any_more(cluster, others, tmp_path):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from changan.errors import MalformedError
 from changan.ledger.roster import Voter
-from changan.node.comet.carry import copy_certificates
+from changan.node.comet.carry import copy_certificates, write_service_files
 from changan.node.comet.cluster import (
     CLUSTER_FILE,
     ClusterError,
@@ -160,6 +160,9 @@ def _fill(home: Path, member: _Member, wanted: Wanted) -> Admission:
         engine_home(home, chain.chain_id).take_genesis(engine_home(member.root, chain.chain_id))
     listen = f"{wanted.host}:{wanted.p2p_port or free_port(wanted.host)}"
     NodeFile(own.org_id, node.peer, member.file.voters, listen, _peers(member.file)).write(home)
+    if wanted.rpc_port and wanted.http_port and wanted.p2p_port:  # what a machine of its own needs
+        doors = (wanted.host, wanted.rpc_port, wanted.http_port, wanted.p2p_port)
+        write_service_files(home, Place(wanted.org_id, *doors, node.peer))
     admission = Admission(own.root_certificate_pem.decode(), node)
     admission.write(home)
     return admission
