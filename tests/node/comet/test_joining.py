@@ -14,7 +14,7 @@ from changan.ledger.config_rules import check_config
 from changan.ledger.roster import roster_of
 from changan.ledger.transition import apply_genesis
 from changan.ledger.wire.messages import ChainConfig, TrustRootConfig
-from changan.node.comet.cluster import ClusterError, genesis_of_cluster, read_cluster, read_node_file
+from changan.node.comet.cluster import ClusterError, engine_home, genesis_of_cluster, read_cluster, read_node_file
 from changan.node.comet.joining import ADMISSION_BYTES_MAX, Admission
 from changan.node.genesis_file import genesis_path, read_genesis, write_genesis
 from changan.node.home import Home
@@ -176,6 +176,19 @@ def test_nobody_dials_everywhere(tmp_path):
     said = refusal("--of", home / ORG1, "--home", tmp_path / "not", "--org", "wx-org2.chainmaker.org")
     assert "the CA's private key" in said
     assert not (tmp_path / "not").exists()
+
+
+def test_an_engine_that_was_begun_anew_is_joined_behind_the_chain(cluster, tmp_path):
+    member = tmp_path / "member"
+    shutil.copytree(cluster / ORG1, member)
+    place = member / "engine/chain1/config/genesis.json"
+    place.write_text(json.dumps({**json.loads(place.read_text()), "initial_height": "10042", "app_hash": "AB" * 32}))
+    home = tmp_path / "new"
+    done = changan("cluster", "join", "--of", str(member), "--home", str(home), "--org", FIFTH)
+    assert done.returncode == 0, done.stderr
+    assert f"bring chain1 along (changan export, then changan import --home {home})" in done.stdout
+    assert json.loads((home / "engine/chain1/config/genesis.json").read_text()) == json.loads(place.read_text())
+    assert engine_home(home, "chain1").first_height == 10042
 
 
 def test_a_machine_of_its_own_gets_what_starts_a_node_there(cluster, joined, tmp_path):
