@@ -1,4 +1,4 @@
-"""The audit follows the voters: who may propose at which height, and what is a quorum of which block."""
+"""The past of the voters: the audit follows who may propose and what is a quorum; a node never guesses what is away."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from changan.ledger.hashing import block_hash
 from changan.ledger.receipt import verify_receipt
 from changan.ledger.wire.messages import BlockWithRWSet, SealedBlocks
 from changan.node.audit import AuditError, Auditor
+from changan.node.comet.rosters import RosterGoneError, Rosters
+from changan.node.store.archive import ArchivedError
 from consortium import Consortium, SealedLog, org_name
 
 
@@ -87,3 +89,52 @@ async def test_a_certificate_that_ended_seals_nothing_and_its_node_votes_on(mode
     assert all(who == {org_name(n) for n in (1, 2, 3)} for who in agreed[before + 1 :])
     assert model.votes(model.peers[3], len(model.decided) + 1)
     audited(model, 0)
+
+
+class Away:
+    """A reader of whose blocks those up to a height are archived, and their files away."""
+
+    def __init__(self, reader, height: int) -> None:
+        self._reader = reader
+        self.archived_height = height
+
+    def __getattr__(self, name: str):
+        return getattr(self._reader, name)
+
+    def stored(self, height: int):
+        if height <= self.archived_height:
+            raise ArchivedError(f"block {height} is archived, its file is away")
+        return self._reader.stored(height)
+
+
+async def test_who_voted_then_is_never_guessed(model, five):
+    """A node that does not know any more must stop where it is asked: the others would name somebody else in the block."""
+    await join(model, node_of(five, 5))
+    await calls(model, 4)
+    peer, newest = model.peers[0], model.peers[0].rosters.newest
+    world, reader = peer.chain.world, peer.chain.reader
+    tip, engine_tip = reader.height, len(model.decided)
+    whole = Rosters(world, reader)
+    assert [whole.sealing(height).voters for height in (0, newest.height)] == [tuple(model.voters)] * 2
+    # The genesis is away, the changes since are at hand.
+    some = Rosters(world, Away(reader, 1))
+    assert some.newest.roster.nodes == newest.roster.nodes
+    for height in range(newest.votes_from, engine_tip + 2):
+        assert some.voting(height).voters == whole.voting(height).voters
+    for height in range(newest.height + 1, tip + 2):
+        assert some.sealing(height).voters == whole.sealing(height).voters
+    with pytest.raises(RosterGoneError, match="bring their files back"):
+        some.voting(1)
+    with pytest.raises(RosterGoneError):
+        some.sealing(1)
+    # All that wrote a configuration is away; who votes now is known all the same.
+    none = Rosters(world, Away(reader, tip - 1))
+    assert none.newest.roster.voters == newest.roster.voters
+    assert none.voting(engine_tip + 1).voters == whole.voting(engine_tip + 1).voters
+    assert none.sealing(tip).voters == whole.sealing(tip).voters
+    assert none.sealing(tip + 1).voters == newest.roster.voters
+    assert Rosters(world, Away(reader, tip - 3)).voting(engine_tip).voters == whole.voting(engine_tip).voters
+    with pytest.raises(RosterGoneError):
+        none.voting(engine_tip - 2)
+    with pytest.raises(RosterGoneError):
+        none.sealing(tip - 1)

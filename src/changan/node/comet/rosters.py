@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from changan.errors import ChanganError
 from changan.ledger.roster import Roster, roster_of
 from changan.ledger.system import SystemContract
 from changan.ledger.wire.messages import ChainConfig, ConsensusArgs
@@ -40,13 +41,17 @@ class Change(NamedTuple):
         return self.engine_height + EFFECT_HEIGHTS
 
 
+class RosterGoneError(ChanganError):
+    """Voters of a time whose blocks are archived and away. Whoever guessed would part from the others."""
+
+
 class Rosters:
-    """The voters of a chain since its genesis."""
+    """The voters of a chain, since its genesis or as far back as its blocks are at hand."""
 
     def __init__(self, world: World, reader: Reader) -> None:
         self._world = world
         self._epoch = world.epoch
-        self._changes = _read_changes(reader) or [Change(0, _GENESIS_HEIGHT, roster_of(world.config))]
+        self._changes = _read_changes(reader) or [_somewhere_archived(world, reader)]
 
     @property
     def newest(self) -> Change:
@@ -63,11 +68,11 @@ class Rosters:
             self._changes.append(Change(self._world.height, engine_height, roster))
 
     def voting(self, engine_height: int) -> Roster:
-        """Return those who vote at a height of the engine."""
+        """Return those who vote at a height of the engine. Raises RosterGoneError."""
         return self._last(lambda change: change.votes_from <= engine_height).roster
 
     def sealing(self, height: int) -> Roster:
-        """Return those whose seals make the certificate of a ledger block."""
+        """Return those whose seals make the certificate of a ledger block. Raises RosterGoneError."""
         return self._last(lambda change: change.height < height).roster
 
     def changes_before(self, height: int) -> list[int]:
@@ -94,7 +99,24 @@ class Rosters:
         return []
 
     def _last(self, counts: Callable[[Change], bool]) -> Change:
-        return next((change for change in reversed(self._changes) if counts(change)), self._changes[0])
+        for change in reversed(self._changes):
+            if counts(change):
+                return change
+        oldest = self._changes[0]
+        if oldest.height:
+            raise RosterGoneError(
+                f"who voted before block {oldest.height} stands in blocks that are archived and away: bring their files back, "
+                "and start the node again"
+            )
+        return oldest
+
+
+def _somewhere_archived(world: World, reader: Reader) -> Change:
+    """Return the roster in force where even the block that wrote it is away: it lies before the first that is not archived."""
+    first = reader.stored(reader.archived_height + 1)
+    assert first is not None
+    engine_height = ConsensusArgs.FromString(first.block.header.consensus_args).engine_height
+    return Change(reader.archived_height, engine_height - 1, roster_of(world.config))
 
 
 def _read_changes(reader: Reader) -> list[Change]:
