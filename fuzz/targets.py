@@ -22,8 +22,8 @@ from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.admission import Admitted, RefusedError, authenticate, check_form
 from changan.ledger.bundle import BundleError, decode_bundle, encode_bundle
 from changan.ledger.config_edits import EDITS
-from changan.ledger.config_parameters import EditError
-from changan.ledger.config_rules import ConfigError, check_config
+from changan.ledger.config_parameters import ConfigError, EditError
+from changan.ledger.config_rules import check_config
 from changan.ledger.execution import Execution
 from changan.ledger.hashing import block_hash
 from changan.ledger.members import IdentityCache, Members
@@ -279,7 +279,7 @@ def _edited(world: World, method: str, parameters: dict[str, bytes]) -> ChainCon
     after = ChainConfig.FromString(world.config.SerializeToString())
     try:
         EDITS[method](after, parameters)
-        check_config(world.config, after)
+        check_config(world.config, after, world.block_time_us // 1_000_000)
     except (EditError, ConfigError) as error:
         str(error).encode()
         return None

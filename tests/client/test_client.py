@@ -37,6 +37,20 @@ def test_client_and_command_line_over_tls(tmp_path, options):
         assert node.stop() == 0
 
 
+def test_what_must_be_endorsed_is_signed_by_the_administrators_of_the_home(node):
+    change = ("CHAIN_CONFIG", "CONSENSUS_EXT_ADD")
+    with connect(home=node.home, user="admin1") as client:
+        with pytest.raises(CallError, match="3 valid endorsements required, 1 valid endorsements received"):
+            client.invoke(*change, {"key1": "value"})
+        assert client.invoke(*change, {"key1": "value"}, endorsed=True).height > 0
+
+    async def session() -> None:
+        async with connect_async(home=node.home, user="admin1") as client:
+            await client.invoke("CHAIN_CONFIG", "CONSENSUS_EXT_DELETE", {"key1": ""}, endorsed=True)
+
+    asyncio.run(session())
+
+
 def test_many_calls_at_once_on_an_event_loop(node):
     async def session() -> None:
         async with connect_async(home=node.home) as client:

@@ -11,7 +11,8 @@ from changan.crypto.suite import SUITE_NAMES, Suite, algorithms, suite_name, sui
 from changan.errors import MalformedError
 from changan.ledger.admission import RefusedError, authenticate
 from changan.ledger.chain_config import ADMITS, Mode, admitted_suites, chain_suite, default_config
-from changan.ledger.config_rules import ConfigError, check_suites
+from changan.ledger.config_parameters import ConfigError
+from changan.ledger.config_rules import check_suites
 from changan.ledger.wire.messages import AddrType, ChainConfig, ConfigKeyValue, Member, MemberType, TxStatusCode
 from changan.node.audit import AuditError, Auditor
 from changan.node.pki.authority import Authority

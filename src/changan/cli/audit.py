@@ -12,40 +12,37 @@ import click
 
 from changan.cli.documents import to_file, write_document
 from changan.cli.language import say
-from changan.cli.reach import at_home, reach, where
+from changan.cli.reach import at_home, open_log, reach, where
 from changan.contract.engines import compiled, plain
 from changan.crypto.suite import Suite
 from changan.errors import ChanganError, MalformedError
+from changan.ledger.agreement import Electorate
 from changan.ledger.chain_config import chain_digest, default_config
 from changan.ledger.members import CertificateRecords, Members
-from changan.ledger.receipt import make_receipt, suite_in, verify_receipt
-from changan.ledger.row_proof import FORMATS as PROOF_FORMATS
-from changan.ledger.row_proof import STATE_FORMAT, verify_row_proof
+from changan.ledger.receipt import verify_receipt
+from changan.ledger.receipt_text import suite_in
+from changan.ledger.row_path import FORMATS as PROOF_FORMATS
+from changan.ledger.row_path import STATE_FORMAT
+from changan.ledger.row_proof import verify_row_proof
 from changan.ledger.row_receipt import FORMAT as ROW_FORMAT
 from changan.ledger.row_receipt import verify_row_receipt
 from changan.ledger.transition import apply_genesis
 from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.audit import Auditor
+from changan.node.genesis_file import read_genesis
 from changan.node.kernels import NodeKernels
 from changan.node.pki.layout import read_crypto_config
 from changan.node.storage import genesis_config, replay_block
-from changan.node.store.blocklog import BlockLog
 from changan.node.transfer import chain_id_of, export_chain, import_chain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from changan.ledger.agreement import Trust
     from changan.ledger.wire.messages import BlockHeader
+    from changan.node.store.blocklog import BlockLog
 
 _CHAIN = click.option("--chain", default="chain1", show_default=True, help="The chain.")
-
-
-def _open(home: Path, chain: str) -> BlockLog:
-    directory = home / "chains" / chain / "log"
-    if not directory.exists():
-        text = say(f"{home} has no chain {chain}", f"{home} 中没有链 {chain}")
-        raise click.ClickException(text)
-    return BlockLog(directory, read_only=True)
 
 
 def _walk(steps: Iterator[int], length: int, label: str) -> None:
@@ -67,7 +64,7 @@ def _walk(steps: Iterator[int], length: int, label: str) -> None:
 def verify(home: Path, chain: str, sample: int | None, *, replay: bool) -> None:
     """Derive every hash, signature and tree of a chain again from its log. Exit 1 and the height where one is wrong."""
     try:
-        log = _open(home, chain)
+        log = open_log(home, chain)
         if sample is not None and not replay:
             text = say(
                 "--sample leaves the state to --replay: give both", "--sample 把状态留给 --replay：请两者同时使用"
@@ -110,7 +107,7 @@ def _replayed(log: BlockLog, *, fast: bool) -> Iterator[int]:
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write.")
 def export(home: Path, chain: str, output: Path) -> None:
     """Write a chain's blocks into one file: a backup, or to move it. The node may go on working."""
-    log = _open(home, chain)
+    log = open_log(home, chain)
     _walk(export_chain(log, output), log.durable_height + 1, say("exporting", "导出"))
     click.echo(f"{output}  {log.durable_height + 1} {say('blocks', '个区块')}")
 
@@ -141,10 +138,11 @@ def receipt(tx_id: str, output: Path | None, **options: Any) -> None:
     call, dot, row = tx_id.rpartition(".")
     with reach(**options) as node:
         if dot and row.isdigit():
-            document, shown = node.row_receipt(call, int(row)), tx_id
+            document, shown = node.receipt(call, int(row)), tx_id
         else:
             stored, position = node.find(tx_id)
-            document, shown = make_receipt(stored, position), stored.block.txs[position].payload.tx_id
+            shown = stored.block.txs[position].payload.tx_id
+            document = node.receipt(shown, None)
     write_document(document, output, f"{output}  tx {shown}")
 
 
@@ -154,7 +152,7 @@ def receipt(tx_id: str, output: Path | None, **options: Any) -> None:
     "--trust",
     type=click.Path(exists=True, path_type=Path),
     default=None,
-    help="A crypto-config folder: whose roots count.",
+    help="A crypto-config folder: whose roots count; or a chain's genesis.",
 )
 def verify_receipt_(file: Path, trust: Path | None) -> None:
     """Check a receipt, or the proof of a row, offline. With --trust also that a node of those organisations sealed the block."""
@@ -162,8 +160,7 @@ def verify_receipt_(file: Path, trust: Path | None) -> None:
         document = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(document, dict):
             raise MalformedError(f"{file} is no receipt")
-        members = None if trust is None else _members(trust, suite_in(document))
-        lines = _lines_of(document, members)
+        lines = _lines_of(document, None if trust is None else _trusted(trust, suite_in(document)))
     except (ChanganError, ValueError, RecursionError) as error:
         click.echo(f"{say('NOT OK', '未通过')}: {error}", err=True)
         raise SystemExit(1) from error
@@ -172,15 +169,15 @@ def verify_receipt_(file: Path, trust: Path | None) -> None:
         click.echo(f"  {name}: {value}")
 
 
-def _lines_of(document: dict[str, Any], members: Members | None) -> list[tuple[str, str]]:
+def _lines_of(document: dict[str, Any], trust: Trust | None) -> list[tuple[str, str]]:
     form = document.get("format")
     if form == ROW_FORMAT:
-        return _row_lines(document, members)
-    return _proof_lines(document, members) if form in PROOF_FORMATS else _lines(document, members)
+        return _row_lines(document, trust)
+    return _proof_lines(document, trust) if form in PROOF_FORMATS else _lines(document, trust)
 
 
-def _lines(document: dict[str, Any], members: Members | None) -> list[tuple[str, str]]:
-    proven = verify_receipt(document, members)
+def _lines(document: dict[str, Any], trust: Trust | None) -> list[tuple[str, str]]:
+    proven = verify_receipt(document, trust)
     tx, header = proven.transaction, proven.header
     result = tx.result.contract_result
     return [
@@ -192,8 +189,8 @@ def _lines(document: dict[str, Any], members: Members | None) -> list[tuple[str,
     ]
 
 
-def _row_lines(document: dict[str, Any], members: Members | None) -> list[tuple[str, str]]:
-    proven = verify_row_receipt(document, members)
+def _row_lines(document: dict[str, Any], trust: Trust | None) -> list[tuple[str, str]]:
+    proven = verify_row_receipt(document, trust)
     row, bundle = proven.row, proven.bundle
     return [
         (say("transaction", "交易"), f"{proven.tx_id}.{row.number}"),
@@ -205,8 +202,8 @@ def _row_lines(document: dict[str, Any], members: Members | None) -> list[tuple[
     ]
 
 
-def _proof_lines(document: dict[str, Any], members: Members | None) -> list[tuple[str, str]]:
-    proven = verify_row_proof(document, members)
+def _proof_lines(document: dict[str, Any], trust: Trust | None) -> list[tuple[str, str]]:
+    proven = verify_row_proof(document, trust)
     if document["format"] == STATE_FORMAT:
         name, absent = say("at height", "高度"), say("there is no such row", "没有该行")
     else:
@@ -225,6 +222,10 @@ def _block_lines(header: BlockHeader, proposer: str | None, agreed: Sequence[str
         (say("sealed by", "出块者"), proposer or say("not checked: give --trust", "未检查：请给出 --trust")),
         *([(say("agreed by", "同意的组织"), ", ".join(agreed))] if agreed else []),
     ]
+
+
+def _trusted(trust: Path, suite: Suite) -> Trust:
+    return Electorate.of(read_genesis(trust)) if trust.is_file() else _members(trust, suite)
 
 
 def _members(trust: Path, suite: Suite) -> Members:

@@ -18,6 +18,30 @@ TEXTS = {
         "创建组织、证书、密钥和创世块：--home 下每个组织一个目录。"
     ),
     "The cluster's folder.": "集群目录。",
+    "Make the home of one more node of a running chain: a new organisation's, or a further one of an organisation.": (
+        "为一条运行中的链再建一个节点目录：属于新组织，或为已有组织的另一个节点。"
+    ),
+    "A member's home.": "一个成员的节点目录。",
+    "The new node's home.": "新节点的目录。",
+    "Whose node it is: a new organisation, or one that is known.": "节点所属的组织：新的或已有的。",
+    "The name of a further node.": "另一个节点的名称。",
+    "Propose that the node of FILE, which `join` wrote, may connect and follow, and its organisation with it.": (
+        "提议允许 FILE（由 `join` 写出）中的节点及其组织加入：可以连接并跟随。"
+    ),
+    (
+        "Give the node NODE_ID, which follows, its organisation's vote. In another node's place its own administrator does it."
+    ): "让跟随中的节点 NODE_ID 代表其组织投票。替换本组织的另一个节点时，由本组织管理员执行。",
+    (
+        "Propose that ORG_ID has no vote any more; its nodes go on following. Without ORG_ID: those proven to misbehave."
+    ): "提议组织 ORG_ID 不再投票；其节点继续跟随。不给出 ORG_ID 时：区块中有作恶证据的组织。",
+    "Propose that the node of this home seals with the certificate that lies there now, after `identity renew`.": (
+        "提议本目录的节点改用现有的证书封存区块（在 `identity renew` 之后）。"
+    ),
+    "Also its nodes, which may not connect any more, and its members.": "同时移除其节点（不得再连接）及其成员。",
+    "Vote on what was proposed by transaction TX_ID, as admin1; who proposed it carries it out when enough agree.": (
+        "以 admin1 身份对交易 TX_ID 的提议投票；同意数足够后由提出者执行。"
+    ),
+    "Reject it.": "反对。",
     "Organisations, a node each.": "组织数，每个组织一个节点。",
     "The address that the nodes listen on.": "各节点的监听地址。",
     "Machines, H1,H2,…, one an organisation: makes folders to carry to them.": (
@@ -146,6 +170,9 @@ TEXTS = {
     "Add a chain with this id to the settings; the next `changan up` makes it, its data apart.": (
         "在设置中添加一条链；下一次 `changan up` 时创建，数据分开存放。"
     ),
+    "Write the genesis of a chain: what `verify-receipt --trust` needs, whoever joined or left since.": (
+        "写出一条链的创世文件：无论此后有谁加入或退出，`verify-receipt --trust` 只需要它。"
+    ),
     "Delete a home with all its chains and keys, and begin anew. It asks first.": "删除目录及其全部链和密钥，重新开始。会先询问。",
     "Do not ask.": "不询问。",
     "Fetch what proves the row under KEY of FIELD of contract NAME, or its absence; `verify-receipt` checks it offline.": (
@@ -159,7 +186,7 @@ TEXTS = {
     "Check a receipt, or the proof of a row, offline. With --trust also that a node of those organisations sealed the block.": (
         "离线检查回执或行的证明。给出 --trust 时，还检查区块是否由这些组织的节点封存。"
     ),
-    "A crypto-config folder: whose roots count.": "crypto-config 目录：信任其中的根证书。",
+    "A crypto-config folder: whose roots count; or a chain's genesis.": "crypto-config 目录：信任其中的根证书；或一条链的创世文件。",
     "Derive every hash, signature and tree of a chain again from its log. Exit 1 and the height where one is wrong.": (
         "从日志重新推导一条链的全部哈希、签名和树。有错时以 1 退出并给出高度。"
     ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -18,7 +17,9 @@ from changan.cli.language import say
 from changan.cli.node import CRASH_VARIABLE, configure_logs, crash_point_from, new_password
 from changan.client.connect import connect
 from changan.client.passwords import password_if_given
+from changan.crypto.suite import SUITE_NAMES
 from changan.errors import ChanganError
+from changan.ledger.roster import is_quorum
 from changan.node.comet.binary import VERSION, build_engine, find_engine
 from changan.node.comet.carry import COMPOSE_FILE, UNIT_FILE
 from changan.node.comet.cluster import (
@@ -109,6 +110,13 @@ def cluster() -> None:
 @click.option("--rpc-port", type=_PORT, default=12301, show_default=True, help="The first node's gRPC; 0 for any.")
 @click.option("--http-port", type=_PORT, default=8080, show_default=True, help="The first node's HTTP; 0 for any.")
 @click.option("--p2p-port", type=_PORT, default=11301, show_default=True, help="The first engine's; 0 for any.")
+@click.option(
+    "--suite",
+    type=click.Choice(list(SUITE_NAMES)),
+    default="intl",
+    show_default=True,
+    help="Algorithms: international, or national (SM2, SM3).",
+)
 @click.option("--demo/--no-demo", default=True, help="Install the example contracts at the first start.")
 @new_password
 def init(
@@ -119,6 +127,7 @@ def init(
     rpc_port: int,
     http_port: int,
     p2p_port: int,
+    suite: str,
     *,
     demo: bool,
     password_file: Path | None,
@@ -128,6 +137,7 @@ def init(
     \b
     Examples:
       changan cluster init --home trial
+      changan cluster init --home trial --suite gm
       changan cluster init --home consortium --hosts a.example,b.example,c.example,d.example
     """
     apart = bool(hosts)
@@ -136,7 +146,7 @@ def init(
         raise click.ClickException(say("--hosts needs ports that are known", "使用 --hosts 时端口须为确定值"))
     names = [name.strip() for name in hosts.split(",")] if apart else [host] * orgs
     password = password_if_given(password_file)
-    places = init_cluster(home.resolve(), names, ports, apart=apart, demo=demo)
+    places = init_cluster(home.resolve(), names, ports, SUITE_NAMES[suite], apart=apart, demo=demo)
     if password is not None:
         for root in (home.resolve(), *(home.resolve() / place.org_id for place in places)):
             seal_authorities(read_crypto_config(root).organisations, password)
@@ -263,6 +273,7 @@ def status(home: Path) -> None:
     found = [_look(root, place) for place in places]
     top = max((one["height"] for one in found if one), default=0)
     names = {place.org_id: place.org_id.partition(".")[0] for place in places}
+    _say_voters(max((one for one in found if one), key=lambda one: one["engine_height"], default=None))
     click.echo(
         say(
             "organisation    height  behind  engine  peers  voted last",
@@ -277,9 +288,33 @@ def status(home: Path) -> None:
         line = f"{names[place.org_id]:<14}  {one['height']:>6}  {top - one['height']:>6}  {one['engine_height']:>6}"
         click.echo(f"{line}  {len(one['peers']):>5}  {voted}" + (f"  {one['fault']}" if one["fault"] else ""))
         for fault in one["faults"]:
-            click.echo(f"  {say('evidence', '作恶证据')}: {json.dumps(fault, ensure_ascii=False)}")
+            click.echo(f"  {say('evidence', '作恶证据')}: {_said(fault)}")
     if any(one is None or one["fault"] for one in found):
         raise SystemExit(1)
+
+
+def _said(fault: dict[str, Any]) -> str:
+    where = say("the next block", "下一区块") if fault["block"] is None else f"{say('block', '区块')} {fault['block']}"
+    return f"{fault['organisation']}  {fault['kind']}  {fault['engine_height']}  {where}  {fault['node_id']}"
+
+
+def _say_voters(newest: dict[str, Any] | None) -> None:
+    """Say who votes, by the node that has come furthest."""
+    if newest is None:
+        return
+    voters = newest["voters"]
+    needed = next(count for count in range(len(voters) + 1) if is_quorum(count, len(voters)))
+    click.echo(
+        say(
+            f"{len(voters)} vote, {needed} must agree; {len(newest['followers'])} follow without a vote",
+            f"{len(voters)} 个组织投票，须 {needed} 个同意；{len(newest['followers'])} 个节点跟随但不投票",
+        )
+    )
+    if newest["engine_height"] < newest["votes_from"]:
+        height = newest["votes_from"]
+        click.echo(
+            say(f"  these voters from the engine's height {height} on", f"  自引擎高度 {height} 起由这些组织投票")
+        )
 
 
 def _look(root: Path, place: Place) -> dict[str, Any] | None:

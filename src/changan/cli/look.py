@@ -1,10 +1,11 @@
-"""`changan status`, `block`, `tx`, `events`, `chain add` and `reset`: look at a chain, and tend a home."""
+"""`changan status`, `block`, `tx`, `events`, `chain` and `reset`: look at a chain, and tend a home."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,18 +13,19 @@ import httpx2
 from google.protobuf.json_format import MessageToDict
 
 from changan.cli.language import say
-from changan.cli.reach import at_home, reach, where
+from changan.cli.reach import at_home, open_log, reach, where
 from changan.ledger.wire.messages import BlockWithRWSet
+from changan.node.genesis_file import write_genesis
 from changan.node.home import Home
 from changan.node.settings import add_chain
-from changan.node.store.blocklog import BlockLog
+from changan.node.storage import genesis_config
 from changan.node.store.lock import HomeLock
 from changan.node.trace import Tracer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from google.protobuf.message import Message
+
+    from changan.node.store.blocklog import BlockLog
 
 
 def _show(message: Message) -> None:
@@ -75,7 +77,7 @@ def tx_show(tx_id: str, **options: Any) -> None:
 @click.option("--chain", "chain_id", default="chain1", show_default=True, help="The chain.")
 def tx_trace(tx_id: str, home: Path, chain_id: str) -> None:
     """Execute the chain again up to TX_ID, and show which rows that transaction read and wrote. The node may go on working."""
-    log = BlockLog(home / "chains" / chain_id / "log", read_only=True)
+    log = open_log(home, chain_id)
     height, position, stored = _find(log, tx_id)
     tracer = Tracer(log, height, position)
     with click.progressbar(length=height - 1, label=say("executing", "执行"), file=sys.stderr) as bar:
@@ -142,6 +144,18 @@ def chain_add(chain_id: str, home: Path) -> None:
     place.settings()
     add_chain(place.settings_file, chain_id)
     click.echo(say(f"{chain_id} is made by the next `changan up`", f"下一次 `changan up` 时创建 {chain_id}"))
+
+
+@chain.command(name="genesis")
+@at_home
+@click.argument("chain_id", default="chain1")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write.")
+def chain_genesis(home: Path, chain_id: str, output: Path) -> None:
+    """Write the genesis of a chain: what `verify-receipt --trust` needs, whoever joined or left since."""
+    log = open_log(home, chain_id)
+    stored = BlockWithRWSet.FromString(log.read(0))
+    write_genesis(output.absolute(), genesis_config(stored))
+    click.echo(f"{output}  {say('block', '区块')} 0 {stored.block.header.block_hash.hex()}")
 
 
 @click.command()

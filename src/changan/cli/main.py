@@ -7,7 +7,7 @@ import sys
 import click
 
 from changan import __version__
-from changan.cli import audit, bench, cluster, contract, identity, look, node
+from changan.cli import audit, bench, cluster, contract, identity, look, membership, node
 from changan.cli.chinese import translate
 from changan.cli.language import is_chinese, say
 from changan.errors import ChanganError
@@ -59,6 +59,8 @@ for command in (
     cluster.engine,
 ):
     main.add_command(command)
+for command in membership.COMMANDS:
+    cluster.cluster.add_command(command)
 if is_chinese():
     translate(main)
 

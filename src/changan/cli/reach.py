@@ -1,4 +1,4 @@
-"""How commands reach a node: the options that say which, and a reader over its gRPC door."""
+"""How commands reach a node: the options that say which, a reader over its gRPC door, and its log on disk."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from changan.client.connect import Connection, connect
 from changan.client.passwords import ask_password, password_in
 from changan.ledger.system import OWN, SystemContract
 from changan.ledger.wire.messages import BlockWithRWSet, ChainInfo, TransactionInfo
+from changan.node.store.blocklog import BlockLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,6 +64,15 @@ def where(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def open_log(home: Path, chain: str) -> BlockLog:
+    """Open the log of a chain of a home, to read; its node may go on working."""
+    directory = home / "chains" / chain / "log"
+    if not directory.exists():
+        text = say(f"{home} has no chain {chain}", f"{home} 中没有链 {chain}")
+        raise click.ClickException(text)
+    return BlockLog(directory, read_only=True)
+
+
 gas_limit = click.option(
     "--gas-limit",
     type=click.IntRange(0),
@@ -86,11 +96,12 @@ class Reached:
         arguments = {"blockHeight": height}
         return BlockWithRWSet.FromString(self.connection.query(_QUERY, "GET_FULL_BLOCK_BY_HEIGHT", arguments).result)
 
-    def row_receipt(self, tx_id: str, number: int) -> dict[str, Any]:
-        """Return the receipt of one row of a bundle. Raises CallError."""
-        arguments = {"tx_id": tx_id, "row": number}
-        receipt: dict[str, Any] = json.loads(self.connection.query(OWN, "ROW_RECEIPT", arguments).result)
-        return receipt
+    def receipt(self, tx_id: str, row: int | None) -> dict[str, Any]:
+        """Return the receipt of a transaction, or of one row of a bundle. Raises CallError."""
+        arguments: dict[str, object] = {"tx_id": tx_id} if row is None else {"tx_id": tx_id, "row": row}
+        method = "RECEIPT" if row is None else "ROW_RECEIPT"
+        found: dict[str, Any] = json.loads(self.connection.query(OWN, method, arguments).result)
+        return found
 
     def find(self, tx_id: str) -> tuple[BlockWithRWSet, int]:
         """Return a transaction's block and place; `last` is the last one of the chain. Raises CallError."""

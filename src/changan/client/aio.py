@@ -43,10 +43,16 @@ class AsyncConnection:
         }
 
     async def invoke(
-        self, contract: str, method: str, arguments: Mapping[str, object] | None = None, *, tx_id: str | None = None
+        self,
+        contract: str,
+        method: str,
+        arguments: Mapping[str, object] | None = None,
+        *,
+        tx_id: str | None = None,
+        endorsed: bool = False,
     ) -> Answer:
         """Call a contract and wait until the result rests on disk, as `Connection.invoke`."""
-        return await self._drive(self._calls.invoke(contract, method, arguments or {}, tx_id))
+        return await self._drive(self._calls.invoke(contract, method, arguments or {}, tx_id, endorsed=endorsed))
 
     async def query(self, contract: str, method: str, arguments: Mapping[str, object] | None = None) -> Answer:
         """Ask a contract without leaving a trace. Raises CallError, UnreachableError."""

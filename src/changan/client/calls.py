@@ -124,11 +124,17 @@ class Calls:
         self._endorsers = functools.cache(endorsers)
 
     def invoke(
-        self, contract: str, method: str, arguments: Mapping[str, object], tx_id: str | None = None
+        self,
+        contract: str,
+        method: str,
+        arguments: Mapping[str, object],
+        tx_id: str | None = None,
+        *,
+        endorsed: bool = False,
     ) -> Steps[Answer]:
         """Call a contract. A lost answer is asked for again under the same transaction id, so the call counts once."""
         payload = make_payload(self.chain_id, contract, method, as_text(arguments), tx_id=tx_id or new_tx_id())
-        return self._invoke(payload, ())
+        return self._invoke(payload, self._endorsers() if endorsed else ())
 
     def query(self, contract: str, method: str, arguments: Mapping[str, object]) -> Steps[Answer]:
         """Ask a contract without leaving a trace."""

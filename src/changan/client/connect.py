@@ -83,14 +83,20 @@ class Connection:
         return self._calls.chain_id
 
     def invoke(
-        self, contract: str, method: str, arguments: Mapping[str, object] | None = None, *, tx_id: str | None = None
+        self,
+        contract: str,
+        method: str,
+        arguments: Mapping[str, object] | None = None,
+        *,
+        tx_id: str | None = None,
+        endorsed: bool = False,
     ) -> Answer:
         """Call a contract and wait until the result rests on disk.
 
-        A lost answer is asked for again under the same transaction id, so the call counts once.
-        Raises CallError, UnreachableError.
+        A lost answer is asked for again under the same transaction id, so the call counts once. `endorsed` lets the
+        administrators whose keys lie in the home sign it too. Raises CallError, UnreachableError.
         """
-        return self._drive(self._calls.invoke(contract, method, arguments or {}, tx_id))
+        return self._drive(self._calls.invoke(contract, method, arguments or {}, tx_id, endorsed=endorsed))
 
     def query(self, contract: str, method: str, arguments: Mapping[str, object] | None = None) -> Answer:
         """Ask a contract without leaving a trace. Raises CallError, UnreachableError."""

@@ -27,6 +27,10 @@ class EditError(ChanganError):
     """A change that cannot be made; the message is the one that ChainMaker gives."""
 
 
+class ConfigError(ChanganError):
+    """A configuration that may not be in force; the message says why."""
+
+
 def text_of(parameters: Parameters, name: str) -> str:
     """Return a parameter as text, empty where it is missing. Raises EditError when it is no UTF-8."""
     try:

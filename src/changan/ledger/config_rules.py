@@ -13,8 +13,10 @@ from changan.crypto import certificates
 from changan.crypto.key_forms import read_public_key
 from changan.crypto.node_ids import is_node_id
 from changan.crypto.suite import SUITE_NAMES, require_admitted
-from changan.errors import ChanganError, MalformedError, UnverifiedError
+from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.chain_config import ADMITS, PUBLIC_ORGANISATION, Mode, admitted_suites, mode_of
+from changan.ledger.config_parameters import ConfigError
+from changan.ledger.config_voters import check_voters
 from changan.ledger.members import ROLES, read_certificate
 from changan.ledger.rules import RULE_FORM, rule_from_wire
 from changan.ledger.wire.messages import ConsensusType
@@ -37,12 +39,8 @@ _WAYS_BACK = frozenset({"CHAIN_CONFIG-PERMISSION_UPDATE", "CHAIN_CONFIG-PERMISSI
 _SELF_RULED = frozenset({"CHAIN_CONFIG-NODE_ID_UPDATE", "CHAIN_CONFIG-TRUST_ROOT_UPDATE"})
 
 
-class ConfigError(ChanganError):
-    """A configuration that may not be in force; the message says why."""
-
-
-def check_config(before: ChainConfig, after: ChainConfig) -> None:
-    """Raise ConfigError unless `after` may follow `before`."""
+def check_config(before: ChainConfig, after: ChainConfig, time: int) -> None:
+    """Raise ConfigError unless `after` may follow `before`, by a block of `time` (seconds)."""
     mode = mode_of(after)
     if mode is Mode.PUBLIC and [root.org_id for root in after.trust_roots] != [PUBLIC_ORGANISATION]:
         raise ConfigError("check the trust root failed: illegal trust roots configuration in public authType")
@@ -55,6 +53,7 @@ def check_config(before: ChainConfig, after: ChainConfig) -> None:
     _check_trust_members(after)
     check_suites(after)
     _check_nodes(before, after, organisations)
+    check_voters(before, after, time)
     _check_policies(after, organisations, mode)
     _check_block(before.block, after.block)
 

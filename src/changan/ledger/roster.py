@@ -1,9 +1,14 @@
-"""Who votes: the keys of each organisation's node as the chain's configuration binds them, and what a quorum of them is."""
+"""Who votes: the nodes that a chain's configuration knows, which of them votes for its organisation, and what a quorum is.
+
+`consensus.ext_config` holds one entry a node, `comet.NODE_ID`; `consensus.nodes` names of each organisation the one that votes.
+A node that is known and not named there follows without a vote.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from changan.crypto import certificates
@@ -11,13 +16,17 @@ from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.wire.messages import ConfigKeyValue, Member, MemberType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from changan.crypto.keys import PublicKey
     from changan.ledger.wire.messages import ChainConfig
 
 PREFIX = "comet."
 ADDRESS_BYTES = 20
+RECORD_CHARACTERS_MAX = 16 * 1024
+_KEY = re.compile(r"[0-9a-f]{64}")
+_PEER = re.compile(r"[0-9a-f]{40}")
+_FIELDS = {"org_id", "validator", "peer", "certificate"}
 
 
 def address_of(key: bytes) -> bytes:
@@ -26,8 +35,9 @@ def address_of(key: bytes) -> bytes:
 
 
 class Voter(NamedTuple):
-    """One organisation's voting node."""
+    """One organisation's node that votes, or may once it is named in that place."""
 
+    node_id: str
     org_id: str
     validator: bytes  # Ed25519 public key of its votes
     peer: str  # the id of its connections, hex
@@ -43,14 +53,35 @@ class Voter(NamedTuple):
         """The voter as the proposer of a ledger block."""
         return Member(org_id=self.org_id, member_type=MemberType.CERT, member_info=self.certificate)
 
-    def record(self) -> dict[str, str]:
-        """Return what stands of the voter in JSON, beside its organisation."""
-        return {"validator": self.validator.hex(), "peer": self.peer, "certificate": self.certificate.decode()}
+    def entry(self) -> ConfigKeyValue:
+        """Return what makes the node known: an entry of ConsensusConfig.ext_config."""
+        record = {
+            "org_id": self.org_id,
+            "validator": self.validator.hex(),
+            "peer": self.peer,
+            "certificate": self.certificate.decode(),
+        }
+        return ConfigKeyValue(key=f"{PREFIX}{self.node_id}", value=json.dumps(record))
 
     @classmethod
-    def of_record(cls, org_id: str, record: Mapping[str, str]) -> Self:
-        """Return the voter of a record. Raises ValueError, KeyError, TypeError or AttributeError for what is none."""
-        return cls(org_id, bytes.fromhex(record["validator"]), record["peer"], record["certificate"].encode())
+    def of_entry(cls, key: str, value: str) -> Self:
+        """Return the node of an entry. Raises MalformedError."""
+        try:
+            record = json.loads(value) if len(value) <= RECORD_CHARACTERS_MAX else None
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict) or record.keys() != _FIELDS or not all(map(_is_text, record.values())):
+            text = f"the entry {key} is no node: it is JSON of {', '.join(sorted(_FIELDS))}, each a text"
+            raise MalformedError(text)
+        if _KEY.fullmatch(record["validator"]) is None or _PEER.fullmatch(record["peer"]) is None:
+            raise MalformedError(f"the entry {key} names no key of votes (64 hex digits) or no peer (40)")
+        certificate = record["certificate"].encode()
+        node_id = key.removeprefix(PREFIX)
+        return cls(node_id, record["org_id"], bytes.fromhex(record["validator"]), record["peer"], certificate)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isascii()
 
 
 def is_quorum(count: int, voters: int) -> bool:
@@ -59,46 +90,93 @@ def is_quorum(count: int, voters: int) -> bool:
 
 
 class Roster:
-    """The voters of a configuration."""
+    """The nodes of a configuration: `voters`, one an organisation, and `followers`, which have no vote."""
 
-    def __init__(self, voters: Iterable[Voter]) -> None:
+    def __init__(self, voters: Iterable[Voter], followers: Iterable[Voter] = ()) -> None:
+        """Take the nodes. Raises MalformedError where a certificate cannot be used."""
         self.voters = tuple(voters)
+        self.followers = tuple(followers)
         self.by_address = {voter.address: voter for voter in self.voters}
-        self.peers = frozenset(voter.peer for voter in self.voters)
-        self._keys = {voter.org_id: _seal_key(voter) for voter in self.voters}
+        self.by_organisation = {voter.org_id: voter for voter in self.voters}
+        self.peers = {node.peer: node for node in self.nodes}
+        self._sealers = {node.node_id: _sealer(node) for node in self.nodes}
+
+    @property
+    def nodes(self) -> tuple[Voter, ...]:
+        """All nodes that may connect."""
+        return (*self.voters, *self.followers)
 
     def is_quorum(self, count: int) -> bool:
         """Whether so many voters are more than two thirds."""
         return is_quorum(count, len(self.voters))
 
-    def seal_key(self, org_id: str) -> tuple[PublicKey, str]:
-        """Return the key that checks an organisation's seals, and the digest it signs over."""
-        return self._keys[org_id]
+    def seal_key(self, node: Voter) -> PublicKey:
+        """Return the key that checks a node's seals."""
+        return self._sealers[node.node_id].key
+
+    def sealed(self, node: Voter, block_hash: bytes, signature: bytes) -> bool:
+        """Whether a node of this roster signed the hash of a block."""
+        sealer = self._sealers[node.node_id]
+        try:
+            sealer.key.verify(block_hash, signature, sealer.digest)
+        except UnverifiedError:
+            return False
+        return True
+
+    def counts(self, node: Voter, time: int) -> bool:
+        """Whether a node's seal of a block of `time` (seconds) counts: it votes by this roster, and its certificate holds."""
+        known = self.by_organisation.get(node.org_id)
+        if known is None or known.member != node.member:
+            return False
+        sealer = self._sealers[known.node_id]
+        return sealer.since <= time <= sealer.until
 
 
-def _seal_key(voter: Voter) -> tuple[PublicKey, str]:
+class _Sealer(NamedTuple):
+    """What checks a node's seals, and while they count."""
+
+    key: PublicKey
+    digest: str  # that it signs over
+    since: float  # seconds
+    until: float
+
+
+def _sealer(node: Voter) -> _Sealer:
     try:
-        certificate = certificates.read_pem(voter.certificate)
-        return certificates.public_key(certificate), certificates.signature_hash(certificate)
+        certificate = certificates.read_pem(node.certificate)
+        key, digest = certificates.public_key(certificate), certificates.signature_hash(certificate)
+        since, until = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+        return _Sealer(key, digest, since, until)
     except (MalformedError, UnverifiedError) as error:
-        raise MalformedError(f"the certificate of {voter.org_id}'s node cannot be used: {error}") from error
+        raise MalformedError(
+            f"the certificate of {node.org_id}'s node {node.node_id} cannot be used: {error}"
+        ) from error
 
 
-def entries(voters: Iterable[Voter]) -> Iterator[ConfigKeyValue]:
-    """Return what the chain's configuration says of its voters (ConsensusConfig.ext_config)."""
-    for voter in voters:
-        yield ConfigKeyValue(key=f"{PREFIX}{voter.org_id}", value=json.dumps(voter.record()))
+def entries(nodes: Iterable[Voter]) -> Iterator[ConfigKeyValue]:
+    """Return what makes nodes known to a chain (ConsensusConfig.ext_config)."""
+    return (node.entry() for node in nodes)
 
 
 def roster_of(config: ChainConfig) -> Roster:
-    """Return the voters of a chain. Raises MalformedError where the configuration names them wrongly."""
-    found = []
+    """Return the nodes of a chain that is ordered by vote. Raises MalformedError where the configuration names them wrongly."""
+    known: dict[str, Voter] = {}
     for entry in config.consensus.ext_config:
-        if not entry.key.startswith(PREFIX):
-            continue
-        try:
-            voter = Voter.of_record(entry.key.removeprefix(PREFIX), json.loads(entry.value))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise MalformedError(f"the configuration's entry {entry.key} does not decode") from error
-        found.append(voter)
-    return Roster(found)
+        if entry.key.startswith(PREFIX):
+            node = Voter.of_entry(entry.key, entry.value)
+            known[node.node_id] = node
+    voters = []
+    for named in config.consensus.nodes:
+        if len(named.node_id) != 1:
+            raise MalformedError(
+                f"{named.org_id} would have {len(named.node_id)} nodes that vote, and it has one vote: NODE_ID_UPDATE puts "
+                "a node in another's place, NODE_ORG_DELETE takes an organisation's vote away"
+            )
+        voter = known.pop(named.node_id[0], None)
+        if voter is None or voter.org_id != named.org_id:
+            raise MalformedError(
+                f"the chain knows no node {named.node_id[0][:128]} of {named.org_id}: make it known first, with "
+                f"CONSENSUS_EXT_ADD {PREFIX}{named.node_id[0][:128]}"
+            )
+        voters.append(voter)
+    return Roster(voters, known.values())

@@ -13,11 +13,12 @@ from google.protobuf.message import DecodeError
 from changan.crypto.merkle import Place, tree_path, tree_verify
 from changan.crypto.suite import algorithms
 from changan.errors import MalformedError, UnverifiedError
+from changan.ledger.agreement import agreement_part, sealed_by
 from changan.ledger.bundle import MESSAGE
 from changan.ledger.bundle_rows import BundleRow, rows_of_bundle
 from changan.ledger.commitment import outcome_leaf
 from changan.ledger.hashing import block_hash, suite_of_block
-from changan.ledger.receipt import agreement_part, decoded, path_in, sealed_by, suite_in, texts
+from changan.ledger.receipt_text import decoded, path_in, suite_in, text, texts
 from changan.ledger.wire.messages import (
     BlockHeader,
     BundleResult,
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from changan.contract.types import Signature
+    from changan.ledger.agreement import Links, Trust
     from changan.ledger.bundle import Bundle
-    from changan.ledger.members import Members
     from changan.ledger.wire.messages import BlockWithRWSet
 
 FORMAT = "row-1"
@@ -52,7 +53,7 @@ class ProvenRow(NamedTuple):
 
 
 def make_row_receipt(
-    stored: BlockWithRWSet, position: int, signature: Signature, bundle: Bundle, number: int
+    stored: BlockWithRWSet, position: int, signature: Signature, bundle: Bundle, number: int, links: Links = ()
 ) -> dict[str, Any]:
     """Return the receipt of one row as JSON. Raises IndexError where the bundle has no such row."""
     suite = suite_of_block(stored.block.header)
@@ -73,15 +74,15 @@ def make_row_receipt(
         "row_path": texts(tree_path([each.leaf for each in rows], number, digest)),
         "index": position,
         "code": transaction.result.code,
-        "contract_result": texts([transaction.result.contract_result.SerializeToString()])[0],
+        "contract_result": text(transaction.result.contract_result.SerializeToString()),
         "outcome_path": texts(tree_path(leaves, position, digest)),
-        "header": texts([stored.block.header.SerializeToString()])[0],
-        **agreement_part(stored),
+        "header": text(stored.block.header.SerializeToString()),
+        **agreement_part(stored, links),
     }
 
 
-def verify_row_receipt(receipt: Mapping[str, Any], members: Members | None = None) -> ProvenRow:
-    """Check a row's receipt from its leaf to the block's hash, and with `members` also who sealed the block.
+def verify_row_receipt(receipt: Mapping[str, Any], trust: Trust | None = None) -> ProvenRow:
+    """Check a row's receipt from its leaf to the block's hash, and with `trust` also who sealed the block.
 
     Raises MalformedError for what is no receipt, UnverifiedError for one that does not hold.
     """
@@ -114,4 +115,4 @@ def verify_row_receipt(receipt: Mapping[str, Any], members: Members | None = Non
     place = Place(receipt["index"], header.tx_count)
     if not tree_verify(outcome_leaf(bare, digest), place, path_in(receipt, "outcome_path"), root, digest):
         raise UnverifiedError("the bundle's result is not the one under the block's outcome root")
-    return ProvenRow(header, tx_id, bundle, row, *sealed_by(receipt, header, members))
+    return ProvenRow(header, tx_id, bundle, row, *sealed_by(receipt, header, trust))

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from changan.ledger.bundle_rows import BundleColumns
     from changan.ledger.commitment import StateRoot
     from changan.ledger.delta import Delta
-    from changan.ledger.wire.messages import ChainConfig, Member, TxRequest
+    from changan.ledger.wire.messages import ChainConfig, Member, Misbehaviour, TxRequest
 
 CONSENSUS_ARGS_VERSION = 1
 ROWS_A_TRANSACTION = 64
@@ -70,6 +70,8 @@ class Decided(NamedTuple):
     """What this node already found of each request. One of an older identity epoch, or None, is judged again."""
     engine_height: int = 0
     """The height of the ordering engine's own block, 0 where no engine orders."""
+    misbehaviour: Sequence[Misbehaviour] = ()
+    """Voting nodes against which the ordering engine found evidence since the block before."""
 
 
 class AppliedBlock(NamedTuple):
@@ -263,6 +265,7 @@ def _seal(
         outcome_root=outcome_root(transactions, digest),
         delta_root=delta_root(made.writes, digest),
         engine_height=decided.engine_height,
+        misbehaviour=decided.misbehaviour,
     )
     if due is not None:
         arguments.state_root, arguments.state_height = due.root, due.height

@@ -1,20 +1,32 @@
-"""The audit of agreement: that a quorum of organisations sealed each block of a chain that is ordered by vote."""
+"""The audit of agreement: that a quorum of organisations sealed each block of a chain that is ordered by vote.
+
+Who votes may change: those whom the configuration named before a block seal it, and from two heights of the engine after the
+block that changed them, changed voters propose.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from changan.ledger.wire.messages import ChainConfig, ConsensusType, Member, MemberType, SealedBlocks
+from changan.ledger.wire.messages import (
+    ChainConfig,
+    ConsensusArgs,
+    ConsensusType,
+    Member,
+    MemberType,
+    SealedBlocks,
+)
 from changan.node.audit_keys import MemberError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from changan.ledger.wire.messages import Block, ConfigKeyValue
+    from changan.ledger.wire.messages import Block, ConsensusConfig
     from changan.node.audit_members import AuditMembers
 
 WINDOW = 16
+_EFFECT = 2
 _CONFIG = ("CHAIN_CONFIG", "CHAIN_CONFIG")
 _PREFIX = "comet."
 
@@ -40,6 +52,8 @@ class Agreement:
         self._unsealed: dict[bytes, _Unsealed] = {}
         self._config = b""
         self._voters: dict[str, Member] = {}
+        self._proposers: list[tuple[int, dict[str, Member]]] = []  # from which height of the engine on, the newest last
+        self._engine_height = 0
         self.certificates = 0
 
     def ordered_by_vote(self, rows: Mapping[tuple[str, str], bytes]) -> bool:
@@ -47,16 +61,22 @@ class Agreement:
         if rows[_CONFIG] != self._config:
             self._config = rows[_CONFIG]
             consensus = ChainConfig.FromString(self._config).consensus
-            self._voters = {}
-            if consensus.type == ConsensusType.TBFT:
-                self._voters = dict(_voter(entry) for entry in consensus.ext_config if entry.key.startswith(_PREFIX))
+            self._voters = _voters(consensus) if consensus.type == ConsensusType.TBFT else {}
+            since = self._engine_height + _EFFECT if self._proposers else 0
+            self._proposers.append((since, self._voters))
         return bool(self._voters)
 
     def block(self, need: Need, block: Block, rows: Mapping[tuple[str, str], bytes]) -> int:
         """Check a block's proposer and the certificates that it carries; return how many signatures were checked."""
         assert rows[_CONFIG] == self._config
         header = block.header
-        need(header.proposer == self._voters.get(header.proposer.org_id), "was proposed by no voter")
+        engine_height = ConsensusArgs.FromString(header.consensus_args).engine_height
+        need(engine_height > self._engine_height, "is not later in the engine than the block before it")
+        self._engine_height = engine_height
+        while len(self._proposers) > 1 and self._proposers[1][0] <= engine_height:
+            del self._proposers[0]
+        proposers = self._proposers[0][1]
+        need(header.proposer == proposers.get(header.proposer.org_id), "was proposed by no voter")
         checked = 0
         extra = block.additional_data.extra_data if block.HasField("additional_data") else {}
         for sealed in SealedBlocks.FromString(extra.get("changan.sealed", b"")).blocks:
@@ -83,7 +103,11 @@ class Agreement:
             return False
 
 
-def _voter(entry: ConfigKeyValue) -> tuple[str, Member]:
-    org_id = entry.key.removeprefix(_PREFIX)
-    pem = json.loads(entry.value)["certificate"].encode()
-    return org_id, Member(org_id=org_id, member_type=MemberType.CERT, member_info=pem)
+def _voters(consensus: ConsensusConfig) -> dict[str, Member]:
+    """Return the node of each organisation that votes: the one that is named, as its entry has it."""
+    known = {entry.key: entry.value for entry in consensus.ext_config if entry.key.startswith(_PREFIX)}
+    found = {}
+    for node in consensus.nodes:
+        pem = json.loads(known[f"{_PREFIX}{node.node_id[0]}"])["certificate"].encode()
+        found[node.org_id] = Member(org_id=node.org_id, member_type=MemberType.CERT, member_info=pem)
+    return found

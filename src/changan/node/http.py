@@ -19,12 +19,11 @@ from changan import __version__
 from changan.client.doors import SIGNED
 from changan.ledger.admission import RefusedError
 from changan.ledger.bundle import MESSAGE, PARAMETER
-from changan.ledger.receipt import make_receipt
 from changan.ledger.wire.messages import BundleResult, TxRequest, TxType
 from changan.node.access import TOKEN_S, Access, AccessError, Entrance
 from changan.node.chain import Chain  # FastAPI reads the annotations
 from changan.node.event_stream import event_stream
-from changan.node.hidden import is_hidden, shown_block
+from changan.node.hidden import shown_block
 from changan.node.limits import LimitedApp, RateLimits
 from changan.node.metrics import METRICS
 from changan.node.reads import PAGE_MAX, ReadError
@@ -197,10 +196,7 @@ class _Routes:
         call, dot, row = tx_id.rpartition(".")
         if dot and row.isdigit() and len(row) <= _ROW_DIGITS:  # a row of a bundle: its id and the row's number
             return chain.reads.row_receipt(call, int(row))
-        located = _located(tx_id, chain)
-        if is_hidden(chain.world, tx_id):
-            raise HTTPException(404, f"the content of transaction {tx_id!r} is masked, so it has no receipt")
-        return make_receipt(*located)
+        return chain.reads.receipt(tx_id)
 
     async def send_bundle(self, request: Request) -> JSONResponse:
         data = await _body(request, REQUEST_BYTES_MAX)

@@ -14,6 +14,8 @@ from changan.ledger.wire.messages import ConsensusArgs
 from changan.node.hidden import is_hidden
 
 if TYPE_CHECKING:
+    from changan.crypto.digest import Digest
+    from changan.ledger.agreement import Links
     from changan.ledger.wire.messages import BlockWithRWSet
     from changan.ledger.world import World
     from changan.node.rest import Rest
@@ -46,7 +48,8 @@ class Proofs:
         if proof.key_hash == place:
             assert proof.value_hash is not None
             value = await asyncio.to_thread(self._value, contract, key, proof.value_hash, newest)
-        return make_state_proof(stored, Write(contract, key, value), proof)
+        links = self._rest.reader.membership(stored.block.header.block_height)
+        return make_state_proof(stored, Write(contract, key, value), proof, links)
 
     def _carrier(self, root: bytes, height: int) -> BlockWithRWSet:
         """Return the newest block that carries a root, from `height` down."""
@@ -75,24 +78,27 @@ class Proofs:
         stored = self._rest.reader.block(height)
         if stored is None:
             raise UnprovableError(f"there is no block {height} yet")
-        ids = [tx.payload.tx_id for tx in stored.block.txs]
-        listed = [
-            (tx_id, Write(write.contract_name, write.key.decode(), write.value or None))
-            for tx_id, rw_set in zip(ids, stored.txRWSets, strict=True)
-            for write in rw_set.tx_writes
-        ]
-        listed += [("", Write(OWN, write.key.decode(), write.value or None)) for write in stored.own_writes]
-        places = [at for at, (_, write) in enumerate(listed) if (write.contract, write.key) == (contract, key)]
-        if not places:
-            text = f"block {height} lists no write of this row; a row that a bundle wrote is proved by its receipt"
-            raise UnprovableError(text)
-        writes = [write for _, write in listed]
-        arguments = ConsensusArgs.FromString(stored.block.header.consensus_args)
-        if delta_root(writes, self._world.digest) != arguments.delta_root:
-            text = f"an older release wrote block {height} without all that its delta lists: take the transaction's receipt"
-            raise UnprovableError(text)
-        if any(tx_id and is_hidden(self._world, tx_id) for tx_id in ids):
+        if any(is_hidden(self._world, tx.payload.tx_id) for tx in stored.block.txs):
             raise UnprovableError(
                 f"block {height} holds a transaction whose content is masked, so its rows are not shown"
             )
-        return make_delta_proof(stored, writes, places[-1])
+        return delta_proof(stored, contract, key, self._world.digest, self._rest.reader.membership(height))
+
+
+def delta_proof(stored: BlockWithRWSet, contract: str, key: str, digest: Digest, links: Links = ()) -> dict[str, Any]:
+    """Return the proof that a block wrote a row; of several times the last. Raises UnprovableError."""
+    height = stored.block.header.block_height
+    writes = [
+        Write(write.contract_name, write.key.decode(), write.value or None)
+        for rw_set in stored.txRWSets
+        for write in rw_set.tx_writes
+    ]
+    writes += [Write(OWN, write.key.decode(), write.value or None) for write in stored.own_writes]
+    places = [at for at, write in enumerate(writes) if (write.contract, write.key) == (contract, key)]
+    if not places:
+        text = f"block {height} lists no write of this row; a row that a bundle wrote is proved by its receipt"
+        raise UnprovableError(text)
+    if delta_root(writes, digest) != ConsensusArgs.FromString(stored.block.header.consensus_args).delta_root:
+        text = f"an older release wrote block {height} without all that its delta lists: take the transaction's receipt"
+        raise UnprovableError(text)
+    return make_delta_proof(stored, writes, places[-1], links)

@@ -6,13 +6,15 @@ from collections import OrderedDict
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from changan.ledger.wire.messages import BlockWithRWSet
+from changan.ledger.wire.messages import BlockWithRWSet, ConsensusArgs
 from changan.node.store.archive import ArchivedError
+from changan.node.store.index import MISBEHAVIOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from changan.ledger.wire.messages import Transaction, TxRWSet
+    from changan.ledger.agreement import Links
+    from changan.ledger.wire.messages import Misbehaviour, Transaction, TxRWSet
     from changan.node.store.blocklog import BlockLog
     from changan.node.store.index import Index
 
@@ -40,6 +42,8 @@ class Reader:
         self._lock = Lock()
         self.complete: Callable[[BlockWithRWSet], None] = lambda _: None
         """Adds to a block that is handed out what was learnt of it after it rested."""
+        self.membership: Callable[[int], Links] = lambda _: ()
+        """Returns the proofs of the changes of the chain's voters below a height."""
 
     @property
     def height(self) -> int:
@@ -113,6 +117,16 @@ class Reader:
                     if (write.contract_name, write.key) == (contract, key.encode()):
                         return write.value
         return None
+
+    def misbehaviour(self, most: int) -> list[tuple[int, Misbehaviour]]:
+        """Return what blocks record of nodes that broke the rules of agreement, with the block's height, newest first."""
+        found = []
+        for height, _ in self._index.key_history(*MISBEHAVIOUR, limit=most):
+            stored = self.stored(height)
+            if stored is not None:
+                arguments = ConsensusArgs.FromString(stored.block.header.consensus_args)
+                found += [(height, one) for one in reversed(arguments.misbehaviour)]
+        return found[:most]
 
     def older_values(self, contract: str, key: str, most: int) -> Iterator[bytes]:
         """Yield what transactions of their own wrote into a row, newest first; b"" where they took it out."""

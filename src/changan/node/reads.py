@@ -13,6 +13,7 @@ from changan.contract.codec import from_text, pack, to_json, unpack
 from changan.contract.types import U64, ListType, MapType
 from changan.errors import ChanganError, MalformedError
 from changan.ledger.bundle import PARAMETER, BundleError, decode_bundle
+from changan.ledger.receipt import make_receipt
 from changan.ledger.row_receipt import make_row_receipt
 from changan.ledger.wire.messages import BundleResult
 from changan.node.hidden import VIOLATION, is_hidden
@@ -75,6 +76,8 @@ class Reads:
                 found = self._instance(contract).program.describe()
             case "BUNDLE":
                 return self.bundle_rows(given.pop("tx_id", "")).SerializeToString()
+            case "RECEIPT":
+                found = self.receipt(given.pop("tx_id", ""))
             case "ROW_RECEIPT":
                 found = self.row_receipt(given.pop("tx_id", ""), _number("row", given.pop("row", "")))
             case "ROWS":
@@ -88,7 +91,7 @@ class Reads:
                 height = _number("block", text) if text else None
                 found = await self.proof(contract, field, given.pop("key", ""), height)
             case _:
-                known = "DESCRIBE, ROWS, HISTORY, PROVE, BUNDLE and ROW_RECEIPT"
+                known = "DESCRIBE, ROWS, HISTORY, PROVE, BUNDLE, RECEIPT and ROW_RECEIPT"
                 raise ReadError(f"CHANGAN answers {known}, not {method[:64]!r}")
         if given:
             raise ReadError(f"{method} has no parameter {min(given)[:64]!r}")
@@ -194,6 +197,16 @@ class Reads:
             raise ReadError(f"no bundle {tx_id[:64]!r} rests on this chain (yet)")
         return side
 
+    def receipt(self, tx_id: str) -> dict[str, Any]:
+        """Return the receipt of a transaction. Raises ReadError, ArchivedError."""
+        reader = self._rest.reader
+        found = reader.transaction(tx_id)
+        if found is None:
+            raise ReadError(f"no transaction {tx_id[:64]!r} rests on this chain (yet)")
+        if is_hidden(self._world, tx_id):
+            raise ReadError(f"the content of transaction {tx_id!r} is masked, so it has no receipt")
+        return make_receipt(found.block, found.position, reader.membership(found.block.block.header.block_height))
+
     def row_receipt(self, tx_id: str, number: int) -> dict[str, Any]:
         """Return the receipt of one row of a bundle. Raises ReadError."""
         found = self._rest.reader.transaction(tx_id)
@@ -211,7 +224,8 @@ class Reads:
             raise ReadError(f"the contract was upgraded since: {error}") from error
         if number >= bundle.rows:
             raise ReadError(f"the bundle has {bundle.rows} rows, numbered from 0")
-        return make_row_receipt(found.block, found.position, signature, bundle, number)
+        links = self._rest.reader.membership(found.block.block.header.block_height)
+        return make_row_receipt(found.block, found.position, signature, bundle, number, links)
 
     def _instance(self, contract: str) -> AnyInstance:
         instance = self._world.instances.get(contract)

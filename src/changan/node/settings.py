@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ORGANISATIONS_MAX = 100
 ENGINES = ("plain", "compiled")
 _CHAIN_ID = re.compile(r"[a-zA-Z0-9_]{1,30}")
-_ORGANISATION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}")
+ORGANISATION_FORM = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}")
 _RESOURCE = re.compile(r"[A-Z0-9_]+-[A-Z0-9_]+")
 _POLICY_KEYS = ("rule", "organisations", "roles")
 
@@ -110,7 +110,7 @@ def _settings(data: dict[str, Any]) -> Settings:
             case "organisations", list() if 1 <= len(value) <= ORGANISATIONS_MAX and len(set(map(str, value))) == len(
                 value
             ):
-                found[key] = tuple(_text("organisations", item, _ORGANISATION) for item in value)
+                found[key] = tuple(_text("organisations", item, ORGANISATION_FORM) for item in value)
             case "engine", str() if value in ENGINES:
                 found[key] = value
             case "auth", str() if value in AUTH_NAMES:

@@ -21,7 +21,7 @@ from changan.ledger.wire.messages import Block, BlockWithRWSet, ChainConfig, Con
 from changan.node.store.archive import ArchivedError
 from changan.node.store.blocklog import BlockLog
 from changan.node.store.checkpoint import newest_checkpoint, write_checkpoint
-from changan.node.store.index import Entry, Index, IndexUnusableError
+from changan.node.store.index import MISBEHAVIOUR, Entry, Index, IndexUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -223,6 +223,7 @@ def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:
         requests,
         verdicts,
         arguments.engine_height,
+        arguments.misbehaviour,
     )
     applied = apply_block(world, decided)
     if applied.block.header.block_hash != header.block_hash:
@@ -239,9 +240,7 @@ def genesis_config(stored: BlockWithRWSet) -> ChainConfig:
 
 
 def _entry(height: int, block: Block, rw_sets: Iterable[TxRWSet]) -> Entry:
-    return Entry(
-        height,
-        block.header.block_hash,
-        [tx.payload.tx_id for tx in block.txs],
-        [[(write.contract_name, write.key.decode()) for write in rw.tx_writes] for rw in rw_sets],
-    )
+    written = [[(write.contract_name, write.key.decode()) for write in rw.tx_writes] for rw in rw_sets]
+    if ConsensusArgs.FromString(block.header.consensus_args).misbehaviour:
+        written[0].append(MISBEHAVIOUR)
+    return Entry(height, block.header.block_hash, [tx.payload.tx_id for tx in block.txs], written)

@@ -22,13 +22,12 @@ _READY = re.compile(r"^ready rpc=(\S+) http=(\S+) home=(.+)$", re.MULTILINE)
 
 
 class ClusterProcess:
-    def __init__(self, home: Path, engine: Path, *, demo: bool = True, orgs: int = 4) -> None:
+    def __init__(self, home: Path, engine: Path, *options: str, demo: bool = True, orgs: int = 4) -> None:
         self.home = home
         self._engine = engine
         ports = [option for kind in ("rpc", "http", "p2p") for option in (f"--{kind}-port", "0")]
-        made = changan(
-            "cluster", "init", "--home", str(home), "--orgs", str(orgs), *ports, *([] if demo else ["--no-demo"])
-        )
+        demonstration = [] if demo else ["--no-demo"]
+        made = changan("cluster", "init", "--home", str(home), "--orgs", str(orgs), *ports, *demonstration, *options)
         assert made.returncode == 0, made.stderr
         self.orgs = [f"wx-org{n}.chainmaker.org" for n in range(1, orgs + 1)]
         self.start()

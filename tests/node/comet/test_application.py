@@ -20,7 +20,6 @@ from changan.node.audit import Auditor
 from changan.node.comet.abci.application import ACCEPT, REJECT
 from changan.node.comet.abci.messages import (
     Head,
-    Misbehavior,
     RequestCheckTx,
     RequestExtendVote,
     RequestFinalizeBlock,
@@ -28,7 +27,6 @@ from changan.node.comet.abci.messages import (
     RequestQuery,
     RequestVerifyVoteExtension,
     Response,
-    Validator,
 )
 from changan.node.comet.abci.server import answer
 from changan.node.comet.batches import HEAD, decode_batch, decode_head, encode_batch, encode_head
@@ -176,8 +174,8 @@ async def test_each_block_has_one_certificate_in_the_records(model):
     ]
     assert len(found) == len(set(found))
     hashes = [reader.stored(height).block.header.block_hash for height in range(reader.height + 1)]
-    assert found == hashes[: len(found)]
-    assert len(found) >= len(hashes) - 2
+    assert found == hashes[1 : 1 + len(found)]  # block 0 is older than any certificate of a member
+    assert len(found) >= len(hashes) - 3
 
 
 async def test_a_proposer_that_has_just_started_carries_what_the_last_votes_sealed(model):
@@ -195,7 +193,7 @@ async def test_a_proposer_that_heard_no_votes_carries_what_the_engine_tells_of_t
     await model.send()
     await model.step(1)  # the votes for block 2 sealed block 1
     for found in model.peers[2].seals._recent.values():
-        found.clear()
+        found.seals.clear()
     assert sealed(await model.step(2))[-1] == first
 
 
@@ -231,10 +229,14 @@ async def test_a_forged_certificate_is_rejected(model):
         data = encode_head(Head(version=1, time_us=head.time_us, sealed=sealed_blocks.SerializeToString()))
         request = RequestProcessProposal(txs=[data], height=3, proposer_address=model.voters[0].address)
         assert {(await peer.app.process_proposal(request)).status for peer in model.peers} == {REJECT}
-        before = [set(peer.seals._carried) for peer in model.peers]
+        before = [carried(peer) for peer in model.peers]
         for peer in model.peers:
             peer.seals.decided(decode_head(data))
-        assert [set(peer.seals._carried) for peer in model.peers] == before
+        assert [carried(peer) for peer in model.peers] == before
+
+
+def carried(peer) -> set[bytes]:
+    return {block_hash for block_hash, found in peer.seals._recent.items() if found.is_carried}
 
 
 async def test_a_sender_frozen_after_gossip_is_judged_again(model):
@@ -449,17 +451,6 @@ async def test_a_wrong_clock_is_outvoted(model):
             done = await model.step(n)
             assert (done is None) == (n == 3 and skew > 0)  # behind, it proposes the least time that grows
     assert len({peer.chain.world.block_hash for peer in model.peers}) == 1
-
-
-async def test_who_votes_twice_is_named(model):
-    await token(model)
-    fault = Misbehavior(type=1, validator=Validator(address=model.voters[2].address), height=1)
-    request = RequestFinalizeBlock(hash=b"2", height=2, proposer_address=model.voters[0].address, misbehavior=[fault])
-    peer = model.peers[1]
-    await peer.app.finalize_block(request)
-    assert peer.app.faults == [
-        {"organisation": "wx-org3.chainmaker.org", "kind": "two votes for one height", "height": 1}
-    ]
 
 
 # The door to the engine

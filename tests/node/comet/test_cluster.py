@@ -22,9 +22,11 @@ from changan.client.requests import Signer, make_payload, sign_request
 from changan.crypto.suite import Suite
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.receipt import verify_receipt
+from changan.ledger.roster import roster_of
 from changan.ledger.row_receipt import verify_row_receipt
 from changan.ledger.wire.messages import Certificate, ChainConfig, ConsensusArgs
 from changan.node.comet.cluster import renew_engine
+from changan.node.comet.joining import Admission
 from changan.node.home import Home
 from consortium import EXAMPLES
 from node_process import changan
@@ -116,13 +118,69 @@ def test_the_sdk_sees_one_ledger_at_every_node(cluster):
     cluster.check_equal()
 
 
+VOTERS = """
+import sys
+from chainmaker import ChainClientWithEndorsers
+from chainmaker.sdk_config import DefaultConfig
+DefaultConfig.enable_log = False
+config, org, key, value = sys.argv[1:]
+client = ChainClientWithEndorsers.from_conf(config)
+new = key.removeprefix("comet.")
+
+def node():
+    return next(list(one.node_id) for one in client.get_chain_config().consensus.nodes if one.org_id == org)
+
+def done(response):
+    assert response.code == 0 and response.contract_result.code == 0, response
+
+[old] = node()
+refused = client.chain_config_consensus_node_id_update(org, old, new, with_sync_result=True)
+assert "make it known first, with CONSENSUS_EXT_ADD" in refused.contract_result.message, refused
+done(client.chain_config_consensus_ext_add({key: value}, with_sync_result=True))
+refused = client.chain_config_consensus_node_id_add(org, [new], with_sync_result=True)
+assert "would have 2 nodes that vote" in refused.contract_result.message, refused
+done(client.chain_config_consensus_node_id_update(org, old, new, with_sync_result=True))
+assert node() == [new]
+done(client.chain_config_consensus_node_id_update(org, new, old, with_sync_result=True))
+done(client.chain_config_consensus_node_org_delete(org, with_sync_result=True))
+done(client.chain_config_consensus_node_org_add(org, [old], with_sync_result=True))
+assert node() == [old]
+done(client.chain_config_consensus_ext_delete([key], with_sync_result=True))
+"""
+
+
+def test_the_sdk_changes_who_votes(cluster, tmp_path):
+    """A further node of an organisation is made known, put in its place and taken back; nobody runs it meanwhile."""
+    org, home = cluster.orgs[3], tmp_path / "further"
+    made = changan("cluster", "join", "--of", str(cluster.org_home(3)), "--home", str(home), "--org", org)
+    assert made.returncode == 0, made.stderr
+    entry = Admission.read(home / "admission.json").node.entry()
+    config = str(cluster.org_home(0) / "sdk_config.yml")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", VOTERS, config, org, entry.key, entry.value],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    with cluster.connect(0) as connection:
+        for _ in range(3):
+            connection.invoke("token", "transfer", {"to": "22" * 20, "amount": 1})
+    wait_for(lambda: org in cluster.state(0)["voted"], 60)
+    cluster.check_equal()
+
+
 def test_the_chain_says_who_orders_it(cluster):
     config = ChainConfig()
     with cluster.connect(2) as connection:
         config.ParseFromString(connection.query("CHAIN_CONFIG", "GET_CHAIN_CONFIG").result)
     assert config.consensus.type == 1
     assert [node.org_id for node in config.consensus.nodes] == cluster.orgs
-    assert [entry.key for entry in config.consensus.ext_config] == [f"comet.{org}" for org in cluster.orgs]
+    roster = roster_of(config)
+    assert [voter.org_id for voter in roster.voters] == cluster.orgs
+    assert [[voter.node_id] for voter in roster.voters] == [list(node.node_id) for node in config.consensus.nodes]
+    assert not roster.followers
 
 
 def test_blocks_name_their_proposers_and_no_block_is_empty(cluster):
@@ -254,8 +312,9 @@ def test_status_shows_every_node(cluster):
     done = cluster.status()
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert len(lines) == 5
-    assert all(line.startswith(f"wx-org{n}") for n, line in enumerate(lines[1:], 1))
+    assert lines[0] == "4 vote, 3 must agree; 0 follow without a vote"
+    assert len(lines) == 6
+    assert all(line.startswith(f"wx-org{n}") for n, line in enumerate(lines[2:], 1))
     assert cluster.state(0)["peers"] == [org for org in cluster.orgs if org != cluster.orgs[0]]
 
 

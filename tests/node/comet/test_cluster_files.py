@@ -8,11 +8,14 @@ import stat
 import pytest
 import yaml
 
+from changan.crypto.keys import Scheme
+from changan.crypto.suite import Suite
 from changan.errors import ChanganError
 from changan.ledger.chain_config import default_config
 from changan.ledger.roster import roster_of
 from changan.ledger.transition import apply_genesis
 from changan.node.comet.cluster import genesis_of_cluster, read_node_file
+from changan.node.home import Home
 from changan.node.pki.layout import read_crypto_config
 from changan.node.settings import ChainSettings
 from node_process import changan
@@ -48,7 +51,7 @@ def test_every_folder_makes_the_same_genesis(apart):
         file = read_node_file(apart / org(n))
         assert file.org_id == org(n)
         crypto = read_crypto_config(apart / org(n))
-        config = genesis_of_cluster(crypto, ChainSettings(), file.voters)
+        config = genesis_of_cluster(crypto, ChainSettings(), file.voters, Suite.INTERNATIONAL)
         assert len(roster_of(config).voters) == 4
         hashes.add(apply_genesis(config)[1].block.header.block_hash)
     assert len(hashes) == 1
@@ -80,6 +83,33 @@ def test_what_cannot_be_made_is_said_and_nothing_is_left(tmp_path, options, word
     assert done.returncode == 1
     assert words in done.stderr
     assert not (tmp_path / "home" / "cluster.json").exists()
+
+
+def test_a_national_cluster_is_one_of_sm2_and_sm3_throughout(tmp_path):
+    home = tmp_path / "national"
+    done = changan("cluster", "init", "--home", str(home), "--suite", "gm", "--hosts", ",".join(HOSTS))
+    assert done.returncode == 0, done.stderr
+    hashes = set()
+    for n in range(1, 5):
+        place = home / org(n)
+        assert Home(place).settings().suite is Suite.NATIONAL
+        file, crypto = read_node_file(place), read_crypto_config(place)
+        config = genesis_of_cluster(crypto, ChainSettings(), file.voters, Suite.NATIONAL)
+        assert config.crypto.hash == "SM3"
+        roster = roster_of(config)
+        assert {roster.seal_key(voter).scheme for voter in roster.voters} == {Scheme.SM2}
+        hashes.add(apply_genesis(config)[1].block.header.block_hash)
+        # Each organisation has two authorities, one for TLS alone; of a foreign one neither key is carried.
+        assert len(list(place.rglob("ca.key"))) == 2
+        assert all(org(n) in str(path.relative_to(place)) for path in place.rglob("*.key"))
+    assert len(hashes) == 1
+
+
+def test_a_suite_that_is_none_is_refused(tmp_path):
+    done = changan("cluster", "init", "--home", str(tmp_path / "home"), "--suite", "sm")
+    assert done.returncode == 2
+    assert "'intl', 'gm'" in done.stderr
+    assert not (tmp_path / "home").exists()
 
 
 def test_a_second_init_changes_nothing(apart, tmp_path):

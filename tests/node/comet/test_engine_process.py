@@ -12,10 +12,12 @@ import pytest
 from grammar import Grammar, Recorder
 
 from changan.client.requests import Signer, make_payload, sign_request
+from changan.crypto.suite import Suite
 from changan.node.chain import Chain
 from changan.node.comet.binary import BinaryError, check_sources, find_engine, find_go, installed_path, version_of
 from changan.node.comet.cluster import genesis_of_cluster
-from changan.node.comet.engine import EngineError, EngineHome, EngineKeys, end_leftover, socket_folder
+from changan.node.comet.engine import EngineError, end_leftover, socket_folder
+from changan.node.comet.engine_home import EngineHome, EngineKeys
 from changan.node.comet.ordering import Comet
 from changan.node.founding import install_examples, proposer_of
 from changan.node.pki.layout import make_crypto_config
@@ -31,8 +33,8 @@ class Single:
         self.crypto = make_crypto_config(directory, numbered_organisations(1), datetime.now(UTC))
         org = self.crypto.organisations[0]
         keys = EngineKeys.make()
-        voters = (keys.voter(org.org_id, org.node().sign_certificate.read_bytes()),)
-        self.config = genesis_of_cluster(self.crypto, ChainSettings(), voters)
+        voters = (keys.voter(org.node_id, org.org_id, org.node().sign_certificate.read_bytes()),)
+        self.config = genesis_of_cluster(self.crypto, ChainSettings(), voters, Suite.INTERNATIONAL)
         self.home = EngineHome(directory / "engine")
         self.home.make(keys, "chain1", voters)
         self.home.configure("127.0.0.1:0", [])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from changan.ledger.config_edits import EDITS
-from changan.ledger.config_parameters import EditError
-from changan.ledger.config_rules import ConfigError, check_config
+from changan.ledger.config_parameters import ConfigError, EditError
+from changan.ledger.config_rules import check_config
 from changan.ledger.native.call import NativeCall, NativeError
 from changan.ledger.system import SystemContract
 from changan.ledger.wire.messages import ChainConfig, ContractEvent, ResourcePolicy
@@ -36,7 +36,7 @@ def change_config(call: NativeCall, edit: Edit) -> ChainConfig:
     after = ChainConfig.FromString(before.SerializeToString())
     try:
         edit(after, call.parameters)
-        check_config(before, after)
+        check_config(before, after, call.block.time)
     except (EditError, ConfigError) as error:
         raise NativeError(str(error)) from error
     after.sequence += 1

@@ -195,7 +195,17 @@ class ConsensusArgs(Message):
     state_root: bytes
     state_height: int
     engine_height: int
-    def __init__(self, *, version: int | None = ..., block_time_us: int | None = ..., outcome_root: bytes | None = ..., delta_root: bytes | None = ..., state_root: bytes | None = ..., state_height: int | None = ..., engine_height: int | None = ...) -> None: ...
+    misbehaviour: RepeatedCompositeFieldContainer[Misbehaviour]
+    def __init__(self, *, version: int | None = ..., block_time_us: int | None = ..., outcome_root: bytes | None = ..., delta_root: bytes | None = ..., state_root: bytes | None = ..., state_height: int | None = ..., engine_height: int | None = ..., misbehaviour: Iterable[Misbehaviour] | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class Misbehaviour(Message):
+    org_id: str
+    node_id: str
+    kind: int
+    engine_height: int
+    def __init__(self, *, org_id: str | None = ..., node_id: str | None = ..., kind: int | None = ..., engine_height: int | None = ...) -> None: ...
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...
 

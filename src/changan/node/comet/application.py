@@ -9,9 +9,8 @@ import structlog
 
 from changan import __version__
 from changan.errors import ChanganError, MalformedError
-from changan.ledger.roster import roster_of
 from changan.ledger.transition import Decided
-from changan.ledger.wire.messages import ConsensusArgs
+from changan.ledger.wire.messages import ConsensusArgs, Misbehaviour
 from changan.node.comet.abci.application import ACCEPT, REFUSED, REJECT, Application
 from changan.node.comet.abci.messages import (
     ExecTxResult,
@@ -29,10 +28,9 @@ from changan.node.comet.abci.messages import (
 )
 from changan.node.comet.batches import BATCH, HEAD_VERSION, encode_head
 from changan.node.comet.proposal import Selection, UnfitError, select, take_apart
-from changan.node.storage import genesis_config
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from changan.ledger.transition import AppliedBlock
     from changan.ledger.wire.messages import BlockHeader
@@ -50,6 +48,7 @@ if TYPE_CHECKING:
         RequestVerifyVoteExtension,
     )
     from changan.node.comet.batches import BatchCache
+    from changan.node.comet.rosters import Rosters
     from changan.node.comet.seals import Seals
 
 _log = structlog.get_logger()
@@ -59,7 +58,7 @@ APP_VERSION = 1
 _OVERHEAD_BYTES = 16  # of one transaction in the engine's block
 _COMMITTED = 2  # the flag of a vote for the decided block
 _MISBEHAVIOUR = {1: "two votes for one height", 2: "a light client was shown another chain"}
-FAULTS_KEPT = 100
+FAULTS_SHOWN = 100
 _PEER_FILTER = "/p2p/filter/id/"
 
 
@@ -89,14 +88,26 @@ class _Pending(NamedTuple):
 class LedgerApplication(Application):
     """One chain of this node under the engine. All of it runs on the event loop."""
 
-    def __init__(self, chain: Chain, cache: BatchCache, own: OwnBatches, seals: Seals, first_height: int = 1) -> None:
+    def __init__(  # an application is given all that it may touch
+        self,
+        chain: Chain,
+        cache: BatchCache,
+        own: OwnBatches,
+        seals: Seals,
+        rosters: Rosters,
+        *,
+        first_height: int = 1,
+        dialled: Collection[str] = (),
+    ) -> None:
+        """Take a chain; `dialled` are the ids of the peers that this node was told of when it was made."""
         self._chain = chain
         self._cache = cache
         self._own = own
         self._seals = seals
+        self._rosters = rosters
+        self._dialled = frozenset(dialled)
         self._pending: _Pending | None = None
         self._told: _Pending | None = None  # what an engine that lost its blocks was told again
-        self._roster_epoch = -1
         self.engine_is_new = False
         """Whether the engine knows no block yet, though the chain may have some: then it starts from the beginning."""
         self.first_height = first_height
@@ -104,17 +115,9 @@ class LedgerApplication(Application):
         self.height = max(first_height - 1, _engine_height(chain, chain.reader.height))
         """The last height of the engine whose outcome rests here."""
         self.voted: list[str] = []  # organisations whose votes decided the engine's last block
-        self.faults: list[dict[str, object]] = []  # misbehaviour that the engine has evidence of
+        self._unrecorded: list[Misbehaviour] = []  # what the engine proved since the last ledger block
         self._sealed_by_votes = _header(chain, chain.reader.height).pre_block_hash
         """What the votes for the engine's last block sealed: the last ledger block before it."""
-        self._follow_roster()
-
-    def _follow_roster(self) -> None:
-        """Read the voters again where the configuration may have changed."""
-        if self._roster_epoch != self._chain.world.epoch:
-            self.roster = roster_of(self._chain.world.config)
-            self._roster_epoch = self._chain.world.epoch
-            self._seals.roster = self.roster
 
     # Query connection
 
@@ -131,7 +134,10 @@ class LedgerApplication(Application):
         """Say whether a peer belongs to the chain; all other questions have better doors."""
         path = request.path
         if path.startswith(_PEER_FILTER):
-            known = path.removeprefix(_PEER_FILTER) in self.roster.peers
+            peer = path.removeprefix(_PEER_FILTER)
+            known = self._rosters.admits(peer)
+            if known is None:  # while this node catches up, its peers may be of organisations that it has not met yet
+                known = peer in self._dialled
             return ResponseQuery(code=0 if known else REFUSED, log="" if known else "no organisation's node")
         if path.startswith("/p2p/filter/"):
             return ResponseQuery()
@@ -161,11 +167,8 @@ class LedgerApplication(Application):
         chain = self._chain
         if request.chain_id != chain.chain_id:
             raise OrderingError(f"the engine orders chain {request.chain_id!r}, this is {chain.chain_id!r}")
-        first = chain.reader.block(0)
-        assert first is not None
         named = {update.pub_key.ed25519 for update in request.validators}
-        genesis = roster_of(genesis_config(first))
-        if named != {voter.validator for voter in genesis.voters}:
+        if named != {voter.validator for voter in self._rosters.voting(self.first_height).voters}:
             raise OrderingError("the engine's genesis names other voters than the chain's configuration")
         if request.initial_height != self.first_height:
             raise OrderingError(f"the engine begins at {request.initial_height}, this node knows {self.first_height}")
@@ -175,10 +178,11 @@ class LedgerApplication(Application):
         """Propose what others sent, and what waits here, as far as there is room."""
         chain = self._chain
         selection = Selection(chain.world, chain.next_time_us())
+        roster = self._rosters.voting(request.height - 1)
         for vote in request.local_last_commit.votes:
-            voter = self.roster.by_address.get(vote.validator.address)
+            voter = roster.by_address.get(vote.validator.address)
             if voter is not None and vote.block_id_flag == _COMMITTED:
-                self._seals.take(voter.org_id, self._sealed_by_votes, vote.vote_extension)
+                self._seals.take(roster, voter, self._sealed_by_votes, vote.vote_extension)
         head = Head(version=HEAD_VERSION, time_us=selection.time_us, sealed=self._seals.to_carry())
         room = request.max_tx_bytes - head.ByteSize() - _OVERHEAD_BYTES
         batches: list[bytes] = []
@@ -210,9 +214,8 @@ class LedgerApplication(Application):
                 self._check_head(parts.head)
             select(chain.world, self._cache, parts)
         except (UnfitError, MalformedError) as error:
-            who = self.roster.by_address.get(request.proposer_address)
-            org_id = "unknown" if who is None else who.org_id
-            _log.warning("proposal.rejected", height=request.height, proposer=org_id, reason=str(error)[:300])
+            who = self._name(request.proposer_address, request.height)
+            _log.warning("proposal.rejected", height=request.height, proposer=who, reason=str(error)[:300])
             return ResponseProcessProposal(status=REJECT)
         return ResponseProcessProposal(status=ACCEPT)
 
@@ -229,10 +232,11 @@ class LedgerApplication(Application):
 
     async def verify_vote_extension(self, request: RequestVerifyVoteExtension) -> ResponseVerifyVoteExtension:
         """Check another organisation's seal of the last ledger block, and keep it."""
-        voter = self.roster.by_address.get(request.validator_address)
+        roster = self._rosters.voting(request.height)
+        voter = roster.by_address.get(request.validator_address)
         if request.height != self.height + 1 or voter is None:
             return ResponseVerifyVoteExtension(status=ACCEPT)  # of a height that cannot be judged here
-        good = self._seals.take(voter.org_id, self._chain.world.block_hash, request.vote_extension)
+        good = self._seals.take(roster, voter, self._chain.world.block_hash, request.vote_extension)
         return ResponseVerifyVoteExtension(status=ACCEPT if good else REJECT)
 
     async def finalize_block(self, request: RequestFinalizeBlock) -> ResponseFinalizeBlock:
@@ -252,7 +256,9 @@ class LedgerApplication(Application):
                 raise OrderingError(f"two blocks were decided at the engine's height {height}")
             return pending.response  # the engine stopped before it could note the answer
         if height <= self.height:  # it lost its blocks, and is told again what came of them
-            told = ResponseFinalizeBlock(app_hash=self._hash_at(height), tx_results=results)
+            told = ResponseFinalizeBlock(
+                app_hash=self._hash_at(height), tx_results=results, validator_updates=self._rosters.updates(height)
+            )
             self._told = _Pending(height, request.hash, None, told)
             return told
         if pending is not None and pending.applied is not None:
@@ -263,13 +269,17 @@ class LedgerApplication(Application):
         before = self._chain.world.block_hash
         applied = self._execute(request)
         self._sealed_by_votes = before
-        answer = ResponseFinalizeBlock(app_hash=self._chain.world.block_hash, tx_results=results)
+        answer = ResponseFinalizeBlock(
+            app_hash=self._chain.world.block_hash,
+            tx_results=results,
+            validator_updates=self._rosters.updates(height),
+        )
         self._pending = _Pending(height, request.hash, applied, answer)
         return answer
 
     def _execute(self, request: RequestFinalizeBlock) -> AppliedBlock | None:
         chain = self._chain
-        voter = self.roster.by_address.get(request.proposer_address)
+        voter = self._rosters.voting(request.height).by_address.get(request.proposer_address)
         try:
             parts = take_apart(request.txs)
             if parts.head is not None:
@@ -287,27 +297,38 @@ class LedgerApplication(Application):
             selection.requests,
             selection.verdicts,
             request.height,
+            self._unrecorded,
         )
         applied = chain.apply(decided)
+        self._unrecorded = []
         self._seals.rest_in(applied.block)
-        self._seals.begin(applied.block.header.block_hash)
+        self._seals.begin(applied.block.header)
+        self._rosters.follow(request.height)
         return applied
 
     def _note_votes(self, request: RequestFinalizeBlock) -> None:
         """Keep who voted for the block before, and name who is proven to have voted twice."""
         votes = request.decided_last_commit.votes
-        self.voted = [self._name(one.validator.address) for one in votes if one.block_id_flag == _COMMITTED]
+        last = request.height - 1
+        self.voted = [self._name(one.validator.address, last) for one in votes if one.block_id_flag == _COMMITTED]
         for fault in request.misbehavior:
-            found = {
-                "organisation": self._name(fault.validator.address),
-                "kind": _MISBEHAVIOUR.get(fault.type, str(fault.type)),
-                "height": fault.height,
-            }
-            self.faults = [*self.faults, found][-FAULTS_KEPT:]
-            _log.error("organisation.misbehaved", **found)
+            who = self._rosters.voting(fault.height).by_address.get(fault.validator.address)
+            if who is not None:
+                found = Misbehaviour(
+                    org_id=who.org_id, node_id=who.node_id, kind=fault.type, engine_height=fault.height
+                )
+                self._unrecorded.append(found)
+                _log.error("organisation.misbehaved", **_shown(found, None))
 
-    def _name(self, address: bytes) -> str:
-        who = self.roster.by_address.get(address)
+    @property
+    def faults(self) -> list[dict[str, object]]:
+        """Who broke the rules of agreement, newest first: as blocks record it, and what the next block will."""
+        recorded = self._chain.reader.misbehaviour(FAULTS_SHOWN)
+        fresh = [_shown(one, None) for one in reversed(self._unrecorded)]
+        return [*fresh, *(_shown(one, height) for height, one in recorded)][:FAULTS_SHOWN]
+
+    def _name(self, address: bytes, height: int) -> str:
+        who = self._rosters.voting(height).by_address.get(address)
         return address.hex() if who is None else who.org_id
 
     async def commit(self, _: RequestCommit) -> ResponseCommit:
@@ -323,7 +344,6 @@ class LedgerApplication(Application):
         self._pending = None
         self.engine_is_new = False
         self.height = max(self.height, pending.height)
-        self._follow_roster()
         self._own.decided(pending.height)
         return ResponseCommit()
 
@@ -339,6 +359,16 @@ class LedgerApplication(Application):
             else:
                 high = middle
         return _header(self._chain, low).block_hash
+
+
+def _shown(found: Misbehaviour, block: int | None) -> dict[str, object]:
+    return {
+        "organisation": found.org_id,
+        "node_id": found.node_id,
+        "kind": _MISBEHAVIOUR.get(found.kind, str(found.kind)),
+        "engine_height": found.engine_height,
+        "block": block,
+    }
 
 
 def _engine_height(chain: Chain, ledger_height: int) -> int:

@@ -18,9 +18,9 @@ COMPOSE_FILE = "compose.yml"
 _PUBLIC = shutil.ignore_patterns("*.key", "user")
 
 
-def copy_certificates(source: Path, target: Path, own: str) -> None:
-    """Copy an organisation's own files whole, and of the others what is public."""
-    for organisation in sorted(path for path in source.iterdir() if path.is_dir()):
+def copy_certificates(source: Path, target: Path, own: str = "", without: str = "") -> None:
+    """Copy an organisation's own files whole, and of the others what is public; of `without` nothing."""
+    for organisation in sorted(path for path in source.iterdir() if path.is_dir() and path.name != without):
         ignore = None if organisation.name == own else _PUBLIC
         shutil.copytree(organisation, target / DIRECTORY / organisation.name, ignore=ignore)
 

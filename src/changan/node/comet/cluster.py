@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from changan.crypto.suite import Suite
-from changan.errors import ChanganError
-from changan.ledger.roster import Voter, entries
-from changan.ledger.wire.messages import BlockWithRWSet, ConsensusArgs, ConsensusType, OrgConfig
+from changan.errors import ChanganError, MalformedError
+from changan.ledger.roster import Voter, entries, roster_of
+from changan.ledger.system import SystemContract
+from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, ConsensusArgs, ConsensusType, OrgConfig
 from changan.node.comet.carry import copy_certificates, write_service_files
-from changan.node.comet.engine import EngineHome, EngineKeys
+from changan.node.comet.engine_home import EngineHome, EngineKeys
 from changan.node.founding import genesis_of
 from changan.node.home import Home
 from changan.node.pki.layout import DIRECTORY, make_crypto_config
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from changan.ledger.wire.messages import ChainConfig
+    from changan.crypto.suite import Suite
+    from changan.ledger.roster import Roster
     from changan.node.pki.layout import CryptoConfig
     from changan.node.settings import ChainSettings
 
@@ -33,6 +34,7 @@ CLUSTER_FILE = "cluster.json"
 NODE_FILE = "node.json"
 RENEWED_AFTER = 10_000
 """Engine blocks after a ledger block are empty and few; so far behind it none was ever signed."""
+_CONFIG = SystemContract.CHAIN_CONFIG.value
 VOTERS_MIN = 4
 """The least number of which one may lie or be down."""
 
@@ -64,17 +66,24 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class NodeFile:
-    """What a node of a cluster knows beside its home: whose it is, who votes, where it listens, whom it dials."""
+    """What a node of a cluster knows beside its home: whose it is, who voted first, where it listens, whom it dials."""
 
     org_id: str
+    peer: str  # the id of its connections
     voters: tuple[Voter, ...]
     listen: str
     peers: tuple[str, ...]
 
     def write(self, home: Path) -> None:
         """Keep it in a node's home."""
-        voters = [{"org_id": voter.org_id, **voter.record()} for voter in self.voters]
-        content = {"org_id": self.org_id, "listen": self.listen, "peers": list(self.peers), "voters": voters}
+        voters = {entry.key: json.loads(entry.value) for entry in entries(self.voters)}
+        content = {
+            "org_id": self.org_id,
+            "peer": self.peer,
+            "listen": self.listen,
+            "peers": list(self.peers),
+            "voters": voters,
+        }
         (home / NODE_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
@@ -83,16 +92,16 @@ def read_node_file(home: Path) -> NodeFile:
     path = home / NODE_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        voters = tuple(Voter.of_record(one["org_id"], one) for one in content["voters"])
-        return NodeFile(content["org_id"], voters, content["listen"], tuple(content["peers"]))
+        voters = tuple(Voter.of_entry(key, json.dumps(value)) for key, value in content["voters"].items())
+        return NodeFile(content["org_id"], content["peer"], voters, content["listen"], tuple(content["peers"]))
     except OSError as error:
         raise ClusterError(f"{home} is no node of a cluster: make one with `changan cluster init`") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, MalformedError) as error:
         raise ClusterError(f"{path} does not decode: {error!r}") from error
 
 
 def genesis_of_cluster(
-    crypto: CryptoConfig, chain: ChainSettings, voters: tuple[Voter, ...], suite: Suite = Suite.INTERNATIONAL
+    crypto: CryptoConfig, chain: ChainSettings, voters: tuple[Voter, ...], suite: Suite
 ) -> ChainConfig:
     """Return the configuration that a cluster's chain starts with; every node makes the same."""
     config = genesis_of(crypto, chain, suite)
@@ -108,8 +117,10 @@ def engine_home(home: Path, chain_id: str) -> EngineHome:
     return EngineHome(home / "engine" / chain_id)
 
 
-def init_cluster(root: Path, hosts: Sequence[str], ports: Ports, *, apart: bool, demo: bool) -> list[Place]:
-    """Make the folders of a new cluster, one organisation a host. Raises ClusterError, LayoutError.
+def init_cluster(
+    root: Path, hosts: Sequence[str], ports: Ports, suite: Suite, *, apart: bool, demo: bool
+) -> list[Place]:
+    """Make the folders of a new cluster, one organisation a host, its members' keys of `suite`. Raises ClusterError, LayoutError.
 
     With `apart` every node has a machine of its own: the same ports everywhere, and in each folder only what its
     organisation may know.
@@ -120,10 +131,11 @@ def init_cluster(root: Path, hosts: Sequence[str], ports: Ports, *, apart: bool,
     if (root / CLUSTER_FILE).exists():
         raise ClusterError(f"{root} holds a cluster already: start it with `changan cluster up --home {root}`")
     names = numbered_organisations(organisations)
-    crypto = make_crypto_config(root, names, datetime.now(UTC), hosts)
+    crypto = make_crypto_config(root, names, datetime.now(UTC), hosts, suite)
     keys = {org.org_id: EngineKeys.make() for org in crypto.organisations}
     voters = tuple(
-        keys[org.org_id].voter(org.org_id, org.node().sign_certificate.read_bytes()) for org in crypto.organisations
+        keys[org.org_id].voter(org.node_id, org.org_id, org.node().sign_certificate.read_bytes())
+        for org in crypto.organisations
     )
     places = []
     for number, (org, voter) in enumerate(zip(crypto.organisations, voters, strict=True)):
@@ -133,13 +145,13 @@ def init_cluster(root: Path, hosts: Sequence[str], ports: Ports, *, apart: bool,
             copy_certificates(root / DIRECTORY, home, org.org_id)
         else:
             shutil.copytree(root / DIRECTORY, home / DIRECTORY)
-        settings = Home(home).settings(names)
+        settings = Home(home).settings(names, suite=suite)
         for chain in settings.chains:
             engine_home(home, chain.chain_id).make(keys[org.org_id], chain.chain_id, voters)
         step = 0 if apart else number
         rpc, http, p2p = (step + first if first else 0 for first in (ports.rpc, ports.http, ports.p2p))
         places.append(Place(org.org_id, hosts[number], rpc, http, p2p, voter.peer))
-        NodeFile(org.org_id, voters, "", ()).write(home)
+        NodeFile(org.org_id, voter.peer, voters, "", ()).write(home)
     if apart:
         for place in settle_places(root, places, listen_on="0.0.0.0"):  # noqa: S104  # on a machine of its own
             write_service_files(root / place.org_id, place)
@@ -153,6 +165,12 @@ def _write_cluster(root: Path, places: list[Place], *, demo: bool) -> None:
     temporary = root / f"{CLUSTER_FILE}.new"
     temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     temporary.replace(root / CLUSTER_FILE)
+
+
+def add_place(root: Path, place: Place) -> None:
+    """Add a node to a cluster's folder: from now on `changan cluster up` starts it too. Raises ClusterError."""
+    places, demo = read_cluster(root)
+    _write_cluster(root, [*places, place], demo=demo)
 
 
 def read_cluster(root: Path) -> tuple[list[Place], bool]:
@@ -178,16 +196,27 @@ def renew_engine(home: Home, chain_id: str) -> tuple[int, bytes]:
     log = BlockLog(directory, read_only=True)
     try:
         header = BlockWithRWSet.FromString(log.read(log.durable_height)).block.header
+        voters = _newest_roster(log).voters
     finally:
         log.close()
     first_height = ConsensusArgs.FromString(header.consensus_args).engine_height + RENEWED_AFTER
-    engine_home(home.root, chain_id).renew(first_height, header.block_hash)
+    engine_home(home.root, chain_id).renew(first_height, header.block_hash, voters)
     return first_height, header.block_hash
+
+
+def _newest_roster(log: BlockLog) -> Roster:
+    """Return who votes behind the last block of a chain, from the last block that wrote the configuration."""
+    for height in range(log.durable_height, -1, -1):
+        for rw_set in BlockWithRWSet.FromString(log.read(height)).txRWSets:
+            for write in rw_set.tx_writes:
+                if (write.contract_name, write.key) == (_CONFIG, _CONFIG.encode()):
+                    return roster_of(ChainConfig.FromString(write.value))
+    raise ClusterError("block 0 of the log carries no configuration: run `changan verify`")
 
 
 def settle_places(root: Path, places: list[Place], listen_on: str = "") -> list[Place]:
     """Give free ports to the engines that ask for any, and tell every node where the others listen."""
-    settled = [replace(place, p2p_port=place.p2p_port or _free_port(place.host)) for place in places]
+    settled = [replace(place, p2p_port=place.p2p_port or free_port(place.host)) for place in places]
     for place in settled:
         home = root / place.org_id
         peers = tuple(f"{one.peer}@{one.host}:{one.p2p_port}" for one in settled if one.org_id != place.org_id)
@@ -195,7 +224,8 @@ def settle_places(root: Path, places: list[Place], listen_on: str = "") -> list[
     return settled
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str) -> int:
+    """Return a port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The ordering engine as a process beside this node: its files, its start and stop, and its door for transactions."""
+"""The ordering engine as a process beside this node: its start and stop, and its door for transactions."""
 
 from __future__ import annotations
 
@@ -9,205 +9,32 @@ import hashlib
 import json
 import os
 import select
-import shutil
 import signal
 import stat
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from changan.errors import ChanganError
-from changan.ledger.roster import Voter, address_of
 from changan.node.comet.submission import UnsentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+    from changan.node.comet.engine_home import EngineHome
 
 _log = structlog.get_logger()
 STOP_S = 8.0
 RESTART_PAUSES_S = (0.2, 0.5, 1.0, 2.0)
 ANSWER_S = 20.0
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
-BLOCK_BYTES_MAX = 4 * 1024 * 1024
-TX_BYTES_MAX = 2 * 1024 * 1024
 LOG_BYTES_MAX = 16 * 1024 * 1024
-_GENESIS_TIME = "2020-11-30T00:00:00Z"  # the engine's own; block time is ours
 
 
 class EngineError(ChanganError):
     """An engine that cannot be started or does not answer, with what to do about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineKeys:
-    """The two keys of one organisation's engine: of its votes and of its connections."""
-
-    validator: bytes  # Ed25519 seeds
-    node: bytes
-
-    @classmethod
-    def make(cls) -> EngineKeys:
-        """Return fresh keys."""
-        return cls(*(Ed25519PrivateKey.generate().private_bytes_raw() for _ in range(2)))
-
-    def voter(self, org_id: str, certificate: bytes) -> Voter:
-        """Return what the chain's configuration says of their owner."""
-        return Voter(org_id, _public(self.validator), address_of(_public(self.node)).hex(), certificate)
-
-
-def _public(seed: bytes) -> bytes:
-    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
-
-
-class EngineHome:
-    """The engine's folder for one chain of one node."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.pid_file = root / "engine.pid"
-        self.log_file = root / "engine.log"
-        self._signing_state = root / "data" / "priv_validator_state.json"
-
-    def make(self, keys: EngineKeys, chain_id: str, voters: Sequence[Voter]) -> None:
-        """Write keys and genesis. The signing state, once there, is never touched: it keeps the node from voting twice."""
-        for name in ("config", "data"):
-            (self.root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._write("config/node_key.json", {"priv_key": _private(keys.node)})
-        public = _public(keys.validator)
-        validator = {
-            "address": address_of(public).hex().upper(),
-            "pub_key": _named("PubKey", public),
-            "priv_key": _private(keys.validator),
-        }
-        self._write("config/priv_validator_key.json", validator)
-        if not self._signing_state.exists():
-            self._write("data/priv_validator_state.json", {"height": "0", "round": 0, "step": 0})
-        self._write("config/genesis.json", _genesis(chain_id, voters))
-
-    @property
-    def is_new(self) -> bool:
-        """Whether the engine has stored no block here."""
-        return not (self.root / "data" / "blockstore.db").exists()
-
-    @property
-    def first_height(self) -> int:
-        """The height that the engine's blocks begin at."""
-        genesis = json.loads((self.root / "config" / "genesis.json").read_text(encoding="utf-8"))
-        return int(genesis["initial_height"])
-
-    def renew(self, first_height: int, app_hash: bytes) -> None:
-        """Begin the engine's blocks anew at a height, behind a ledger block; the signing state stays."""
-        genesis = json.loads((self.root / "config" / "genesis.json").read_text(encoding="utf-8"))
-        genesis.update(initial_height=str(first_height), app_hash=app_hash.hex().upper())
-        self.empty()
-        self._write("config/genesis.json", genesis)
-
-    def empty(self) -> None:
-        """Forget the engine's blocks, never what it has signed; it gets them from its peers again."""
-        for path in (self.root / "data").iterdir():
-            if path == self._signing_state:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-
-    def configure(self, listen: str, peers: Sequence[str]) -> None:
-        """Write where the engine listens and whom it knows; all else is as measured to be best on quick lines."""
-        (self.root / "config" / "config.toml").write_text(_config(listen, peers), encoding="utf-8")
-
-    def _write(self, name: str, content: dict[str, Any]) -> None:
-        path = self.root / name
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(descriptor)
-
-
-def _named(kind: str, data: bytes) -> dict[str, str]:
-    return {"type": f"tendermint/{kind}Ed25519", "value": base64.b64encode(data).decode()}
-
-
-def _private(seed: bytes) -> dict[str, str]:
-    return _named("PrivKey", seed + _public(seed))
-
-
-def _genesis(chain_id: str, voters: Sequence[Voter]) -> dict[str, Any]:
-    return {
-        "genesis_time": _GENESIS_TIME,
-        "chain_id": chain_id,
-        "initial_height": "1",
-        "consensus_params": {
-            "block": {"max_bytes": str(BLOCK_BYTES_MAX), "max_gas": "-1"},
-            "evidence": {"max_age_num_blocks": "100000", "max_age_duration": "172800000000000", "max_bytes": "65536"},
-            "validator": {"pub_key_types": ["ed25519"]},
-            "version": {"app": "1"},
-            "abci": {"vote_extensions_enable_height": "1"},
-        },
-        "validators": [
-            {
-                "address": voter.address.hex().upper(),
-                "pub_key": _named("PubKey", voter.validator),
-                "power": "1",
-                "name": voter.org_id,
-            }
-            for voter in voters
-        ],
-        "app_hash": "",
-    }
-
-
-def _config(listen: str, peers: Sequence[str]) -> str:
-    return f"""\
-# Written by changan at every start. Only what differs from the engine's defaults stands here.
-moniker = "changan"
-db_backend = "goleveldb"
-log_level = "error"
-log_format = "json"
-filter_peers = true
-
-[rpc]
-max_body_bytes = {4 * TX_BYTES_MAX}
-
-[p2p]
-laddr = "tcp://{listen}"
-persistent_peers = "{",".join(peers)}"
-persistent_peers_max_dial_period = "1s"
-addr_book_strict = false
-allow_duplicate_ip = true
-pex = false
-flush_throttle_timeout = "1ms"
-send_rate = 104857600
-recv_rate = 104857600
-max_packet_msg_payload_size = 65536
-
-[mempool]
-recheck = true
-size = 2000
-max_txs_bytes = {64 * 1024 * 1024}
-max_tx_bytes = {TX_BYTES_MAX}
-cache_size = 10000
-
-[consensus]
-timeout_propose = "1s"
-timeout_propose_delta = "500ms"
-timeout_prevote = "500ms"
-timeout_prevote_delta = "250ms"
-timeout_precommit = "500ms"
-timeout_precommit_delta = "250ms"
-timeout_commit = "0s"
-create_empty_blocks = false
-peer_gossip_sleep_duration = "5ms"
-peer_query_maj23_sleep_duration = "500ms"
-
-[tx_index]
-indexer = "null"
-"""
 
 
 class EngineDoor:

@@ -7,20 +7,23 @@ import contextlib
 import shutil
 from typing import TYPE_CHECKING
 
-from changan.ledger.roster import roster_of
 from changan.node.comet.abci.server import AbciServer
 from changan.node.comet.application import LedgerApplication
 from changan.node.comet.batches import BatchCache
-from changan.node.comet.engine import TX_BYTES_MAX, Engine, socket_folder
+from changan.node.comet.engine import Engine, socket_folder
+from changan.node.comet.engine_home import TX_BYTES_MAX
+from changan.node.comet.membership import Membership
+from changan.node.comet.rosters import Rosters
 from changan.node.comet.seals import Seals
 from changan.node.comet.submission import Submission
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from changan.node.chain import Chain
     from changan.node.comet.abci.application import Application
-    from changan.node.comet.engine import EngineHome
+    from changan.node.comet.engine_home import EngineHome
     from changan.node.solo import Proposer
 
 
@@ -31,16 +34,23 @@ REQUEST_BYTES_MAX = TX_BYTES_MAX - 64 * 1024
 class Comet:
     """Takes what waits in a chain's pool to an ordering that all organisations share."""
 
-    def __init__(self, chain: Chain, proposer: Proposer, binary: Path, home: EngineHome) -> None:
+    def __init__(
+        self, chain: Chain, proposer: Proposer, binary: Path, home: EngineHome, dialled: Collection[str] = ()
+    ) -> None:
+        """Take a chain and its engine's folder; `dialled` are the ids of the peers that the engine dials."""
         self._chain = chain
         self._sockets = socket_folder(home.root)
         self.engine = Engine(binary, home, self._sockets)
         self._cache = BatchCache()
         self._submission = Submission(chain, self._cache, self.engine.door)
         chain.request_bytes_max = REQUEST_BYTES_MAX
-        seals = Seals(chain.reader, roster_of(chain.world.config), proposer)
+        self.rosters = Rosters(chain.world, chain.reader)
+        seals = Seals(chain.reader, self.rosters, proposer)
         chain.reader.complete = seals.complete
-        self.application = LedgerApplication(chain, self._cache, self._submission, seals, home.first_height)
+        chain.reader.membership = Membership(self.rosters, chain.reader, chain.world.digest).links
+        self.application = LedgerApplication(
+            chain, self._cache, self._submission, seals, self.rosters, first_height=home.first_height, dialled=dialled
+        )
         self.served: Application = self.application
         """What the engine talks to; tests put a recorder before the application."""
 

@@ -14,6 +14,7 @@ from changan.node.comet.cluster import engine_home, genesis_of_cluster, read_nod
 from changan.node.comet.engine import EngineError
 from changan.node.comet.ordering import Comet
 from changan.node.founding import proposer_of
+from changan.node.genesis_file import genesis_path, read_genesis, write_genesis
 from changan.node.pki.layout import CryptoConfig, read_crypto_config
 from changan.node.run import RunningNode
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from changan.ledger.wire.messages import ChainConfig
     from changan.node.home import Home
     from changan.node.run import Doors
     from changan.node.settings import ChainSettings, Settings
@@ -53,7 +55,7 @@ class CometNode(RunningNode):
         self, settings: ChainSettings, crypto: CryptoConfig, crash_point: Callable[[str], None]
     ) -> None:
         chain_id = settings.chain_id
-        genesis = genesis_of_cluster(read_crypto_config(self._root), settings, self._file.voters, self._settings.suite)
+        genesis = self._genesis(settings)
         storage = self._storage(chain_id, crash_point)
         world = await asyncio.to_thread(storage.open_world, genesis, self._kernels.serve)
         own = crypto.organisations[0]
@@ -62,20 +64,31 @@ class CometNode(RunningNode):
         chain = Chain(world, storage, nodes, lambda: list(self.chains), _clock(self._file.org_id))
         engine = engine_home(self._root, chain_id)
         engine.configure(self._file.listen, self._file.peers)
-        ordering = self._orderings[chain_id] = Comet(chain, proposer_of(crypto, own), self._binary, engine)
+        dialled = [peer.partition("@")[0] for peer in self._file.peers]
+        ordering = self._orderings[chain_id] = Comet(chain, proposer_of(crypto, own), self._binary, engine, dialled)
         self._order(chain, ordering.run())
+
+    def _genesis(self, settings: ChainSettings) -> ChainConfig:
+        """Return the configuration that a chain begins with: kept since the first start, for members come and go later."""
+        path = genesis_path(self._root, settings.chain_id)
+        if not path.exists():
+            crypto = read_crypto_config(self._root)
+            write_genesis(path, genesis_of_cluster(crypto, settings, self._file.voters, self._settings.suite))
+        return read_genesis(path)
 
     async def _ordering(self) -> dict[str, Any]:
         """How the ordering between organisations goes"""
         return {chain_id: await self._state(ordering) for chain_id, ordering in self._orderings.items()}
 
     async def _state(self, ordering: Comet) -> dict[str, Any]:
-        application = ordering.application
-        names = {voter.peer: voter.org_id for voter in application.roster.voters}
+        application, newest = ordering.application, ordering.rosters.newest
+        roster = newest.roster
         state: dict[str, Any] = {
             "type": "TBFT",
             "organisation": self._file.org_id,
-            "voters": [voter.org_id for voter in application.roster.voters],
+            "voters": [voter.org_id for voter in roster.voters],
+            "votes_from": max(newest.votes_from, 1),  # the engine's height from which on they vote
+            "followers": [{"organisation": node.org_id, "node_id": node.node_id} for node in roster.followers],
             "engine_height": application.height,
             "engine_starts": ordering.engine.starts,
             "voted": application.voted,
@@ -84,7 +97,8 @@ class CometNode(RunningNode):
         }
         try:
             peers = (await ordering.engine.door.ask("net_info"))["peers"]
-            state["peers"] = sorted(names.get(one["node_info"]["id"], "unknown") for one in peers)
+            ids = [one["node_info"]["id"] for one in peers]
+            state["peers"] = sorted(roster.peers[one].org_id if one in roster.peers else "unknown" for one in ids)
         except (EngineError, KeyError, TypeError) as error:
             state["peers"], state["engine"] = [], str(error)
         return state

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
-from changan.errors import UnverifiedError
-from changan.ledger.receipt import CERTIFICATE_KEY
+from changan.ledger.agreement import CERTIFICATE_KEY
 from changan.ledger.wire.messages import Certificate, EndorsementEntry, Seal, SealedBlock, SealedBlocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from changan.ledger.roster import Roster
-    from changan.ledger.wire.messages import Block, BlockWithRWSet
+    from changan.ledger.roster import Roster, Voter
+    from changan.ledger.wire.messages import Block, BlockHeader, BlockWithRWSet
     from changan.node.comet.abci.messages import Head
+    from changan.node.comet.rosters import Rosters
     from changan.node.reader import Reader
     from changan.node.solo import Proposer
 
@@ -29,51 +29,66 @@ WINDOW = 16
 RESTING_KEY = "changan.sealed"
 
 
+class _Recent:
+    """A ledger block whose certificate is gathered."""
+
+    def __init__(self, header: BlockHeader, roster: Roster) -> None:
+        self.time = header.block_timestamp
+        self.roster = roster  # of those whose seals count
+        self.seals: dict[str, bytes] = {}  # by organisation
+        self.own = b""  # this node's, whether it counts or not
+        self.is_carried = False  # a decided proposal carried the certificate
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the seals are a certificate."""
+        return self.roster.is_quorum(len(self.seals))
+
+
 class Seals:
     """What this node knows of the last ledger blocks' certificates."""
 
-    def __init__(self, reader: Reader, roster: Roster, proposer: Proposer) -> None:
+    def __init__(self, reader: Reader, rosters: Rosters, proposer: Proposer) -> None:
         self._reader = reader
+        self._rosters = rosters
         self._proposer = proposer
-        self.roster = roster
-        self._recent: OrderedDict[bytes, dict[str, bytes]] = OrderedDict()
-        self._carried: set[bytes] = set()  # blocks whose certificate a decided proposal carried
+        self._recent: OrderedDict[bytes, _Recent] = OrderedDict()
         self._fresh: list[SealedBlock] = []  # carried since the last ledger block
         for height in range(max(0, reader.height - WINDOW + 1), reader.height + 1):
             stored = reader.stored(height)
             assert stored is not None
-            self.begin(stored.block.header.block_hash)
+            self.begin(stored.block.header)
             for sealed in _resting(stored.block):
                 self._learn(sealed)
 
-    def begin(self, block_hash: bytes) -> None:
+    def begin(self, header: BlockHeader) -> None:
         """Take note of a new ledger block."""
-        self._recent[block_hash] = {}
+        self._recent[header.block_hash] = _Recent(header, self._rosters.sealing(header.block_height))
         while len(self._recent) > WINDOW:
-            old, _ = self._recent.popitem(last=False)
-            self._carried.discard(old)
+            self._recent.popitem(last=False)
 
     def own(self, block_hash: bytes) -> bytes:
         """Return this node's seal of a recent block."""
         found = self._recent[block_hash]
-        org_id = self._proposer.member.org_id
-        if org_id not in found:
-            found[org_id] = self._proposer.seal(block_hash)
-        return found[org_id]
+        if not found.own:
+            found.own = self._proposer.seal(block_hash)
+            voter = found.roster.by_organisation.get(self._proposer.member.org_id)
+            if voter is not None:
+                self.take(found.roster, voter, block_hash, found.own)
+        return found.own
 
-    def take(self, org_id: str, block_hash: bytes, signature: bytes) -> bool:
-        """Keep a seal of a recent block, if it holds; return whether it does."""
+    def take(self, roster: Roster, voter: Voter, block_hash: bytes, signature: bytes) -> bool:
+        """Return whether a voter of `roster` sealed a recent block; keep the seal where it counts for the certificate."""
         found = self._recent.get(block_hash)
         if found is None:
             return False
-        if found.get(org_id) == signature:
+        counts = found.roster.counts(voter, found.time)
+        if counts and found.seals.get(voter.org_id) == signature:
             return True
-        try:
-            key, digest = self.roster.seal_key(org_id)
-            key.verify(block_hash, signature, digest)
-        except (UnverifiedError, KeyError):
+        if not roster.sealed(voter, block_hash, signature):
             return False
-        found[org_id] = signature
+        if counts:
+            found.seals[voter.org_id] = signature
         return True
 
     # In proposals
@@ -84,10 +99,10 @@ class Seals:
             blocks=[
                 SealedBlock(
                     block_hash=block_hash,
-                    seals=[Seal(org_id=org_id, signature=found[org_id]) for org_id in sorted(found)],
+                    seals=[Seal(org_id=org_id, signature=found.seals[org_id]) for org_id in sorted(found.seals)],
                 )
                 for block_hash, found in self._recent.items()
-                if block_hash not in self._carried and self.roster.is_quorum(len(found))
+                if not found.is_carried and found.is_complete
             ]
         ).SerializeToString()
 
@@ -105,10 +120,16 @@ class Seals:
         return None
 
     def _holds(self, sealed: SealedBlock) -> bool:
-        organisations = {seal.org_id for seal in sealed.seals}
-        if len(organisations) != len(sealed.seals) or not self.roster.is_quorum(len(organisations)):
+        found = self._recent[sealed.block_hash]
+        voters = [found.roster.by_organisation.get(seal.org_id) for seal in sealed.seals]
+        if len(set(voters)) != len(voters) or not found.roster.is_quorum(len(voters)):
             return False
-        return all(self.take(seal.org_id, sealed.block_hash, seal.signature) for seal in sealed.seals)
+        return all(
+            voter is not None
+            and found.roster.counts(voter, found.time)
+            and self.take(found.roster, voter, sealed.block_hash, seal.signature)
+            for voter, seal in zip(voters, sealed.seals, strict=True)
+        )
 
     def decided(self, head: Head) -> None:
         """Take in the certificates of a decided proposal; what does not hold counts for nothing."""
@@ -117,16 +138,16 @@ class Seals:
         except DecodeError:
             return
         for sealed in carried:
-            new = sealed.block_hash in self._recent and sealed.block_hash not in self._carried
-            if new and self._holds(sealed):
+            found = self._recent.get(sealed.block_hash)
+            if found is not None and not found.is_carried and self._holds(sealed):
                 self._learn(sealed)
                 self._fresh.append(sealed)
 
     def _learn(self, sealed: SealedBlock) -> None:
         found = self._recent.get(sealed.block_hash)
         if found is not None:
-            found.update({seal.org_id: seal.signature for seal in sealed.seals})
-            self._carried.add(sealed.block_hash)
+            found.seals.update({seal.org_id: seal.signature for seal in sealed.seals})
+            found.is_carried = True
 
     # In records
 
@@ -143,13 +164,12 @@ class Seals:
         if CERTIFICATE_KEY in extra:
             return
         seals = self._find(block.header.block_height, block.header.block_hash)
-        if not self.roster.is_quorum(len(seals)):
+        roster = self._rosters.sealing(block.header.block_height)
+        if not roster.is_quorum(len(seals)):
             return
-        members = {voter.org_id: voter.member for voter in self.roster.voters}
         entries = [
-            EndorsementEntry(signer=members[org_id], signature=signature)
+            EndorsementEntry(signer=roster.by_organisation[org_id].member, signature=signature)
             for org_id, signature in sorted(seals.items())
-            if org_id in members
         ]
         block.additional_data.extra_data[CERTIFICATE_KEY] = Certificate(seals=entries).SerializeToString()
         proposer = seals.get(block.header.proposer.org_id)
@@ -158,7 +178,7 @@ class Seals:
 
     def _find(self, height: int, block_hash: bytes) -> dict[str, bytes]:
         if block_hash in self._recent:
-            return self._recent[block_hash]
+            return self._recent[block_hash].seals
         for later in range(height + 1, min(height + WINDOW, self._reader.height) + 1):
             stored = self._reader.stored(later)
             for sealed in () if stored is None else _resting(stored.block):

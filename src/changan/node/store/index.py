@@ -21,6 +21,8 @@ MAP_BYTES = 1 << 36
 _KEY_BYTES = 16
 _PLACE = struct.Struct(">QI")  # height, position
 _CLEAN = "clean"
+MISBEHAVIOUR = ("", "misbehaviour")
+"""In the place of a row: where blocks record who broke the rules of agreement. No contract has this name."""
 _OWN_ROWS = "CHANGAN"  # rows of the ledger itself change every block and have no history that anyone reads
 
 
