@@ -13,6 +13,7 @@ from changan.client.connect import TIMEOUT_S, find
 from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS
 from changan.client.passwords import Ask, ask_password
 from changan.client.tables import ROWS_A_BUNDLE, Method, Sent
+from changan.client.whole import fetch_field
 from changan.ledger.wire.messages import TxRequest, TxResponse
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import httpx2
+    import pyarrow as pa
 
     from changan.client.web import Web
 
@@ -80,6 +82,12 @@ class AsyncConnection:
                 return
             page = await self.page(contract, field, after=page.next, height=page.height)
 
+    async def table(
+        self, contract: str, field: str, *, height: int | None = None, progress: bool | None = None
+    ) -> pa.Table:
+        """Return all rows of a contract's field as they are at one height, as `Connection.table`."""
+        return await asyncio.to_thread(fetch_field, self._streams, contract, field, height, progress)
+
     async def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> list[Written]:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""
         return await self._drive(self._calls.history(contract, field, key, limit))
@@ -125,6 +133,11 @@ class AsyncConnection:
             return unanswered(error)
 
     @cached_property
+    def _streams(self) -> httpx2.Client:
+        """The HTTP door for threads: Arrow reads streams by blocking calls."""
+        return self._web.client()
+
+    @cached_property
     def web(self) -> httpx2.AsyncClient:
         """The node's HTTP door as this user, as `Connection.web`."""
         return self._web.client_async()
@@ -134,6 +147,8 @@ class AsyncConnection:
         await self._channel.close()
         if "web" in self.__dict__:
             await self.web.aclose()
+        if "_streams" in self.__dict__:
+            self._streams.close()
 
     async def __aenter__(self) -> Self:
         return self

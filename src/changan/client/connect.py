@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import grpc
 
+from changan.arrow import ArrowMissingError
 from changan.client.calls import (
     PAGE_ROWS,
     Answer,
@@ -29,17 +30,20 @@ from changan.client.members import crypto_config_of, find_administrators, find_m
 from changan.client.passwords import Ask, ask_password
 from changan.client.tables import ROWS_A_BUNDLE, Method, RowOutcome, Sent, TableError
 from changan.client.web import MemberAuth, Web
+from changan.client.whole import fetch_field
 from changan.ledger.wire.messages import TxRequest, TxResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import httpx2
+    import pyarrow as pa
 
     from changan.client.requests import Signer
 
 __all__ = [
     "Answer",
+    "ArrowMissingError",
     "CallError",
     "Connection",
     "Entry",
@@ -121,6 +125,18 @@ class Connection:
         while page.next is not None:
             page = self.page(contract, field, after=page.next, height=page.height)
             yield from page.entries
+
+    def table(self, contract: str, field: str, *, height: int | None = None, progress: bool | None = None) -> pa.Table:
+        """Return all rows of a contract's field as they are at one height, however much is written meanwhile.
+
+        A map has the column `key` (or `key_0`, `key_1`, … where keys are tuples), a list `index`; the value is `value`, or a
+        column a field where it is a record. The schema's metadata say `height` and `rows`. U64 and I64 are integers, U128
+        is decimal256(39, 0), addresses and fixed bytes are fixed_size_binary, enum members their names. `height` names one whose
+        rows are being paged through, e.g. that of a `Page`. A bar shows how far it is, after a second, in terminals and
+        notebooks; `progress` forces it or forbids it. Needs `changan[tables]` here and at the node.
+        Raises ArrowMissingError, CallError, UnreachableError.
+        """
+        return fetch_field(self.web, contract, field, height, progress)
 
     def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> list[Written]:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""

@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from changan import __version__
+from changan.arrow import MEDIA_TYPE, ArrowMissingError
 from changan.client.doors import SIGNED
 from changan.ledger.admission import RefusedError
 from changan.ledger.bundle import MESSAGE, PARAMETER
@@ -31,6 +32,7 @@ from changan.node.reads import PAGE_MAX, ReadError
 from changan.node.rest import StoppedError
 from changan.node.rpc import REQUEST_BYTES_MAX
 from changan.node.store.archive import ArchivedError
+from changan.node.tables import Tables, TablesBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -46,6 +48,14 @@ _ROW_DIGITS = 6
 _HEIGHT = re.compile(r"\d{1,18}")
 ChainId = Annotated[str, Query(description="the chain; left out: the first one", max_length=128)]
 Name = Annotated[str, Path(max_length=128)]
+_STATUS: dict[type[Exception], int] = {
+    ReadError: 404,
+    ArchivedError: 410,
+    TablesBusyError: 429,
+    ArrowMissingError: 501,
+    RefusedError: 503,
+    StoppedError: 503,
+}
 _TOKEN = HTTPBearer(scheme_name="token", description="A token of POST /v1/tokens", auto_error=False)
 _SIGNATURE = HTTPBase(
     scheme=SIGNED.lower(),
@@ -90,7 +100,7 @@ def make_http(
     _Routes(chains, limits.streams).add_to(app)
     for path, read in more.items():
         app.get(path, summary=read.__doc__, dependencies=[Depends(_reading), *_MEMBERS])(read)
-    for kind, status in ((ReadError, 404), (ArchivedError, 410), (RefusedError, 503), (StoppedError, 503)):
+    for kind, status in _STATUS.items():
         app.add_exception_handler(kind, _answering(status))
     app.add_exception_handler(AccessError, _not_admitted)
     if open_at is not None:  # a page of the web that calls this machine by a name of its own reads nothing
@@ -124,6 +134,7 @@ class _Routes:
     def __init__(self, chains: Mapping[str, Chain], streams: OpenStreams) -> None:
         self._chains = chains
         self._streams = streams
+        self._tables = Tables()
 
     def add_to(self, app: FastAPI) -> None:
         # Open to everybody: they tell heights and counts, and nothing of what is in a chain.
@@ -144,6 +155,7 @@ class _Routes:
         get("/v1/contracts", summary="The Python contracts of a chain")(self.contracts)
         get("/v1/contracts/{name}", summary="A contract's methods, fields and events")(self.contract)
         get("/v1/contracts/{name}/fields/{field}", summary="A page of a map, or a field's value")(self.field)
+        get("/v1/contracts/{name}/fields/{field}/table", summary="All of a field as an Arrow IPC stream")(self.table)
         get("/v1/contracts/{name}/fields/{field}/history", summary="Which transactions wrote a row")(self.history)
         get("/v1/contracts/{name}/fields/{field}/proof", summary="What proves a row, or that there is none, offline")(
             self.proof
@@ -256,6 +268,19 @@ class _Routes:
     ) -> dict[str, Any]:
         return await chain.reads.rows(name, field, after, limit, height)
 
+    async def table(
+        self,
+        request: Request,
+        name: Name,
+        field: Name,
+        chain: Reading,
+        height: Annotated[
+            int | None, Query(ge=0, description="a height whose pages are being read; left out: now")
+        ] = None,
+    ) -> StreamingResponse:
+        pieces = await self._tables.stream(chain.reads, name, field, height, _peer(request))
+        return StreamingResponse(pieces, media_type=MEDIA_TYPE)
+
     async def history(
         self,
         name: Name,
@@ -289,12 +314,16 @@ class _Routes:
         height = int(resume[0]) + 1 if _HEIGHT.fullmatch(resume[0]) else start
         first = reader.height + 1 if height < 0 else height
         reader.block(first)  # an archived one is told before the stream begins
-        peer = request.client.host if request.client else "unknown"
+        peer = _peer(request)
         refusal = self._streams.refusal(peer)
         if refusal is not None:
             raise HTTPException(429, refusal)
         events = event_stream(access, first, contract, topic, self._streams, peer)
         return StreamingResponse(events, media_type="text/event-stream")
+
+
+def _peer(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
 
 
 def _located(tx_id: str, chain: Chain) -> tuple[BlockWithRWSet, int]:

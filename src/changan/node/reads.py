@@ -55,6 +55,14 @@ class _Pin(NamedTuple):
     until: float
 
 
+class Whole(NamedTuple):
+    """A field of a type at a height."""
+
+    kind: FieldType
+    view: FieldView
+    height: int
+
+
 class Reads:
     """Answers from the state of one chain and from what rests of its past."""
 
@@ -104,8 +112,7 @@ class Reads:
             raise ReadError("after is the `next` of the page before: hex digits")
         if not 1 <= limit <= PAGE_MAX:
             raise ReadError(f"limit is 1 to {PAGE_MAX}")
-        place = _Place(contract, field, self._world.height if height is None else height)
-        view = self._view(place, instance)
+        place, view = self._placed(contract, field, height, instance)
         rows, more = await asyncio.to_thread(view.page, after, limit)
         await self._rest.reaches(place.height)
         shown = [_shown(instance, field, kind, row) for row in rows]
@@ -113,13 +120,24 @@ class Reads:
             self._pin(place, view)
         return {"height": place.height, "rows": shown, "next": shown[-1]["key"] if more else None}
 
-    def _view(self, place: _Place, instance: AnyInstance) -> FieldView:
+    async def whole(self, contract: str, field: str, height: int | None) -> Whole:
+        """Return all of a field, now or at a height whose pages are being read, once that height rests.
+
+        Raises ReadError, RefusedError, StoppedError.
+        """
+        instance, kind = self._field(contract, field)
+        place, view = self._placed(contract, field, height, instance)
+        await self._rest.reaches(place.height)
+        return Whole(kind, view, place.height)
+
+    def _placed(self, contract: str, field: str, height: int | None, instance: AnyInstance) -> tuple[_Place, FieldView]:
+        place = _Place(contract, field, self._world.height if height is None else height)
         self._unpin()
         pinned = self._pins.get(place)
         if pinned is not None:
-            return pinned.view
+            return place, pinned.view
         if place.height == self._world.height:
-            return instance.view(place.field)
+            return place, instance.view(field)
         raise ReadError(
             f"height {place.height} is gone: the pages of one listing must be asked for within {PINNED_S:.0f} s of each other; "
             "begin again without a height"
