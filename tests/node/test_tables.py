@@ -16,9 +16,9 @@ import pytest
 from inside import node_inside
 
 from changan import arrow, connect_async
-from changan.client import whole
+from changan.client import doors, whole
 from changan.client.connect import ArrowMissingError, CallError, UnreachableError
-from changan.node import tables
+from changan.node import chain, tables
 
 BALANCES = "/v1/contracts/token/fields/balances/table"
 HOLDERS = 70_000  # more than a batch
@@ -250,6 +250,18 @@ def test_one_that_takes_too_long_is_cut_and_the_client_says_so(inside, monkeypat
             with pytest.raises(UnreachableError, match="does not answer"):
                 await client.table("token", "balances")
 
+    inside(play)
+
+
+def test_answers_of_a_view_over_many_rows_have_a_bound(inside, monkeypatch):
+    async def play(found, _):
+        async with connect_async(home=found.root) as client:
+            monkeypatch.setattr(chain, "ANSWER_BYTES_MAX", 600)
+            assert (await client.query_many("token", "balance_of", {"who": ids(29)})).num_rows == 29  # 20 bytes a row
+            with pytest.raises(CallError, match=r"results take 60\d bytes, at most 600 are sent: ask for fewer rows"):
+                await client.query_many("token", "balance_of", {"who": ids(30)})
+
+    assert chain.ANSWER_BYTES_MAX < doors.MESSAGE_BYTES_MAX
     inside(play)
 
 

@@ -11,8 +11,9 @@ import grpc
 from changan.client.calls import PAGE_ROWS, Answer, Calls, Entry, Page, Pause, Reply, Send, Steps, Written, unanswered
 from changan.client.connect import TIMEOUT_S, find
 from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS
+from changan.client.many import invoke_many, query_many
 from changan.client.passwords import Ask, ask_password
-from changan.client.tables import ROWS_A_BUNDLE, Method, Sent
+from changan.client.tables import ROWS_A_BUNDLE, Sent
 from changan.client.whole import fetch_field
 from changan.ledger.wire.messages import TxRequest, TxResponse
 
@@ -99,19 +100,12 @@ class AsyncConnection:
     async def invoke_many(
         self, contract: str, method: str, table: object, *, rows: int = ROWS_A_BUNDLE, budget: int = 0
     ) -> list[Sent]:
-        """Call one method for every row of a table, `rows` calls under one signature, and wait until all rest on disk.
+        """Call one method for every row of a table, `rows` calls under one signature, as `Connection.invoke_many`."""
+        return await self._drive(invoke_many(self._calls, contract, method, table, rows, budget))
 
-        `table` is a pyarrow Table, a polars or pandas DataFrame, or a dict of columns; its columns are the method's
-        parameters. Each row has its own outcome; one that fails fails alone. `budget` bounds the gas of a bundle's rows
-        together; 0 leaves only the bound of each call. Raises TableError before anything is sent, CallError where a
-        bundle is refused whole (those before it stand), UnreachableError.
-        """
-        described = Method(await self._drive(self._calls.describe(contract)), method)
-        sent = []
-        for _, data in list(described.bundles(table, rows, budget)):
-            answer, side = await self._drive(self._calls.bundle(contract, method, data))
-            sent.append(Sent(answer, described.outcomes(side)))
-        return sent
+    async def query_many(self, contract: str, method: str, table: object) -> pa.Table:
+        """Ask a view once for every row of a table, all at one height, as `Connection.query_many`."""
+        return await self._drive(query_many(self._calls, contract, method, table))
 
     async def _drive(self, steps: Steps[_T]) -> _T:
         reply: Reply = None

@@ -14,6 +14,7 @@ from changan.contract.types import U64, ListType, MapType
 from changan.errors import ChanganError, MalformedError
 from changan.ledger.bundle import PARAMETER, BundleError, decode_bundle
 from changan.ledger.row_receipt import make_row_receipt
+from changan.ledger.system import QUERY_MANY
 from changan.ledger.wire.messages import BundleResult
 from changan.node.hidden import VIOLATION, is_hidden
 from changan.node.proofs import Proofs, UnprovableError
@@ -96,7 +97,7 @@ class Reads:
                 height = _number("block", text) if text else None
                 found = await self.proof(contract, field, given.pop("key", ""), height)
             case _:
-                known = "DESCRIBE, ROWS, HISTORY, PROVE, BUNDLE and ROW_RECEIPT"
+                known = f"DESCRIBE, ROWS, HISTORY, PROVE, BUNDLE, ROW_RECEIPT and {QUERY_MANY}"
                 raise ReadError(f"CHANGAN answers {known}, not {method[:64]!r}")
         if given:
             raise ReadError(f"{method} has no parameter {min(given)[:64]!r}")
