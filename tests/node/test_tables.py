@@ -19,7 +19,10 @@ from changan import arrow, connect_async
 from changan.client import doors, whole
 from changan.client.connect import ArrowMissingError, CallError, UnreachableError
 from changan.node import chain, tables
+from consortium import EXAMPLES
+from node_process import NodeProcess
 
+TOKEN = EXAMPLES / "token.py"
 BALANCES = "/v1/contracts/token/fields/balances/table"
 HOLDERS = 70_000  # more than a batch
 
@@ -133,6 +136,23 @@ def test_the_height_of_pages_is_read_as_long_as_they_are(bank):
 def test_what_is_not_there(bank, contract, field, says):
     with pytest.raises(CallError, match=says):
         bank.table(contract, field)
+
+
+def test_another_chain_has_tables_of_its_own(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "changan.toml").write_text('[[chains]]\nid = "chain1"\n[[chains]]\nid = "chain2"\n')
+    node = NodeProcess(home)
+    with node.connect(chain_id="chain2") as client:
+        assert (
+            client.web.get("/v1/chains").status_code == 200
+        )  # the door stands open, and asks for no token that would tell
+        client.deploy("other", "1.0", TOKEN.read_bytes(), {"supply": 77})
+        assert client.table("other", "balances")["value"].to_pylist() == [77]
+        assert client.history_table("other", "supply")["value"].to_pylist() == [77]
+    with node.connect() as client, pytest.raises(CallError, match="no contract 'other'"):
+        client.table("other", "balances")
+    assert node.stop() == 0
 
 
 def test_the_stream_is_what_its_media_type_says(node, bank):
@@ -268,6 +288,9 @@ def test_answers_of_a_view_over_many_rows_have_a_bound(inside, monkeypatch):
 # What the client bears
 
 
+SOMEWHERE = whole.Place("chain1", "a", "b")
+
+
 def stream_of(rows: int, said: int) -> bytes:
     sink = io.BytesIO()
     table = pa.table({"value": pa.array(range(rows), pa.uint64())}).replace_schema_metadata({"rows": str(said)})
@@ -290,22 +313,22 @@ def test_pieces_of_any_size_make_the_table(size):
 
 def test_a_table_with_fewer_rows_than_were_said_is_none():
     with pytest.raises(UnreachableError, match="ended after 5 of 6 rows"):
-        whole.fetch_field(web_that_answers(stream_of(5, 6)), "a", "b", None, None)
+        whole.fetch_field(web_that_answers(stream_of(5, 6)), SOMEWHERE, None, None)
 
 
 @pytest.mark.parametrize("cut", range(0, 500, 37))
 def test_a_stream_that_is_cut_is_no_table(cut):
     data = stream_of(20, 20)[:cut]
     with pytest.raises(UnreachableError, match=r"no table|ended after 0 of 20"):
-        whole.fetch_field(web_that_answers(data), "a", "b", None, None)
+        whole.fetch_field(web_that_answers(data), SOMEWHERE, None, None)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"{}", json.dumps({"detail": "why"}).encode()])
 def test_an_answer_that_is_no_stream(content):
     with pytest.raises(UnreachableError, match="no table"):
-        whole.fetch_field(web_that_answers(content), "a", "b", None, None)
+        whole.fetch_field(web_that_answers(content), SOMEWHERE, None, None)
     with pytest.raises(CallError, match=r"why|^$|\{\}|.+"):
-        whole.fetch_field(web_that_answers(content, 404), "a", "b", None, None)
+        whole.fetch_field(web_that_answers(content, 404), SOMEWHERE, None, None)
 
 
 class Terminal(io.StringIO):

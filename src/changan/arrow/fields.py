@@ -10,7 +10,7 @@ import pyarrow as pa
 from changan.arrow.arrays import from_numpy, from_values
 from changan.arrow.kinds import key_columns, packed_type, schema_of, value_columns
 from changan.contract.codec import pack, unpack
-from changan.contract.types import U64, ListType, MapType, RecordType, TupleType
+from changan.contract.types import U64, ListType, MapType, RecordType, TupleType, value_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +30,8 @@ class FieldTable:
     def __init__(self, kind: FieldType, view: FieldView, metadata: Mapping[str, str]) -> None:
         """Take a field of a type; `metadata` goes into the schema, with the number of rows as `rows`."""
         self._kind = kind
-        self._columns = (*key_columns(kind), *value_columns(kind))
+        keys = key_columns(kind)
+        self._columns = (*keys, *value_columns(value_type(kind), keys))
         lying = packed_type(self._columns, ">")
         self._rows: np.ndarray[Any, Any] | list[Row] = (
             view.in_order() if lying is None else _in_order(view, lying, kind)
@@ -43,8 +44,11 @@ class FieldTable:
         for start in range(0, self.row_count, rows):
             piece = self._rows[start : start + rows]
             if isinstance(piece, list):
-                found = [(*_key(self._kind, row.key), *value_leaves(self._kind, row.value)) for row in piece]
-                arrays = _columns(self._columns, found)
+                values = value_type(self._kind)
+                found = [
+                    (*_key(self._kind, row.key), *leaves(values, unpack(values, row.value or b""))) for row in piece
+                ]
+                arrays = columns_of(self._columns, found)
             else:
                 arrays = [from_numpy(kind, piece[name]) for name, kind in self._columns]
             yield pa.record_batch(arrays, schema=self.schema)
@@ -78,18 +82,15 @@ def _key(kind: FieldType, row_key: str) -> tuple[Value, ...]:
     return (unpack(U64, data),) if isinstance(kind, ListType) else ()
 
 
-def value_leaves(kind: FieldType, data: bytes | None) -> list[Value]:
-    """Return what a row's value puts into the columns of `kinds.value_columns`. Raises MalformedError."""
-    value_type = kind.value if isinstance(kind, MapType | ListType) else kind
-    return _leaves(value_type, None if data is None else unpack(value_type, data))
-
-
-def _leaves(kind: ValueType, value: Value) -> list[Value]:
+def leaves(kind: ValueType, value: Value) -> list[Value]:
+    """Return what a value puts into the columns of `kinds.value_columns`; None puts nothing into any."""
     if not isinstance(kind, RecordType):
         return [value]
     parts = value if isinstance(value, tuple) else (None,) * len(kind.fields)
-    return [leaf for (_, part), item in zip(kind.fields, parts, strict=True) for leaf in _leaves(part, item)]  # type: ignore[arg-type]  # parts are values
+    return [leaf for (_, part), item in zip(kind.fields, parts, strict=True) for leaf in leaves(part, item)]  # type: ignore[arg-type]  # parts are values
 
 
-def _columns(columns: tuple[Column, ...], rows: list[tuple[Value, ...]]) -> list[pa.Array]:
-    return [from_values(kind, values) for (_, kind), values in zip(columns, zip(*rows, strict=True), strict=True)]
+def columns_of(columns: tuple[Column, ...], rows: list[tuple[Value, ...]]) -> list[pa.Array]:
+    """Return rows of values as columns."""
+    across = zip(*rows, strict=True) if rows else [()] * len(columns)
+    return [from_values(kind, values) for (_, kind), values in zip(columns, across, strict=True)]

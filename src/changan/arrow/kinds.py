@@ -6,7 +6,7 @@ fixed bytes are fixed_size_binary, Text and the names of enum members are string
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,9 @@ from changan.contract.types import (
     TupleType,
     ValueType,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 WIDE_BYTES = 16
 """The width of U128, which no type of numpy has: two words."""
@@ -89,14 +92,13 @@ def key_columns(kind: FieldType) -> tuple[Column, ...]:
             return ()
 
 
-def value_columns(kind: FieldType) -> tuple[Column, ...]:
-    """Return the columns of a field's values: `value`, or the fields of a record, those of records inside after a dot.
+def value_columns(kind: ValueType, others: Iterable[Column]) -> tuple[Column, ...]:
+    """Return the columns of values beside others: `value`, or the fields of a record, those of records inside after a dot.
 
-    A record's field that is called as a key's column gets `value.` before its name.
+    A record's field that is called as another column gets `value.` before its name.
     """
-    value = kind.value if isinstance(kind, MapType | ListType) else kind
-    taken = {name for name, _ in key_columns(kind)}
-    return tuple((f"value.{name}" if name in taken else name, part) for name, part in _flat("", value))
+    taken = {name for name, _ in others}
+    return tuple((f"value.{name}" if name in taken else name, part) for name, part in _flat("", kind))
 
 
 def _flat(name: str, kind: ValueType) -> list[Column]:

@@ -14,7 +14,7 @@ from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS
 from changan.client.many import invoke_many, query_many
 from changan.client.passwords import Ask, ask_password
 from changan.client.tables import ROWS_A_BUNDLE, Sent
-from changan.client.whole import fetch_field
+from changan.client.whole import Place, fetch_field, fetch_history
 from changan.ledger.wire.messages import TxRequest, TxResponse
 
 if TYPE_CHECKING:
@@ -87,11 +87,17 @@ class AsyncConnection:
         self, contract: str, field: str, *, height: int | None = None, progress: bool | None = None
     ) -> pa.Table:
         """Return all rows of a contract's field as they are at one height, as `Connection.table`."""
-        return await asyncio.to_thread(fetch_field, self._streams, contract, field, height, progress)
+        place = Place(self._calls.chain_id, contract, field)
+        return await asyncio.to_thread(fetch_field, self._streams, place, height, progress)
 
     async def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> list[Written]:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""
         return await self._drive(self._calls.history(contract, field, key, limit))
+
+    async def history_table(self, contract: str, field: str, key: str = "", *, limit: int = PAGE_ROWS) -> pa.Table:
+        """Return which transactions wrote a row and what it held then, as `Connection.history_table`."""
+        place = Place(self._calls.chain_id, contract, field)
+        return await asyncio.to_thread(fetch_history, self._streams, place, key, limit)
 
     async def prove(self, contract: str, field: str, key: str = "", *, block: int | None = None) -> dict[str, Any]:
         """Return what proves a row, as `Connection.prove`."""

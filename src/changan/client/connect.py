@@ -31,7 +31,7 @@ from changan.client.members import crypto_config_of, find_administrators, find_m
 from changan.client.passwords import Ask, ask_password
 from changan.client.tables import ROWS_A_BUNDLE, RowOutcome, Sent, TableError
 from changan.client.web import MemberAuth, Web
-from changan.client.whole import fetch_field
+from changan.client.whole import Place, fetch_field, fetch_history
 from changan.ledger.wire.messages import TxRequest, TxResponse
 
 if TYPE_CHECKING:
@@ -137,11 +137,20 @@ class Connection:
         notebooks; `progress` forces it or forbids it. Needs `changan[tables]` here and at the node.
         Raises ArrowMissingError, CallError, UnreachableError.
         """
-        return fetch_field(self.web, contract, field, height, progress)
+        return fetch_field(self.web, Place(self.chain_id, contract, field), height, progress)
 
     def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> list[Written]:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""
         return self._drive(self._calls.history(contract, field, key, limit))
+
+    def history_table(self, contract: str, field: str, key: str = "", *, limit: int = PAGE_ROWS) -> pa.Table:
+        """Return which transactions wrote a row and what it held then, newest first; `key` is as in `history`.
+
+        Columns: `height`, `index` (in the block), `tx_id`, `state` and those of the value as in `table`, null unless `state` is
+        `written`: `deleted`, `masked`, or `other type` where an older version of the contract wrote it. Rows that bundles
+        wrote are not in the history. Raises as `table`.
+        """
+        return fetch_history(self.web, Place(self.chain_id, contract, field), key, limit)
 
     def prove(self, contract: str, field: str, key: str = "", *, block: int | None = None) -> dict[str, Any]:
         """Return what proves a row's value, or that there is none, at the newest height with a root; with `block`, what it wrote.

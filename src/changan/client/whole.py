@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 import httpx2
@@ -22,24 +22,35 @@ if TYPE_CHECKING:
 BAR_AFTER_S = 1.0
 
 
-def fetch_field(
-    web: httpx2.Client,
-    contract: str,
-    field: str,
-    height: int | None,
-    progress: bool | None,  # noqa: FBT001  # None: where one sees it
-) -> pa.Table:
+class Place(NamedTuple):
+    """A field of a contract on a chain."""
+
+    chain_id: str
+    contract: str
+    field: str
+
+    @property
+    def path(self) -> str:
+        """Where the HTTP door has it."""
+        return f"/v1/contracts/{quote(self.contract, '')}/fields/{quote(self.field, '')}"
+
+
+def fetch_field(web: httpx2.Client, place: Place, height: int | None, progress: bool | None) -> pa.Table:  # noqa: FBT001  # None: where it is seen
     """Return all of a contract's field. Raises ArrowMissingError, CallError, UnreachableError."""
-    parameters = {} if height is None else {"height": height}
-    return _fetch(
-        web, f"/v1/contracts/{quote(contract, '')}/fields/{quote(field, '')}/table", parameters, progress=progress
-    )
+    asked = {"chain": place.chain_id} | ({} if height is None else {"height": str(height)})
+    return _fetch(web, f"{place.path}/table", asked, progress=progress)
 
 
-def _fetch(web: httpx2.Client, path: str, parameters: Mapping[str, Any], *, progress: bool | None) -> pa.Table:
+def fetch_history(web: httpx2.Client, place: Place, key: str, limit: int) -> pa.Table:
+    """Return what a row held, newest first. Raises as `fetch_field`."""
+    asked = {"chain": place.chain_id, "key": key, "limit": str(limit)}
+    return _fetch(web, f"{place.path}/history/table", asked, progress=False)
+
+
+def _fetch(web: httpx2.Client, path: str, asked: Mapping[str, str], *, progress: bool | None) -> pa.Table:
     need_arrow()
     try:
-        with web.stream("GET", path, params=parameters) as response:
+        with web.stream("GET", path, params=asked) as response:
             if not response.is_success:
                 response.read()
                 raise CallError(TxStatusCode.CONTRACT_FAIL, _detail(response), "")

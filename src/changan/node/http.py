@@ -32,7 +32,7 @@ from changan.node.reads import PAGE_MAX, ReadError
 from changan.node.rest import StoppedError
 from changan.node.rpc import REQUEST_BYTES_MAX
 from changan.node.store.archive import ArchivedError
-from changan.node.tables import Tables, TablesBusyError
+from changan.node.tables import Tables, TablesBusyError, write_history
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -48,6 +48,7 @@ _ROW_DIGITS = 6
 _HEIGHT = re.compile(r"\d{1,18}")
 ChainId = Annotated[str, Query(description="the chain; left out: the first one", max_length=128)]
 Name = Annotated[str, Path(max_length=128)]
+RowKey = Annotated[str, Query(max_length=4096, description="the key as an argument is written")]
 _STATUS: dict[type[Exception], int] = {
     ReadError: 404,
     ArchivedError: 410,
@@ -157,6 +158,9 @@ class _Routes:
         get("/v1/contracts/{name}/fields/{field}", summary="A page of a map, or a field's value")(self.field)
         get("/v1/contracts/{name}/fields/{field}/table", summary="All of a field as an Arrow IPC stream")(self.table)
         get("/v1/contracts/{name}/fields/{field}/history", summary="Which transactions wrote a row")(self.history)
+        get("/v1/contracts/{name}/fields/{field}/history/table", summary="The same as an Arrow IPC stream")(
+            self.history_table
+        )
         get("/v1/contracts/{name}/fields/{field}/proof", summary="What proves a row, or that there is none, offline")(
             self.proof
         )
@@ -286,17 +290,27 @@ class _Routes:
         name: Name,
         field: Name,
         chain: Reading,
-        key: Annotated[str, Query(max_length=4096, description="the key as an argument is written")] = "",
+        key: RowKey = "",
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> list[dict[str, Any]]:
         return chain.reads.history(name, field, key, limit)
+
+    async def history_table(
+        self,
+        name: Name,
+        field: Name,
+        chain: Reading,
+        key: RowKey = "",
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_MAX,
+    ) -> Response:
+        return Response(write_history(chain.reads, name, field, key, limit), media_type=MEDIA_TYPE)
 
     async def proof(
         self,
         name: Name,
         field: Annotated[str, Path(max_length=128, description="of a contract that is not in Python: the row's key")],
         chain: Reading,
-        key: Annotated[str, Query(max_length=4096, description="the key as an argument is written")] = "",
+        key: RowKey = "",
         block: Annotated[int | None, Query(ge=0, description="prove what this block wrote, not what is")] = None,
     ) -> dict[str, Any]:
         return await chain.reads.proof(name, field, key, block)

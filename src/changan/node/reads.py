@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from changan.contract.codec import from_text, pack, to_json, unpack
-from changan.contract.types import U64, ListType, MapType
+from changan.contract.types import U64, ListType, MapType, value_type
 from changan.errors import ChanganError, MalformedError
 from changan.ledger.bundle import PARAMETER, BundleError, decode_bundle
 from changan.ledger.row_receipt import make_row_receipt
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from changan.contract.engines import AnyInstance
     from changan.contract.field_view import FieldView
     from changan.contract.instance import Row
-    from changan.contract.types import FieldType
+    from changan.contract.types import FieldType, ValueType
     from changan.ledger.wire.messages import BundleRows
     from changan.ledger.world import World
     from changan.node.rest import Rest
@@ -62,6 +62,22 @@ class Whole(NamedTuple):
     kind: FieldType
     view: FieldView
     height: int
+
+
+class Wrote(NamedTuple):
+    """One time that a row was written. The value is b"" where the row was deleted, None where the transaction is masked."""
+
+    height: int
+    position: int
+    tx_id: str
+    value: bytes | None
+
+
+class Past(NamedTuple):
+    """What a row of a type held, newest first; values of an older version of the contract may be of another type."""
+
+    kind: ValueType
+    writes: list[Wrote]
 
 
 class Reads:
@@ -160,31 +176,40 @@ class Reads:
 
     def history(self, contract: str, field: str, key: str, limit: int) -> list[dict[str, Any]]:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises ReadError."""
-        instance, kind = self._field(contract, field)
+        found: list[dict[str, Any]] = []
+        past = self.past(contract, field, key, limit)
+        for wrote in past.writes:
+            shown: object = VIOLATION
+            if wrote.value is not None:
+                try:
+                    shown = to_json(past.kind, unpack(past.kind, wrote.value)) if wrote.value else None
+                except MalformedError:  # written by an older version, whose type was another
+                    shown = wrote.value.hex()
+            found.append({"height": wrote.height, "index": wrote.position, "tx_id": wrote.tx_id, "value": shown})
+        return found
+
+    def past(self, contract: str, field: str, key: str, limit: int) -> Past:
+        """Return what `history` tells, as it rests. Raises ReadError."""
+        _, kind = self._field(contract, field)
         if not 1 <= limit <= PAGE_MAX:
             raise ReadError(f"limit is 1 to {PAGE_MAX}")
         row_key = _row_key(field, kind, key)
-        found: list[dict[str, Any]] = []
+        writes: list[Wrote] = []
         reader = self._rest.reader
         for height, position in reader.key_history(contract, row_key, limit):
             try:
                 stored = reader.block(height)
             except ArchivedError as error:
-                text = f"{error}: ask for the {len(found)} newest, or have it restored"
+                text = f"{error}: ask for the {len(writes)} newest, or have it restored"
                 raise ReadError(text) from error
             assert stored is not None
             tx_id = stored.block.txs[position].payload.tx_id
-            if is_hidden(self._world, tx_id):
-                found.append({"height": height, "index": position, "tx_id": tx_id, "value": VIOLATION})
-                continue
-            writes = stored.txRWSets[position].tx_writes
-            value = next(w.value for w in writes if w.contract_name == contract and w.key == row_key.encode())
-            try:
-                shown = instance.program.show_value(field, row_key, value) if value else None
-            except MalformedError:  # written by an older version, whose type was another
-                shown = value.hex()
-            found.append({"height": height, "index": position, "tx_id": tx_id, "value": shown})
-        return found
+            value = None
+            if not is_hidden(self._world, tx_id):
+                made = stored.txRWSets[position].tx_writes
+                value = next(w.value for w in made if w.contract_name == contract and w.key == row_key.encode())
+            writes.append(Wrote(height, position, tx_id, value))
+        return Past(U64 if row_key == field and isinstance(kind, ListType) else value_type(kind), writes)
 
     async def proof(self, contract: str, field: str, key: str, block: int | None) -> dict[str, Any]:
         """Return the proof of a row's value or absence, or with `block` of what that block wrote into it.

@@ -94,6 +94,18 @@ async def _table(reads: Reads, contract: str, field: str, height: int | None) ->
     return await asyncio.to_thread(make)
 
 
+def write_history(reads: Reads, contract: str, field: str, key: str, limit: int) -> bytes:
+    """Return an Arrow IPC stream of what a row held, newest first. Raises ArrowMissingError, ReadError."""
+    need_arrow()
+    past = reads.past(contract, field, key, limit)
+    metadata = {"contract": contract, "field": field, "key": key}
+    table = import_module("changan.arrow.histories").history_table(past.kind, past.writes, metadata)
+    sink = BytesIO()
+    with import_module("pyarrow").ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
 def _taken(sink: BytesIO) -> bytes:
     """Return what was written since the last time."""
     data = sink.getvalue()
