@@ -245,12 +245,18 @@ def _bring_up_to_date(sender: Identity) -> Executed:
 
 def open_bundle(program: Program, method: str, data: bytes, kind: str = "call") -> tuple[Signature, Bundle]:
     """Return the bundle in a parameter, and the method of a kind that it is for. Raises BundleError."""
+    signature = bundled_method(program, method, kind)
+    return signature, decode_bundle(data, signature)
+
+
+def bundled_method(program: Program, method: str, kind: str = "call") -> Signature:
+    """Return a method that takes bundles. Raises BundleError."""
     signature = program.method(method)
     if signature is None or signature.kind != kind:
         raise BundleError(f"the contract has no @{kind} {method[:128]!r}")
     if program.tree.interfaces:
         raise BundleError("the contract calls other contracts: its calls go one by one")
-    return signature, decode_bundle(data, signature)
+    return signature
 
 
 def disabled(rows: Rows | Overlay, contract: str) -> tuple[int, str] | None:

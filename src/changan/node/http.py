@@ -11,18 +11,17 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 from fastapi.security.http import HTTPBase
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import DecodeError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from changan import __version__
 from changan.arrow import MEDIA_TYPE, ArrowMissingError
-from changan.client.doors import SIGNED
+from changan.client.doors import REQUEST_HEADER, SIGNED
 from changan.ledger.admission import RefusedError
-from changan.ledger.bundle import MESSAGE, PARAMETER
 from changan.ledger.receipt import make_receipt
-from changan.ledger.wire.messages import BundleResult, TxRequest, TxType
+from changan.ledger.wire.messages import TxType
 from changan.node.access import TOKEN_S, Access, AccessError, Entrance
+from changan.node.bundle_door import send_arrow_bundle, send_bundle
 from changan.node.chain import Chain  # FastAPI reads the annotations
 from changan.node.event_stream import event_stream
 from changan.node.hidden import is_hidden, shown_block
@@ -145,9 +144,10 @@ class _Routes:
         post("/v1/tokens", summary="Obtain a token: a signed TxRequest in protobuf, a query of CHANGAN, method TOKEN")(
             self.give_token
         )
-        post("/v1/bundles", summary="Send a bundle: a signed TxRequest in protobuf; answers when it rests")(
-            self.send_bundle
-        )
+        post(
+            "/v1/bundles",
+            summary="Send a bundle: a signed TxRequest in protobuf, or its columns in Arrow; answers when it rests",
+        )(self.send_bundle)
         get = partial(app.get, dependencies=_MEMBERS)
         get("/v1/chains", summary="The chains of this node")(self.chains)
         get("/v1/blocks/{height}", summary="A block by its height")(self.block)
@@ -220,32 +220,9 @@ class _Routes:
 
     async def send_bundle(self, request: Request) -> JSONResponse:
         data = await _body(request, REQUEST_BYTES_MAX)
-        try:
-            sent = TxRequest.FromString(data)
-        except DecodeError as error:
-            raise HTTPException(422, "the body is a serialized TxRequest, signed by its sender") from error
-        if [parameter.key for parameter in sent.payload.parameters] != [PARAMETER]:
-            raise HTTPException(422, f"the request carries one parameter, {PARAMETER}; see docs/bundles")
-        chain = self._chains.get(sent.payload.chain_id)
-        if chain is None:
-            raise HTTPException(404, f"this node has no chain {sent.payload.chain_id[:64]!r}")
-        try:
-            response = await chain.submit_and_wait(sent, len(data))
-        except RefusedError as error:
-            raise HTTPException(422, error.message) from error
-        called = response.contract_result
-        if response.code or called.message != MESSAGE:
-            raise HTTPException(422, called.message or response.message)
-        result = BundleResult.FromString(called.result)
-        return JSONResponse(
-            {
-                "tx_id": response.tx_id,
-                "height": response.tx_block_height,
-                "rows": result.rows,
-                "succeeded": result.succeeded,
-                "gas": result.gas,
-            }
-        )
+        if request.headers.get("content-type") == MEDIA_TYPE:
+            return JSONResponse(await send_arrow_bundle(self._chains, request.headers.get(REQUEST_HEADER, ""), data))
+        return JSONResponse(await send_bundle(self._chains, data))
 
     async def contracts(self, chain: Reading) -> list[dict[str, Any]]:
         return [
