@@ -146,7 +146,7 @@ class _Routes:
         )
         post(
             "/v1/bundles",
-            summary="Send a bundle: a signed TxRequest in protobuf, or its columns in Arrow; answers when it rests",
+            summary="Send a bundle: a signed TxRequest, or its columns in Arrow; answers when it rests",
         )(self.send_bundle)
         get = partial(app.get, dependencies=_MEMBERS)
         get("/v1/chains", summary="The chains of this node")(self.chains)
