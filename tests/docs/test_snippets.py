@@ -17,6 +17,7 @@ PAGES = [
     "docs/tutorial-sdk.md",
     "docs/tutorial-contract.md",
     "docs/bundles.md",
+    "docs/tables.md",
     "docs/operations.md",
 ]
 _BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -46,6 +46,7 @@ class Inside:
     def __init__(self, node: RunningNode, rpc: str, http: str, root: Path) -> None:
         self.node = node
         self.http = http
+        self.root = root
         self.chain = node.chains["chain1"]
         self.channel = grpc.aio.insecure_channel(
             rpc, options=[("grpc.http2.bdp_probe", 0)]

@@ -11,8 +11,10 @@ import grpc
 from changan.client.calls import PAGE_ROWS, Answer, Calls, Entry, Page, Pause, Reply, Send, Steps, Written, unanswered
 from changan.client.connect import TIMEOUT_S, find
 from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS
+from changan.client.many import invoke_many, query_many
 from changan.client.passwords import Ask, ask_password
-from changan.client.tables import ROWS_A_BUNDLE, Method, Sent
+from changan.client.tables import ROWS_A_BUNDLE, Sent
+from changan.client.whole import Place, fetch_field, fetch_history
 from changan.ledger.wire.messages import TxRequest, TxResponse
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import httpx2
+    import pyarrow as pa
 
     from changan.client.web import Web
 
@@ -86,9 +89,21 @@ class AsyncConnection:
                 return
             page = await self.page(contract, field, after=page.next, height=page.height)
 
+    async def table(
+        self, contract: str, field: str, *, height: int | None = None, progress: bool | None = None
+    ) -> pa.Table:
+        """Return all rows of a contract's field as they are at one height, as `Connection.table`."""
+        place = Place(self._calls.chain_id, contract, field)
+        return await asyncio.to_thread(fetch_field, self._streams, place, height, progress)
+
     async def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> list[Written]:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""
         return await self._drive(self._calls.history(contract, field, key, limit))
+
+    async def history_table(self, contract: str, field: str, key: str = "", *, limit: int = PAGE_ROWS) -> pa.Table:
+        """Return which transactions wrote a row and what it held then, as `Connection.history_table`."""
+        place = Place(self._calls.chain_id, contract, field)
+        return await asyncio.to_thread(fetch_history, self._streams, place, key, limit)
 
     async def prove(self, contract: str, field: str, key: str = "", *, block: int | None = None) -> dict[str, Any]:
         """Return what proves a row, as `Connection.prove`."""
@@ -97,19 +112,12 @@ class AsyncConnection:
     async def invoke_many(
         self, contract: str, method: str, table: object, *, rows: int = ROWS_A_BUNDLE, budget: int = 0
     ) -> list[Sent]:
-        """Call one method for every row of a table, `rows` calls under one signature, and wait until all rest on disk.
+        """Call one method for every row of a table, `rows` calls under one signature, as `Connection.invoke_many`."""
+        return await self._drive(invoke_many(self._calls, contract, method, table, rows, budget))
 
-        `table` is a pyarrow Table, a polars or pandas DataFrame, or a dict of columns; its columns are the method's
-        parameters. Each row has its own outcome; one that fails fails alone. `budget` bounds the gas of a bundle's rows
-        together; 0 leaves only the bound of each call. Raises TableError before anything is sent, CallError where a
-        bundle is refused whole (those before it stand), UnreachableError.
-        """
-        described = Method(await self._drive(self._calls.describe(contract)), method)
-        sent = []
-        for _, data in list(described.bundles(table, rows, budget)):
-            answer, side = await self._drive(self._calls.bundle(contract, method, data))
-            sent.append(Sent(answer, described.outcomes(side)))
-        return sent
+    async def query_many(self, contract: str, method: str, table: object) -> pa.Table:
+        """Ask a view once for every row of a table, all at one height, as `Connection.query_many`."""
+        return await self._drive(query_many(self._calls, contract, method, table))
 
     async def _drive(self, steps: Steps[_T]) -> _T:
         reply: Reply = None
@@ -131,6 +139,11 @@ class AsyncConnection:
             return unanswered(error)
 
     @cached_property
+    def _streams(self) -> httpx2.Client:
+        """The HTTP door for threads: Arrow reads streams by blocking calls."""
+        return self._web.client()
+
+    @cached_property
     def web(self) -> httpx2.AsyncClient:
         """The node's HTTP door as this user, as `Connection.web`."""
         return self._web.client_async()
@@ -140,6 +153,8 @@ class AsyncConnection:
         await self._channel.close()
         if "web" in self.__dict__:
             await self.web.aclose()
+        if "_streams" in self.__dict__:
+            self._streams.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -15,7 +15,7 @@ import grpc
 from changan.client.requests import Signer, install_parameters, make_payload, new_tx_id, sign_request
 from changan.errors import ChanganError
 from changan.ledger.bundle import PARAMETER
-from changan.ledger.system import OWN, SystemContract
+from changan.ledger.system import OWN, QUERY_MANY, SystemContract
 from changan.ledger.wire.messages import BundleRows, TransactionInfo, TxRequest, TxResponse, TxStatusCode
 
 if TYPE_CHECKING:
@@ -183,6 +183,12 @@ class Calls:
         answer = yield from self._invoke(make_payload(self.chain_id, contract, method, {PARAMETER: data}), ())
         rows = yield from self.query(OWN, "BUNDLE", {"tx_id": answer.tx_id})
         return answer, BundleRows.FromString(rows.result)
+
+    def query_many(self, contract: str, method: str, data: bytes) -> Steps[tuple[int, BundleRows]]:
+        """Ask a view once for each row of a bundle's columns; return the height too."""
+        arguments = {"contract": contract, "method": method, PARAMETER: data}
+        answer = yield from self.query(OWN, QUERY_MANY, arguments)
+        return answer.height, BundleRows.FromString(answer.result)
 
     def _invoke(self, payload: Payload, endorsers: Sequence[Signer]) -> Steps[Answer]:
         if self.gas_limit:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import grpc
 
+from changan.arrow import ArrowMissingError
 from changan.client.calls import (
     PAGE_ROWS,
     Answer,
@@ -25,21 +26,25 @@ from changan.client.calls import (
     unanswered,
 )
 from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS, credentials, read_doors
+from changan.client.many import invoke_many, query_many
 from changan.client.members import crypto_config_of, find_administrators, find_member, organisations
 from changan.client.passwords import Ask, ask_password
-from changan.client.tables import ROWS_A_BUNDLE, Method, RowOutcome, Sent, TableError
+from changan.client.tables import ROWS_A_BUNDLE, RowOutcome, Sent, TableError
 from changan.client.web import MemberAuth, Web
+from changan.client.whole import Place, fetch_field, fetch_history
 from changan.ledger.wire.messages import TxRequest, TxResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import httpx2
+    import pyarrow as pa
 
     from changan.client.requests import Signer
 
 __all__ = [
     "Answer",
+    "ArrowMissingError",
     "CallError",
     "Connection",
     "Entry",
@@ -128,9 +133,30 @@ class Connection:
             page = self.page(contract, field, after=page.next, height=page.height)
             yield from page.entries
 
+    def table(self, contract: str, field: str, *, height: int | None = None, progress: bool | None = None) -> pa.Table:
+        """Return all rows of a contract's field as they are at one height, however much is written meanwhile.
+
+        A map has the column `key` (or `key_0`, `key_1`, … where keys are tuples), a list `index`; the value is `value`, or a
+        column a field where it is a record. The schema's metadata say `height` and `rows`. U64 and I64 are integers, U128
+        is decimal256(39, 0), addresses and fixed bytes are fixed_size_binary, enum members their names. `height` names one whose
+        rows are being paged through, e.g. that of a `Page`. A bar shows how far it is, after a second, in terminals and
+        notebooks; `progress` forces it or forbids it. Needs `changan[tables]` here and at the node.
+        Raises ArrowMissingError, CallError, UnreachableError.
+        """
+        return fetch_field(self.web, Place(self.chain_id, contract, field), height, progress)
+
     def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> list[Written]:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""
         return self._drive(self._calls.history(contract, field, key, limit))
+
+    def history_table(self, contract: str, field: str, key: str = "", *, limit: int = PAGE_ROWS) -> pa.Table:
+        """Return which transactions wrote a row and what it held then, newest first; `key` is as in `history`.
+
+        Columns: `height`, `index` (in the block), `tx_id`, `state` and those of the value as in `table`, null unless `state` is
+        `written`: `deleted`, `masked`, or `other type` where an older version of the contract wrote it. Rows that bundles
+        wrote are not in the history. Raises as `table`.
+        """
+        return fetch_history(self.web, Place(self.chain_id, contract, field), key, limit)
 
     def prove(self, contract: str, field: str, key: str = "", *, block: int | None = None) -> dict[str, Any]:
         """Return what proves a row's value, or that there is none, at the newest height with a root; with `block`, what it wrote.
@@ -149,12 +175,17 @@ class Connection:
         together; 0 leaves only the bound of each call. Raises TableError before anything is sent, CallError where a
         bundle is refused whole (those before it stand), UnreachableError.
         """
-        described = Method(self._drive(self._calls.describe(contract)), method)
-        sent = []
-        for _, data in list(described.bundles(table, rows, budget)):
-            answer, side = self._drive(self._calls.bundle(contract, method, data))
-            sent.append(Sent(answer, described.outcomes(side)))
-        return sent
+        return self._drive(invoke_many(self._calls, contract, method, table, rows, budget))
+
+    def query_many(self, contract: str, method: str, table: object) -> pa.Table:
+        """Ask a view once for every row of a table, all at one height, without leaving a trace.
+
+        `table` is as in `invoke_many`, of at most 65,536 rows. The answer has their order, and the columns `result` (null
+        where the row failed), `code`, `detail`, `line` and `gas`; its schema's metadata say the `height`. All rows together may
+        use 20,000,000 gas; those after it fail with OUT_OF_GAS. Needs `changan[tables]`.
+        Raises ArrowMissingError, TableError before anything is sent, CallError, UnreachableError.
+        """
+        return self._drive(query_many(self._calls, contract, method, table))
 
     def _drive(self, steps: Steps[_T]) -> _T:
         reply: Reply = None

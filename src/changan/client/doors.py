@@ -29,6 +29,8 @@ TLS_OPTIONS = [*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", SERVER_NAME)]
 TOKEN_METHOD = "TOKEN"  # noqa: S105  # the name of a method
 READ_METHOD = "READ"
 """OWN's methods that are signed for the HTTP door: one obtains a token, one stands for a single read of its `target`."""
+REQUEST_HEADER = "Changan-Request"
+"""HTTP's header that holds a signed request where the body holds the columns of its bundle."""
 SIGNED = "Signed"
 """The scheme of a signed request in HTTP's Authorization header."""
 

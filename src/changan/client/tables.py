@@ -70,15 +70,15 @@ class Sent(NamedTuple):
 class Method:
     """One method of a contract as the node describes it: the schema of a table's rows and of their results."""
 
-    def __init__(self, description: Mapping[str, Any], name: str) -> None:
-        found = next((m for m in description["methods"] if m["name"] == name and m["kind"] == "call"), None)
-        if found is None:
-            known = ", ".join(m["name"] for m in description["methods"] if m["kind"] == "call")
-            raise TableError(f"the contract has no @call {name}; it has {known}")
+    def __init__(self, description: Mapping[str, Any], name: str, kind: str = "call") -> None:
+        methods = {m["name"]: m for m in description["methods"] if m["kind"] == kind}
+        if name not in methods:
+            raise TableError(f"the contract has no @{kind} {name}; it has {', '.join(methods) or 'none'}")
+        found = methods[name]
         types = _Types(description)
         parameters = tuple((p["name"], types.read(p["type"])) for p in found["parameters"])
         result = None if found["result"] is None else types.read(found["result"])
-        self.signature = Signature(name, "call", parameters, result)
+        self.signature = Signature(name, kind, parameters, result)
 
     def bundles(self, table: object, rows: int, budget: int) -> Iterator[tuple[int, bytes]]:
         """Yield the parameter of one bundle after another, each with its number of rows. Raises TableError."""

@@ -152,6 +152,11 @@ class InterfaceType:
     methods: tuple[Signature, ...]
 
 
+def value_type(kind: FieldType) -> ValueType:
+    """Return the type of a field's values."""
+    return kind.value if isinstance(kind, MapType | ListType) else kind
+
+
 def words(kind: ValueType) -> int:
     """Return how many 8-byte words a value takes where it is stored; a text takes one beside its bytes."""
     match kind:

@@ -31,6 +31,8 @@ MESSAGE = "BUNDLE"
 ROWS_MAX = 65_536
 _MAGIC = b"CGB\x01"
 _HEAD = struct.Struct("<4sIQ8s")
+HEAD_BYTES = _HEAD.size
+"""What stands before the columns."""
 _END = 4
 
 
@@ -93,15 +95,8 @@ def columns_of(signature: Signature, rows: Sequence[Sequence[Value]]) -> list[Co
 
 def decode_bundle(data: bytes, signature: Signature) -> Bundle:
     """Return the bundle in a parameter. Raises BundleError."""
-    if len(data) < _HEAD.size or data[:4] != _MAGIC:
-        raise BundleError("this is no bundle of version 1")
-    _, rows, budget, digest = _HEAD.unpack_from(data)
-    if digest != schema(signature):
-        parameters = ", ".join(f"{name}: {kind.name}" for name, kind in signature.parameters)
-        raise BundleError(f"the columns are not those of {signature.name}({parameters}): build the bundle again")
-    if not 1 <= rows <= ROWS_MAX:
-        raise BundleError(f"a bundle has 1 to {ROWS_MAX} rows, this one has {rows}")
-    view, at = memoryview(data), _HEAD.size
+    rows, budget = read_head(data, signature)
+    view, at = memoryview(data), HEAD_BYTES
     columns = []
     for name, kind in signature.parameters:
         column, at = _column(view, at, rows, kind, name)
@@ -113,6 +108,19 @@ def decode_bundle(data: bytes, signature: Signature) -> Bundle:
     except BadArgumentError as error:
         raise BundleError(str(error)) from error
     return Bundle(rows, budget, columns)
+
+
+def read_head(data: bytes, signature: Signature) -> tuple[int, int]:
+    """Return how many rows a bundle has and what gas they share, from its first bytes. Raises BundleError."""
+    if len(data) < HEAD_BYTES or data[:4] != _MAGIC:
+        raise BundleError("this is no bundle of version 1")
+    _, rows, budget, digest = _HEAD.unpack_from(data)
+    if digest != schema(signature):
+        parameters = ", ".join(f"{name}: {kind.name}" for name, kind in signature.parameters)
+        raise BundleError(f"the columns are not those of {signature.name}({parameters}): build the bundle again")
+    if not 1 <= rows <= ROWS_MAX:
+        raise BundleError(f"a bundle has 1 to {ROWS_MAX} rows, this one has {rows}")
+    return rows, budget
 
 
 def _column(view: memoryview, at: int, rows: int, kind: ValueType, name: str) -> tuple[ColumnData, int]:

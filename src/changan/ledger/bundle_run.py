@@ -9,16 +9,20 @@ from changan.contract.compiled.plain_columns import run_columns
 from changan.contract.gas import GAS_LIMIT_MAX
 from changan.ledger.bundle_rows import BundleColumns
 from changan.ledger.delta import Delta, collect_delta
-from changan.ledger.wire.messages import BundleResult
+from changan.ledger.wire.messages import BundleResult, BundleRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from changan.contract.compiled.columns import Batch
     from changan.contract.engines import AnyInstance
     from changan.contract.instance import BlockContext
     from changan.contract.types import Signature
     from changan.ledger.bundle import Bundle
     from changan.ledger.roots import Roots
+
+VIEWS_GAS_MAX = 20_000_000
+"""Gas that a view over many rows may use: the node answers nobody else meanwhile."""
 
 
 class Finished(NamedTuple):
@@ -47,13 +51,7 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
     roots: Roots,
 ) -> RanBundle:
     """Execute the rows of a bundle in order; all together may use the bundle's budget, where it has one."""
-    budget = bundle.budget or None
-    if isinstance(instance, CompiledInstance):
-        batch = instance.run_columns(signature.name, caller, bundle.columns, block, GAS_LIMIT_MAX, budget)
-    else:
-        batch = run_columns(
-            instance, signature.name, caller, bundle.columns, block, gas_limit=GAS_LIMIT_MAX, budget=budget
-        )
+    batch = _run_rows(instance, signature, bundle, caller, block)
     columns = BundleColumns(
         outcomes=batch.outcomes.tobytes(),
         gas=batch.gas.tobytes(),
@@ -79,3 +77,24 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
         return Finished(result, delta_root, Delta(name, names, columns.delta, changed))
 
     return RanBundle(result.gas, columns, roots.begin(finish))
+
+
+def run_views(
+    instance: AnyInstance, signature: Signature, rows: Bundle, caller: bytes, block: BlockContext
+) -> BundleRows:
+    """Ask a view once for each row; all together may use `VIEWS_GAS_MAX`, or the rows' own budget where that is less."""
+    budget = min(rows.budget or VIEWS_GAS_MAX, VIEWS_GAS_MAX)
+    batch = _run_rows(instance, signature, rows._replace(budget=budget), caller, block)
+    return BundleRows(
+        outcomes=batch.outcomes.tobytes(),
+        gas=batch.gas.tobytes(),
+        results=batch.results,
+        result_ends=b"" if batch.result_ends is None else batch.result_ends.tobytes(),
+    )
+
+
+def _run_rows(instance: AnyInstance, signature: Signature, rows: Bundle, caller: bytes, block: BlockContext) -> Batch:
+    budget = rows.budget or None
+    if isinstance(instance, CompiledInstance):
+        return instance.run_columns(signature.name, caller, rows.columns, block, GAS_LIMIT_MAX, budget)
+    return run_columns(instance, signature.name, caller, rows.columns, block, gas_limit=GAS_LIMIT_MAX, budget=budget)

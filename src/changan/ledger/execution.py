@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.contract.codec import BadArgumentError
 from changan.contract.instance import Call, Code
 from changan.ledger.bundle import MESSAGE, PARAMETER, Bundle, BundleError, decode_bundle
-from changan.ledger.bundle_run import RanBundle, run_bundle
+from changan.ledger.bundle_run import RanBundle, run_bundle, run_views
 from changan.ledger.contracts import Calls, contract_events, find_record, stopped
 from changan.ledger.gas import (
     ACCOUNTS,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from changan.ledger.delta import Delta
     from changan.ledger.members import Identity
     from changan.ledger.state import Rows
-    from changan.ledger.wire.messages import Contract, Payload, TxRequest
+    from changan.ledger.wire.messages import BundleRows, Contract, Payload, TxRequest
     from changan.ledger.world import World
 
 PARAMETERS_MAX = 50
@@ -92,6 +92,17 @@ class Execution:
     def query(self, request: TxRequest, verdict: Admitted) -> Executed:
         """Run a request on the state as it is; nothing of it stays, whatever it wrote, and it costs nothing."""
         return self._run(request, verdict, _UNBOUNDED, keep=False)
+
+    def query_many(self, contract: str, method: str, data: bytes, caller: bytes) -> BundleRows:
+        """Ask a view once for each row of a bundle's columns, on the state as it is. Raises BundleError."""
+        record = find_record(self._world.rows, contract)
+        refusal = _refusal(record)
+        if refusal is not None:
+            raise BundleError(refusal.result.message)
+        assert record is not None
+        instance = self._world.instances[record.name]
+        signature, rows = open_bundle(instance.program, method, data, "view")
+        return run_views(instance, signature, rows, caller, self._block)
 
     def _within(self, request: TxRequest, verdict: Admitted, charged: Fare) -> Executed:
         """Run a transaction within what its sender pays for. Gas of the result is everything that is charged."""
@@ -232,14 +243,20 @@ def _bring_up_to_date(sender: Identity) -> Executed:
     return Executed(TxStatusCode.SUCCESS, ContractResult(message="OK"), [])
 
 
-def open_bundle(program: Program, method: str, data: bytes) -> tuple[Signature, Bundle]:
-    """Return the bundle in a parameter, and the method it is for. Raises BundleError."""
+def open_bundle(program: Program, method: str, data: bytes, kind: str = "call") -> tuple[Signature, Bundle]:
+    """Return the bundle in a parameter, and the method of a kind that it is for. Raises BundleError."""
+    signature = bundled_method(program, method, kind)
+    return signature, decode_bundle(data, signature)
+
+
+def bundled_method(program: Program, method: str, kind: str = "call") -> Signature:
+    """Return a method that takes bundles. Raises BundleError."""
     signature = program.method(method)
-    if signature is None or signature.kind != "call":
-        raise BundleError(f"the contract has no @call {method[:128]!r}")
+    if signature is None or signature.kind != kind:
+        raise BundleError(f"the contract has no @{kind} {method[:128]!r}")
     if program.tree.interfaces:
         raise BundleError("the contract calls other contracts: its calls go one by one")
-    return signature, decode_bundle(data, signature)
+    return signature
 
 
 def disabled(rows: Rows | Overlay, contract: str) -> tuple[int, str] | None:

@@ -57,5 +57,7 @@ OWN = "CHANGAN"
 """The name that owns the rows of the ledger itself, and under which a node answers what ChainMaker has no question for:
 rows of a field, their history. No contract can have it.
 """
+QUERY_MANY = "QUERY_MANY"
+"""OWN's query that asks a view of a contract once for each row of a bundle's columns."""
 SETTLE = "SETTLE"
 """OWN's one method that is invoked: a node sends it when the state tree is behind and nothing else waits."""

@@ -12,7 +12,7 @@ from changan.ledger.admission import RefusedError, authenticate, check_form, pro
 from changan.ledger.bundle import PARAMETER, BundleError
 from changan.ledger.contracts import find_record
 from changan.ledger.execution import Execution, disabled, open_bundle
-from changan.ledger.system import OWN, SystemContract
+from changan.ledger.system import OWN, QUERY_MANY, SystemContract
 from changan.ledger.transition import apply_block
 from changan.ledger.wire.messages import (
     Block,
@@ -44,6 +44,8 @@ POLL_HELD_S = 5.0
 MICROSECONDS = 1_000_000
 SETTLING_MAX = 2
 """So many executed blocks may be on their way to the disk: one is written while the next already waits behind it."""
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+"""The largest answer of a view over many rows; clients take messages of 100 MiB."""
 
 
 class Committed(NamedTuple):
@@ -203,7 +205,7 @@ class Chain:
         if payload.contract_name == SystemContract.CHAIN_QUERY or payload.method == "GET_CHAIN_CONFIG_AT":
             return await self._chain_query(request)
         if payload.contract_name == OWN:
-            return await self._own_query(request)
+            return await self._own_query(request, verdict)
         height = self.world.height
         context = BlockContext(height + 1, self.time())
         executed = Execution(self.world, context).query(request, verdict)
@@ -227,13 +229,32 @@ class Chain:
             return _query_response(request, TxStatusCode.CONTRACT_FAIL, ContractResult(code=1, message=str(error)))
         return _query_response(request, TxStatusCode.SUCCESS, ContractResult(result=answer, message="OK"))
 
-    async def _own_query(self, request: TxRequest) -> TxResponse:
+    async def _own_query(self, request: TxRequest, verdict: Admitted) -> TxResponse:
         parameters = {parameter.key: parameter.value for parameter in request.payload.parameters}
+        height = 0
         try:
-            answer = await self.reads.answer(request.payload.method, parameters)
-        except ReadError as error:
+            if request.payload.method == QUERY_MANY:
+                height = self.world.height
+                answer = self._query_many(parameters, BlockContext(height + 1, self.time()), verdict.sender.address)
+                await self.rest.reaches(height)
+            else:
+                answer = await self.reads.answer(request.payload.method, parameters)
+        except (ReadError, BundleError) as error:
             return _query_response(request, TxStatusCode.CONTRACT_FAIL, ContractResult(code=1, message=str(error)))
-        return _query_response(request, TxStatusCode.SUCCESS, ContractResult(result=answer, message="OK"))
+        response = _query_response(request, TxStatusCode.SUCCESS, ContractResult(result=answer, message="OK"))
+        response.tx_block_height = height
+        return response
+
+    def _query_many(self, parameters: dict[str, bytes], context: BlockContext, caller: bytes) -> bytes:
+        """Return BundleRows: what a view gives for each row of a bundle's columns. Raises BundleError."""
+        if parameters.keys() != {"contract", "method", PARAMETER}:
+            raise BundleError(f"{QUERY_MANY} has the parameters contract, method and {PARAMETER}")
+        contract, method = (parameters[name].decode("utf-8", "replace") for name in ("contract", "method"))
+        rows = Execution(self.world, context).query_many(contract, method, parameters[PARAMETER], caller)
+        if rows.ByteSize() > ANSWER_BYTES_MAX:
+            text = f"the results take {rows.ByteSize()} bytes, at most {ANSWER_BYTES_MAX} are sent: ask for fewer rows"
+            raise BundleError(text)
+        return rows.SerializeToString()
 
     def _config_at(self, parameters: dict[str, bytes]) -> bytes:
         text = parameters.get("block_height", b"").decode("utf-8", "replace")

@@ -11,16 +11,16 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 from fastapi.security.http import HTTPBase
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import DecodeError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from changan import __version__
-from changan.client.doors import SIGNED
+from changan.arrow import MEDIA_TYPE, ArrowMissingError
+from changan.client.doors import REQUEST_HEADER, SIGNED
 from changan.ledger.admission import RefusedError
-from changan.ledger.bundle import MESSAGE, PARAMETER
-from changan.ledger.wire.messages import BundleResult, TxRequest, TxType
+from changan.ledger.wire.messages import TxType
 from changan.node.access import TOKEN_S, Access, AccessError, Entrance
+from changan.node.bundle_door import send_arrow_bundle, send_bundle
 from changan.node.chain import Chain  # FastAPI reads the annotations
 from changan.node.event_stream import event_stream
 from changan.node.hidden import shown_block
@@ -30,6 +30,7 @@ from changan.node.reads import PAGE_MAX, ReadError
 from changan.node.rest import StoppedError
 from changan.node.rpc import REQUEST_BYTES_MAX
 from changan.node.store.archive import ArchivedError
+from changan.node.tables import Tables, TablesBusyError, write_history
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -45,6 +46,15 @@ _ROW_DIGITS = 6
 _HEIGHT = re.compile(r"\d{1,18}")
 ChainId = Annotated[str, Query(description="the chain; left out: the first one", max_length=128)]
 Name = Annotated[str, Path(max_length=128)]
+RowKey = Annotated[str, Query(max_length=4096, description="the key as an argument is written")]
+_STATUS: dict[type[Exception], int] = {
+    ReadError: 404,
+    ArchivedError: 410,
+    TablesBusyError: 429,
+    ArrowMissingError: 501,
+    RefusedError: 503,
+    StoppedError: 503,
+}
 _TOKEN = HTTPBearer(scheme_name="token", description="A token of POST /v1/tokens", auto_error=False)
 _SIGNATURE = HTTPBase(
     scheme=SIGNED.lower(),
@@ -89,7 +99,7 @@ def make_http(
     _Routes(chains, limits.streams).add_to(app)
     for path, read in more.items():
         app.get(path, summary=read.__doc__, dependencies=[Depends(_reading), *_MEMBERS])(read)
-    for kind, status in ((ReadError, 404), (ArchivedError, 410), (RefusedError, 503), (StoppedError, 503)):
+    for kind, status in _STATUS.items():
         app.add_exception_handler(kind, _answering(status))
     app.add_exception_handler(AccessError, _not_admitted)
     if open_at is not None:  # a page of the web that calls this machine by a name of its own reads nothing
@@ -123,6 +133,7 @@ class _Routes:
     def __init__(self, chains: Mapping[str, Chain], streams: OpenStreams) -> None:
         self._chains = chains
         self._streams = streams
+        self._tables = Tables()
 
     def add_to(self, app: FastAPI) -> None:
         # Open to everybody: they tell heights and counts, and nothing of what is in a chain.
@@ -132,9 +143,10 @@ class _Routes:
         post("/v1/tokens", summary="Obtain a token: a signed TxRequest in protobuf, a query of CHANGAN, method TOKEN")(
             self.give_token
         )
-        post("/v1/bundles", summary="Send a bundle: a signed TxRequest in protobuf; answers when it rests")(
-            self.send_bundle
-        )
+        post(
+            "/v1/bundles",
+            summary="Send a bundle: a signed TxRequest, or its columns in Arrow; answers when it rests",
+        )(self.send_bundle)
         get = partial(app.get, dependencies=_MEMBERS)
         get("/v1/chains", summary="The chains of this node")(self.chains)
         get("/v1/blocks/{height}", summary="A block by its height")(self.block)
@@ -143,7 +155,11 @@ class _Routes:
         get("/v1/contracts", summary="The Python contracts of a chain")(self.contracts)
         get("/v1/contracts/{name}", summary="A contract's methods, fields and events")(self.contract)
         get("/v1/contracts/{name}/fields/{field}", summary="A page of a map, or a field's value")(self.field)
+        get("/v1/contracts/{name}/fields/{field}/table", summary="All of a field as an Arrow IPC stream")(self.table)
         get("/v1/contracts/{name}/fields/{field}/history", summary="Which transactions wrote a row")(self.history)
+        get("/v1/contracts/{name}/fields/{field}/history/table", summary="The same as an Arrow IPC stream")(
+            self.history_table
+        )
         get("/v1/contracts/{name}/fields/{field}/proof", summary="What proves a row, or that there is none, offline")(
             self.proof
         )
@@ -200,32 +216,9 @@ class _Routes:
 
     async def send_bundle(self, request: Request) -> JSONResponse:
         data = await _body(request, REQUEST_BYTES_MAX)
-        try:
-            sent = TxRequest.FromString(data)
-        except DecodeError as error:
-            raise HTTPException(422, "the body is a serialized TxRequest, signed by its sender") from error
-        if [parameter.key for parameter in sent.payload.parameters] != [PARAMETER]:
-            raise HTTPException(422, f"the request carries one parameter, {PARAMETER}; see docs/bundles")
-        chain = self._chains.get(sent.payload.chain_id)
-        if chain is None:
-            raise HTTPException(404, f"this node has no chain {sent.payload.chain_id[:64]!r}")
-        try:
-            response = await chain.submit_and_wait(sent, len(data))
-        except RefusedError as error:
-            raise HTTPException(422, error.message) from error
-        called = response.contract_result
-        if response.code or called.message != MESSAGE:
-            raise HTTPException(422, called.message or response.message)
-        result = BundleResult.FromString(called.result)
-        return JSONResponse(
-            {
-                "tx_id": response.tx_id,
-                "height": response.tx_block_height,
-                "rows": result.rows,
-                "succeeded": result.succeeded,
-                "gas": result.gas,
-            }
-        )
+        if request.headers.get("content-type") == MEDIA_TYPE:
+            return JSONResponse(await send_arrow_bundle(self._chains, request.headers.get(REQUEST_HEADER, ""), data))
+        return JSONResponse(await send_bundle(self._chains, data))
 
     async def contracts(self, chain: Reading) -> list[dict[str, Any]]:
         return [
@@ -252,22 +245,45 @@ class _Routes:
     ) -> dict[str, Any]:
         return await chain.reads.rows(name, field, after, limit, height)
 
+    async def table(
+        self,
+        request: Request,
+        name: Name,
+        field: Name,
+        chain: Reading,
+        height: Annotated[
+            int | None, Query(ge=0, description="a height whose pages are being read; left out: now")
+        ] = None,
+    ) -> StreamingResponse:
+        pieces = await self._tables.stream(chain.reads, name, field, height, _peer(request))
+        return StreamingResponse(pieces, media_type=MEDIA_TYPE)
+
     async def history(
         self,
         name: Name,
         field: Name,
         chain: Reading,
-        key: Annotated[str, Query(max_length=4096, description="the key as an argument is written")] = "",
+        key: RowKey = "",
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> list[dict[str, Any]]:
         return chain.reads.history(name, field, key, limit)
+
+    async def history_table(
+        self,
+        name: Name,
+        field: Name,
+        chain: Reading,
+        key: RowKey = "",
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_MAX,
+    ) -> Response:
+        return Response(write_history(chain.reads, name, field, key, limit), media_type=MEDIA_TYPE)
 
     async def proof(
         self,
         name: Name,
         field: Annotated[str, Path(max_length=128, description="of a contract that is not in Python: the row's key")],
         chain: Reading,
-        key: Annotated[str, Query(max_length=4096, description="the key as an argument is written")] = "",
+        key: RowKey = "",
         block: Annotated[int | None, Query(ge=0, description="prove what this block wrote, not what is")] = None,
     ) -> dict[str, Any]:
         return await chain.reads.proof(name, field, key, block)
@@ -285,12 +301,16 @@ class _Routes:
         height = int(resume[0]) + 1 if _HEIGHT.fullmatch(resume[0]) else start
         first = reader.height + 1 if height < 0 else height
         reader.block(first)  # an archived one is told before the stream begins
-        peer = request.client.host if request.client else "unknown"
+        peer = _peer(request)
         refusal = self._streams.refusal(peer)
         if refusal is not None:
             raise HTTPException(429, refusal)
         events = event_stream(access, first, contract, topic, self._streams, peer)
         return StreamingResponse(events, media_type="text/event-stream")
+
+
+def _peer(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
 
 
 def _located(tx_id: str, chain: Chain) -> tuple[BlockWithRWSet, int]:

@@ -10,11 +10,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from changan.contract.codec import from_text, pack, to_json, unpack
-from changan.contract.types import U64, ListType, MapType
+from changan.contract.types import U64, ListType, MapType, value_type
 from changan.errors import ChanganError, MalformedError
 from changan.ledger.bundle import PARAMETER, BundleError, decode_bundle
 from changan.ledger.receipt import make_receipt
 from changan.ledger.row_receipt import make_row_receipt
+from changan.ledger.system import QUERY_MANY
 from changan.ledger.wire.messages import BundleResult
 from changan.node.hidden import VIOLATION, is_hidden
 from changan.node.proofs import Proofs, UnprovableError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from changan.contract.engines import AnyInstance
     from changan.contract.field_view import FieldView
     from changan.contract.instance import Row
-    from changan.contract.types import FieldType
+    from changan.contract.types import FieldType, ValueType
     from changan.ledger.wire.messages import BundleRows
     from changan.ledger.world import World
     from changan.node.rest import Rest
@@ -54,6 +55,30 @@ class _Place(NamedTuple):
 class _Pin(NamedTuple):
     view: FieldView
     until: float
+
+
+class Whole(NamedTuple):
+    """A field of a type at a height."""
+
+    kind: FieldType
+    view: FieldView
+    height: int
+
+
+class Wrote(NamedTuple):
+    """One time that a row was written. The value is b"" where the row was deleted, None where the transaction is masked."""
+
+    height: int
+    position: int
+    tx_id: str
+    value: bytes | None
+
+
+class Past(NamedTuple):
+    """What a row of a type held, newest first; values of an older version of the contract may be of another type."""
+
+    kind: ValueType
+    writes: list[Wrote]
 
 
 class Reads:
@@ -91,7 +116,7 @@ class Reads:
                 height = _number("block", text) if text else None
                 found = await self.proof(contract, field, given.pop("key", ""), height)
             case _:
-                known = "DESCRIBE, ROWS, HISTORY, PROVE, BUNDLE, RECEIPT and ROW_RECEIPT"
+                known = f"DESCRIBE, ROWS, HISTORY, PROVE, BUNDLE, RECEIPT, ROW_RECEIPT and {QUERY_MANY}"
                 raise ReadError(f"CHANGAN answers {known}, not {method[:64]!r}")
         if given:
             raise ReadError(f"{method} has no parameter {min(given)[:64]!r}")
@@ -107,8 +132,7 @@ class Reads:
             raise ReadError("after is the `next` of the page before: hex digits")
         if not 1 <= limit <= PAGE_MAX:
             raise ReadError(f"limit is 1 to {PAGE_MAX}")
-        place = _Place(contract, field, self._world.height if height is None else height)
-        view = self._view(place, instance)
+        place, view = self._placed(contract, field, height, instance)
         rows, more = await asyncio.to_thread(view.page, after, limit)
         await self._rest.reaches(place.height)
         shown = [_shown(instance, field, kind, row) for row in rows]
@@ -116,13 +140,24 @@ class Reads:
             self._pin(place, view)
         return {"height": place.height, "rows": shown, "next": shown[-1]["key"] if more else None}
 
-    def _view(self, place: _Place, instance: AnyInstance) -> FieldView:
+    async def whole(self, contract: str, field: str, height: int | None) -> Whole:
+        """Return all of a field, now or at a height whose pages are being read, once that height rests.
+
+        Raises ReadError, RefusedError, StoppedError.
+        """
+        instance, kind = self._field(contract, field)
+        place, view = self._placed(contract, field, height, instance)
+        await self._rest.reaches(place.height)
+        return Whole(kind, view, place.height)
+
+    def _placed(self, contract: str, field: str, height: int | None, instance: AnyInstance) -> tuple[_Place, FieldView]:
+        place = _Place(contract, field, self._world.height if height is None else height)
         self._unpin()
         pinned = self._pins.get(place)
         if pinned is not None:
-            return pinned.view
+            return place, pinned.view
         if place.height == self._world.height:
-            return instance.view(place.field)
+            return place, instance.view(field)
         raise ReadError(
             f"height {place.height} is gone: the pages of one listing must be asked for within {PINNED_S:.0f} s of each other; "
             "begin again without a height"
@@ -144,31 +179,40 @@ class Reads:
 
     def history(self, contract: str, field: str, key: str, limit: int) -> list[dict[str, Any]]:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises ReadError."""
-        instance, kind = self._field(contract, field)
+        found: list[dict[str, Any]] = []
+        past = self.past(contract, field, key, limit)
+        for wrote in past.writes:
+            shown: object = VIOLATION
+            if wrote.value is not None:
+                try:
+                    shown = to_json(past.kind, unpack(past.kind, wrote.value)) if wrote.value else None
+                except MalformedError:  # written by an older version, whose type was another
+                    shown = wrote.value.hex()
+            found.append({"height": wrote.height, "index": wrote.position, "tx_id": wrote.tx_id, "value": shown})
+        return found
+
+    def past(self, contract: str, field: str, key: str, limit: int) -> Past:
+        """Return what `history` tells, as it rests. Raises ReadError."""
+        _, kind = self._field(contract, field)
         if not 1 <= limit <= PAGE_MAX:
             raise ReadError(f"limit is 1 to {PAGE_MAX}")
         row_key = _row_key(field, kind, key)
-        found: list[dict[str, Any]] = []
+        writes: list[Wrote] = []
         reader = self._rest.reader
         for height, position in reader.key_history(contract, row_key, limit):
             try:
                 stored = reader.block(height)
             except ArchivedError as error:
-                text = f"{error}: ask for the {len(found)} newest, or have it restored"
+                text = f"{error}: ask for the {len(writes)} newest, or have it restored"
                 raise ReadError(text) from error
             assert stored is not None
             tx_id = stored.block.txs[position].payload.tx_id
-            if is_hidden(self._world, tx_id):
-                found.append({"height": height, "index": position, "tx_id": tx_id, "value": VIOLATION})
-                continue
-            writes = stored.txRWSets[position].tx_writes
-            value = next(w.value for w in writes if w.contract_name == contract and w.key == row_key.encode())
-            try:
-                shown = instance.program.show_value(field, row_key, value) if value else None
-            except MalformedError:  # written by an older version, whose type was another
-                shown = value.hex()
-            found.append({"height": height, "index": position, "tx_id": tx_id, "value": shown})
-        return found
+            value = None
+            if not is_hidden(self._world, tx_id):
+                made = stored.txRWSets[position].tx_writes
+                value = next(w.value for w in made if w.contract_name == contract and w.key == row_key.encode())
+            writes.append(Wrote(height, position, tx_id, value))
+        return Past(U64 if row_key == field and isinstance(kind, ListType) else value_type(kind), writes)
 
     async def proof(self, contract: str, field: str, key: str, block: int | None) -> dict[str, Any]:
         """Return the proof of a row's value or absence, or with `block` of what that block wrote into it.

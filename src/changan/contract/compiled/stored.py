@@ -338,7 +338,7 @@ class StoredRows(ABC):
         place = self.program.field_places[field]
         data = self._dumped_field(place)
         is_list = isinstance(self.program.tree.fields[place].type, ListType)
-        return FieldView(field, lambda: self._parse(data), is_list=is_list)
+        return FieldView(field, lambda: self._parse(data), is_list=is_list, packed=data)
 
 
 def _spread(seed: bytes) -> bytes:
