@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from changan.client.requests import Signer
+from changan.crypto.suite import Suite
 from changan.errors import UnverifiedError
 from changan.ledger.native.cert_manage import read_records
 from changan.ledger.wire.messages import AliasInfos, CertInfos, Member, MemberType
+from changan.node.pki.authority import Authority
 from consortium import NOW, START, Consortium, Ledger, org_name
 
 ORG = org_name(1)
@@ -159,6 +161,16 @@ def test_an_authority_revokes_only_what_is_its_own(ledger, consortium):
     other = consortium.signer(2, "others1")
     done(ledger, "CERTS_REVOKE", {"cert_crl": consortium.authorities[ORG].revocation_list([serial(other)], NOW)})
     assert ledger.world.members.identify(other.member, START).org_id == org_name(2)
+
+
+def test_a_list_by_somebody_of_the_same_name_revokes_nobody(ledger, consortium):
+    """The name of the issuer is written by whoever makes the list; only a trust root's signature counts."""
+    one = consortium.signer(1, "stays1")
+    for forger in (Authority.create(ORG, NOW), Authority.create(ORG, NOW, Suite.NATIONAL)):
+        found = manage(ledger, "CERTS_REVOKE", {"cert_crl": forger.revocation_list([serial(one)], NOW)})
+        assert (found.code, found.message) == (1, "validate crl failed, no trust root issued this list")
+    assert read_records(ledger.world.rows).revoked == frozenset()
+    assert ledger.world.members.identify(one.member, START).certificate_hash == hashed(one)
 
 
 def test_an_event_names_the_first_of_many_that_were_revoked(ledger, consortium):

@@ -64,6 +64,11 @@ def test_what_is_only_sealed_again_passes(ledger):
     stored = last(ledger)
     made_true(ledger, stored)
     assert audited(ledger, stored) == "4"
+    auditor = Auditor(ledger.log())
+    assert list(auditor.blocks()) == [0, 1, 2, 3]
+    assert auditor.result == (4, 5, 7, 4), (
+        "blocks, transactions, signatures of proposers and senders, roots over the state"
+    )
 
 
 def argument(**fields):
