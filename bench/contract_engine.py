@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import statistics
 import time
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
+from changan.bench.figures import table_rows
 from changan.contract.codec import pack
 from changan.contract.compiled.columns import ColumnData
 from changan.contract.compiled.instance import CompiledInstance
@@ -166,17 +166,8 @@ def single_calls(
 
 
 def _row(work: str, peer: str, unit: str, values: list[float], note: str) -> dict[str, object]:
-    row = {
-        "work": work,
-        "peer": peer,
-        "unit": unit,
-        "median": round(statistics.median(values), 1),
-        "min": round(min(values), 1),
-        "max": round(max(values), 1),
-        "n": len(values),
-        "note": note,
-    }
-    print(f"{work:16} {note:24} {peer:18} {row['median']:>10} {unit}  (min {row['min']}, max {row['max']})")
+    (row,) = table_rows(work, peer, {"time": unit}, [{"time": value} for value in values], note)
+    print(f"{work:16} {note:24} {peer:18} {row['median']:>10.1f} {unit}  (min {row['min']:.1f}, max {row['max']:.1f})")
     return row
 
 

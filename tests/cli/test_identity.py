@@ -20,21 +20,10 @@ from changan.crypto.envelope import is_sealed, unseal
 from changan.node.pki.layout import make_crypto_config, read_crypto_config
 
 
-@pytest.fixture(autouse=True)
-def english_and_nobody_there(monkeypatch):
-    monkeypatch.delenv("CHANGAN_PASSWORD", raising=False)
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
-
-
 @pytest.fixture
 def home(tmp_path):
     make_crypto_config(tmp_path, [ORG, OTHER], datetime.now(UTC))
     return tmp_path
-
-
-@pytest.fixture
-def secret(tmp_path):
-    return written(tmp_path / "password", PASSWORD)
 
 
 # Issue

@@ -5,23 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from identity_running import ORG, OTHER, PASSWORD, certificate, files, ok, refused, written
+from identity_running import ORG, OTHER, PASSWORD, certificate, files, ok, refused
 
 from changan.client.members import find_member
 from changan.crypto.envelope import is_sealed
 from changan.ledger.chain_config import Mode
 from changan.node.pki.key_layout import make_key_config
-
-
-@pytest.fixture(autouse=True)
-def english_and_nobody_there(monkeypatch):
-    monkeypatch.delenv("CHANGAN_PASSWORD", raising=False)
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
-
-
-@pytest.fixture
-def secret(tmp_path):
-    return written(tmp_path / "password", PASSWORD)
 
 
 @pytest.fixture(params=[Mode.KEYS, Mode.PUBLIC], ids=["keys", "public"])

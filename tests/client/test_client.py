@@ -7,9 +7,10 @@ import time
 
 import httpx2
 import pytest
+from driving import DEAD, LOST, drive
 
 from changan import connect, connect_async
-from changan.client.calls import Answer, CallError, Calls, Pause, Send, Unanswered, UnreachableError, as_text
+from changan.client.calls import Answer, CallError, Calls, Send, UnreachableError, as_text
 from changan.client.doors import KnownDoors, read_doors, write_doors
 from changan.ledger.wire.messages import ContractResult, TransactionInfo, TxResponse
 from node_process import NodeProcess, changan
@@ -93,25 +94,9 @@ def test_a_flood_is_refused_and_the_client_comes_through(tmp_path):
 # Without a wire: what the generators say to whoever drives them
 
 
-def drive(steps, replies):
-    """Drive to the end with prepared replies; return the result and the steps that were asked for."""
-    asked = []
-    reply = None
-    try:
-        while True:
-            step = steps.send(reply)
-            asked.append(step)
-            reply = None if isinstance(step, Pause) else replies.pop(0)
-    except StopIteration as end:
-        return end.value, asked
-
-
 @pytest.fixture
 def calls(consortium):
     return Calls(consortium.signer(), consortium.admins, "chain1")
-
-
-LOST, DEAD = Unanswered("UNAVAILABLE", again=True), Unanswered("UNIMPLEMENTED", again=False)
 
 
 def test_a_lost_answer_is_asked_for_under_the_same_id(calls):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from changan.contract.compiled.columns import ColumnData
 from changan.contract.instance import Code
 from changan.contract.program import compile_source
+from changan.contract.records import rows_of
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.bundle import (
     MESSAGE,
@@ -24,7 +25,6 @@ from changan.ledger.bundle import (
     schema,
 )
 from changan.ledger.bundle_rows import rows_of_bundle
-from changan.ledger.delta import records, row_of
 from changan.ledger.execution import open_bundle
 from changan.ledger.row_receipt import make_row_receipt, verify_row_receipt
 from changan.ledger.transition import Decided, InvalidBlockError, apply_block
@@ -144,8 +144,7 @@ def test_each_row_has_its_own_outcome(ledger):
     (write,) = applied.rw_sets[0].tx_writes
     assert (write.contract_name, write.key) == ("token", PARAMETER.encode())
     names = list(ledger.world.instances["token"].program.field_places)
-    rows = [row_of(names, record) for record in records(side.delta)]
-    assert {row.key: row.value for row in rows}[f"balances.{TO.hex()}"] == (12).to_bytes(8, "big")
+    assert {row.key: row.value for row in rows_of(names, side.delta)}[f"balances.{TO.hex()}"] == (12).to_bytes(8, "big")
 
 
 values = st.tuples(
@@ -183,7 +182,7 @@ def test_a_bundle_is_its_calls_one_by_one(consortium, rows):
         assert mine.gas == theirs.gas
         assert mine.result == (theirs.result or "").encode()
         assert bool(mine.events) == bool(theirs.events)
-    assert [row_of(list(PROGRAM.field_places), record) for record in records(side.delta)] == instance.collect()
+    assert list(rows_of(list(PROGRAM.field_places), side.delta)) == instance.collect()
     assert dict(together.world.instances["everything"].rows()) == dict(instance.rows())
 
 

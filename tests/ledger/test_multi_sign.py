@@ -91,6 +91,11 @@ def fails(result, message: str) -> None:
     assert result.contract_result.message == message
 
 
+@pytest.fixture(scope="module")
+def consortium(either):
+    return either
+
+
 @pytest.fixture
 def ledger(consortium) -> Ledger:
     return Ledger(consortium, sealer=consortium.signer(1, "consensus1", "consensus"))
@@ -104,6 +109,11 @@ def manual(ledger) -> Table:
 @pytest.fixture
 def automatic(ledger) -> Table:
     return Table(ledger, manual=False)
+
+
+@pytest.fixture
+def table(ledger, kind) -> Table:
+    return Table(ledger, manual=kind == "manual")
 
 
 def test_three_steps(manual):
@@ -165,8 +175,7 @@ def test_two_steps(automatic):
 
 
 @pytest.mark.parametrize("kind", ["manual", "automatic"])
-def test_a_rejection_ends_it_as_soon_as_a_majority_is_impossible(kind, request):
-    table = request.getfixturevalue(kind)
+def test_a_rejection_ends_it_as_soon_as_a_majority_is_impossible(kind, table):
     table.propose(UPDATE)
     ok(table.reject(table.friends.admin(1)), "OK")
     table.stands(MultiSignStatus.PROCESSING, reject=1)
@@ -211,8 +220,7 @@ def test_a_call_that_fails_leaves_nothing_but_the_note(manual):
 
 
 @pytest.mark.parametrize("kind", ["manual", "automatic"])
-def test_a_contract_is_installed_and_upgraded(kind, request):
-    table = request.getfixturevalue(kind)
+def test_a_contract_is_installed_and_upgraded(kind, table):
     source = (EXAMPLES / "token.py").read_bytes()
     target = {"SYS_CONTRACT_NAME": "CONTRACT_MANAGE", "SYS_METHOD": "INIT_CONTRACT"}
     table.propose({**install_parameters("token", "1.0", source, {"supply": "9"}), **target})
@@ -260,15 +268,13 @@ def test_a_contract_is_installed_and_upgraded(kind, request):
     ],
 )
 @pytest.mark.parametrize("kind", ["manual", "automatic"])
-def test_what_is_not_proposed(kind, parameters, message, request):
-    table = request.getfixturevalue(kind)
+def test_what_is_not_proposed(kind, parameters, message, table):
     mode = "manual_run" if kind == "manual" else "no_manual_run"
     fails(table.propose(parameters), message.format(mode=mode))
 
 
 @pytest.mark.parametrize("kind", ["manual", "automatic"])
-def test_votes_and_questions_that_miss_something(kind, request):
-    table = request.getfixturevalue(kind)
+def test_votes_and_questions_that_miss_something(kind, table):
     call, unknown = table.ledger.call, "ab" * 32
     table.propose(UPDATE)
     mode = "manual_run" if kind == "manual" else "no_manual_run"

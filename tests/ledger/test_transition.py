@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from changan.client.requests import install_parameters
 from changan.contract.instance import Row
+from changan.contract.records import record_of
 from changan.crypto.digest import sha256
 from changan.crypto.merkle import chainmaker_root, tree_root
 from changan.crypto.state_tree import StateTree, verify_state_proof
@@ -27,7 +28,7 @@ from changan.ledger.commitment import (
     state_key,
     value_hash,
 )
-from changan.ledger.delta import Delta, record_of
+from changan.ledger.delta import Delta
 from changan.ledger.hashing import block_hash, transaction_hash
 from changan.ledger.roots import KernelRoots, Roots
 from changan.ledger.snapshot import dump, load

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from changan.crypto.suite import Suite
 from changan.ledger.chain_config import Mode
 from changan.ledger.rules import Rule
 from changan.node.settings import (
@@ -98,6 +101,60 @@ def test_what_is_refused(tmp_path, text, says):
     with pytest.raises(SettingsError, match=says) as caught:
         read_settings(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "chain_id", "says"),
+    [
+        (MADE, "trade", "has chain trade already"),
+        (MADE, "a-b", "'a-b': the id of a chain is 1 to 30 letters, digits and _"),
+        (MADE, "a" * 31, "the id of a chain is 1 to 30 letters"),
+        (MADE, "", "'': the id of a chain is"),
+        (MADE, 'x"\n[[chains]]', "the id of a chain is"),
+        ('chains = [{ id = "one" }]', "two", "holds its chains in one line: write each below a line [[chains]] first"),
+        ("demo = 3", "two", "demo = 3: known are"),
+    ],
+)
+def test_a_chain_that_cannot_be_added_leaves_the_file_as_it_was(tmp_path, text, chain_id, says):
+    path = tmp_path / "changan.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=re.escape(says)) as caught:
+        add_chain(path, chain_id)
+    assert str(path) in str(caught.value) or repr(chain_id) in str(caught.value)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "  # a remark"])
+def test_a_chain_is_added_however_the_file_ends(tmp_path, end):
+    path = tmp_path / "changan.toml"
+    path.write_text(MADE.rstrip() + end)
+    add_chain(path, "third_1")
+    add_chain(path, "z" * 30)
+    assert [chain.chain_id for chain in read_settings(path).chains] == ["trade", "second", "third_1", "z" * 30]
+
+
+@given(
+    st.lists(st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,20}", fullmatch=True), min_size=1, max_size=5, unique=True),
+    st.sampled_from(list(Suite)),
+    st.lists(st.sampled_from(list(Suite)), unique=True),
+    st.sampled_from(["plain", "compiled"]),
+)
+def test_names_suites_and_engines_read_back(tmp_path_factory, names, suite, admits, engine):
+    chains = (ChainSettings(admits=tuple(admits), tx_timeout_s=60, block_interval_ms=20, block_size_mib=3),)
+    settings = Settings(tuple(names), chains, suite=suite, engine=engine)
+    path = tmp_path_factory.mktemp("settings") / "changan.toml"
+    path.write_text(settings_text(settings), encoding="utf-8")
+    assert read_settings(path) == settings
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused_in_words(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("settings") / "changan.toml"
+    path.write_bytes(data)
+    try:
+        read_settings(path)
+    except SettingsError as error:
+        assert str(error).startswith(f"{path}: ")
 
 
 def test_a_home_is_made_as_its_settings_say_and_an_edit_is_shown(tmp_path):

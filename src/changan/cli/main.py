@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import click
 
@@ -20,8 +21,17 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except ChanganError as error:
-            click.echo(f"{say('error', '错误')}: {error}", err=True)
-            sys.exit(1)
+            _fail(str(error))
+        except OSError as error:
+            if error.filename is None:  # nothing that a user named
+                raise
+            remedy = say("see that it is there and that you may use it", "请确认它存在，并且您有权使用")
+            _fail(f"{error.filename}: {error.strerror}; {remedy}")
+
+
+def _fail(text: str) -> NoReturn:
+    click.echo(f"{say('error', '错误')}: {text}", err=True)
+    sys.exit(1)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

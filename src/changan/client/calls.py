@@ -257,11 +257,16 @@ def _one(value: object) -> bytes | str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, dict):  # a record
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_in_json)
+        return json.dumps(_in_json(value), ensure_ascii=False, separators=(",", ":"))
     raise TypeError(f"an argument is text, bytes, a number, true/false or a record's dict, not {type(value).__name__}")
 
 
-def _in_json(value: object) -> str:
+def _in_json(value: object) -> object:
+    """Return a record or a field of one as JSON has it; what no field can be is refused here, not by the node."""
+    if isinstance(value, dict):
+        return {name: _in_json(item) for name, item in value.items()}
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, int | str):
+        return value
     raise TypeError(f"a record's field is text, bytes, a number or true/false, not {type(value).__name__}")

@@ -53,7 +53,7 @@ def read_doors(home: Path) -> KnownDoors:
     try:
         noted = json.loads((home / FILE).read_text(encoding="utf-8"))
         return KnownDoors(str(noted["rpc"]), str(noted["http"]), str(noted["tls"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return KnownDoors()
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 
+from changan.crypto.varints import varint
+
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _PLACES = {digit: place for place, digit in enumerate(_ALPHABET)}
 _CHARACTERS_MAX = 128
@@ -41,7 +43,7 @@ def unbase58(text: str) -> bytes | None:
 def node_id(der: bytes, kind: int = ECDSA) -> str:
     """Return the id of the node that holds the key of this SubjectPublicKeyInfo (DER)."""
     # libp2p's protobuf PublicKey: field 1 is the kind, field 2 the key.
-    message = b"\x08" + bytes([kind]) + b"\x12" + _varint(len(der)) + der
+    message = b"\x08" + bytes([kind]) + b"\x12" + varint(len(der)) + der
     return base58(_SHA256 + hashlib.sha256(message).digest())
 
 
@@ -52,11 +54,3 @@ def is_node_id(text: str) -> bool:
         return False
     digest = data.startswith(_SHA256) and len(data) == len(_SHA256) + _DIGEST_BYTES
     return digest or (len(data) > 2 and data[0] == _IDENTITY and data[1] == len(data) - 2)  # noqa: PLR2004  # the head
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:  # noqa: PLR2004 - seven bits a byte
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes((*out, number))

@@ -62,7 +62,7 @@ _TEMPLATE = (
 
 _ESCAPES = {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x22: '\\"', 0x5C: "\\\\"}
 _PRINTABLE = (0x20, 0x7F)
-_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+_VERSION = re.compile(r"v?([0-9]+)\.([0-9]+)\.([0-9]+)")
 
 
 def chain_digest(config: ChainConfig) -> Digest:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SCHEDULER_TIMEOUT_S_MAX = 60
 OLDEST_VERSION = 2301
 VM_TYPES = frozenset({"wasmer", "gasm", "evm", "dockergo", "wxvm", "go", "dockerjava", "python"})
-_FLOAT = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?")
+_FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 
 
 # Core and blocks

@@ -157,7 +157,7 @@ def _check_policies(config: ChainConfig, organisations: set[str], mode: Mode) ->
     # A public chain has no organisations: each administrator counts for itself.
     voters = len(config.trust_roots[0].root) if mode is Mode.PUBLIC else len(organisations)
     for entry in config.resource_policies:
-        rule = entry.policy.rule
+        rule = rule_from_wire(entry.policy).rule
         if entry.resource_name in _WAYS_BACK and rule.isdigit() and int(rule) > voters:
             raise ConfigError(f"{entry.resource_name} asks for {rule} signatures, and there are {voters} to give them")
 

@@ -1,26 +1,18 @@
-"""The rows of a contract that changed, as records one after another: what a bundle's delta holds and a checkpoint keeps.
-
-A record is the field's number (u16), the length of the key (u16) and of the value (u32, all ones where the row is gone),
-little-endian, then key and value as the contract's codec has them.
-"""
+"""What a block changes of the state, and all rows of a contract, as records (`contract.records`), whichever engine runs it."""
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from changan.contract.codec import BadArgumentError
 from changan.contract.compiled import CompiledInstance
 from changan.contract.instance import Row
+from changan.contract.records import record_of, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from changan.contract.engines import AnyInstance
     from changan.ledger.state import Write
-
-_RECORD = struct.Struct("<HHI")
-_GONE = 0xFFFFFFFF
 
 
 class Delta(NamedTuple):
@@ -94,38 +86,4 @@ def restore_records(instance: AnyInstance, pieces: Iterable[bytes]) -> None:
         instance.restore_dump(pieces)
     else:
         names = list(instance.program.field_places)
-        instance.restore(row_of(names, record) for piece in pieces for record in records(piece))
-
-
-def record_of(places: dict[str, int], row: Row) -> bytes:
-    """Return one changed row as a record; `places` are the fields' numbers by name."""
-    name, _, hex_key = row.key.partition(".")
-    key = bytes.fromhex(hex_key)
-    value = row.value
-    head = _RECORD.pack(places[name], len(key), _GONE if value is None else len(value))
-    return head + key + (value or b"")
-
-
-def records(delta: bytes) -> Iterator[bytes]:
-    """Return the records of a delta. Raises BadArgumentError."""
-    at = 0
-    while at < len(delta):
-        try:
-            _, key_size, size = _RECORD.unpack_from(delta, at)
-        except struct.error as error:
-            raise BadArgumentError("a record of a delta does not decode") from error
-        end = at + _RECORD.size + key_size + (0 if size == _GONE else size)
-        if end > len(delta):
-            raise BadArgumentError("a record of a delta is cut short")
-        yield delta[at:end]
-        at = end
-
-
-def row_of(names: Sequence[str], record: bytes) -> Row:
-    """Return the row that a record stands for; `names` are the fields' names by number. Raises BadArgumentError."""
-    field, key_size, size = _RECORD.unpack_from(record)
-    if field >= len(names):
-        raise BadArgumentError("a record of a delta names no field")
-    value = record[_RECORD.size + key_size :]
-    key = record[_RECORD.size : _RECORD.size + key_size].hex()
-    return Row(f"{names[field]}.{key}" if key else names[field], None if size == _GONE else value)
+        instance.restore(row for piece in pieces for row in rows_of(names, piece))

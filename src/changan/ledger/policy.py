@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from changan.ledger.members import Identity
     from changan.ledger.wire.messages import ChainConfig
 
-_FRACTION = re.compile(r"(\d{1,9})/(\d{1,9})")
-_WHOLE = re.compile(r"\d{1,9}")
+_FRACTION = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
+_WHOLE = re.compile(r"[0-9]{1,9}")
 
 
 class DeniedError(ChanganError):
@@ -75,7 +75,7 @@ class Policies:
     def count(self, rule: Rule, signers: Iterable[Identity]) -> int:
         """Return how many of those that must agree these signers are."""
         found = [signer for signer in signers if rule.admits(signer)]
-        if rule.rule.isdigit() or rule.rule == "ANY" or self._mode is Mode.PUBLIC:
+        if _WHOLE.fullmatch(rule.rule) or rule.rule == "ANY" or self._mode is Mode.PUBLIC:
             return len({signer.certificate_hash for signer in found})
         return len({signer.org_id for signer in found})
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from changan.contract.compiled.layout import fixed_size
+from changan.contract.records import records
 from changan.crypto.batch.buckets import BucketTree
 from changan.crypto.batch.forest import Column
 from changan.crypto.merkle import tree_root
 from changan.crypto.state_tree import StateTree
 from changan.ledger.bundle_rows import rows_of_bundle
 from changan.ledger.commitment import KEY_TAG, VALUE_TAG, state_key, value_hash
-from changan.ledger.delta import records
 
 if TYPE_CHECKING:
     from collections.abc import Callable

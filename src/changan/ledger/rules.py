@@ -10,8 +10,8 @@ from changan.ledger.wire.messages import Policy
 if TYPE_CHECKING:
     from changan.ledger.members import Identity
 
-RULE_FORM = re.compile(r"ANY|MAJORITY|ALL|SELF|FORBIDDEN|\d{1,9}|\d{1,9}/[1-9]\d{0,8}")
-"""How a rule is written where people write it."""
+RULE_FORM = re.compile(r"ANY|MAJORITY|ALL|SELF|FORBIDDEN|[0-9]{1,9}|[0-9]{1,9}/[1-9][0-9]{0,8}")
+"""How a rule is written where people write it. Digits are ASCII: which others there are differs between releases of Python."""
 
 
 class Rule(NamedTuple):

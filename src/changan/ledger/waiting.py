@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from changan.ledger.delta import Delta, records, row_of
+from changan.contract.records import rows_of
+from changan.ledger.delta import Delta
 from changan.ledger.state import Write
 
 if TYPE_CHECKING:
@@ -70,6 +71,5 @@ class Waiting:
             yield Write(contract, key, value)
         for group in self.groups:
             for delta in group.deltas:
-                for record in records(delta):
-                    row = row_of(group.names, record)
+                for row in rows_of(group.names, delta):
                     yield Write(group.contract, row.key, row.value)

@@ -85,8 +85,13 @@ def add_chain(path: Path, chain_id: str) -> None:
         raise SettingsError(f"{chain_id!r}: the id of a chain is 1 to 30 letters, digits and _")
     if any(chain.chain_id == chain_id for chain in settings.chains):
         raise SettingsError(f"{path} has chain {chain_id} already")
+    entry = f'\n[[chains]]\nid = "{chain_id}"\n'
+    try:
+        tomllib.loads(path.read_text(encoding="utf-8") + entry)
+    except tomllib.TOMLDecodeError as error:  # chains = [...] takes no further one
+        raise SettingsError(f"{path} holds its chains in one line: write each below a line [[chains]] first") from error
     with path.open("a", encoding="utf-8") as file:
-        file.write(f'\n[[chains]]\nid = "{chain_id}"\n')
+        file.write(entry)
 
 
 def read_settings(path: Path) -> Settings:

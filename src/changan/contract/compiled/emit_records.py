@@ -9,6 +9,7 @@ from changan.contract.compiled.emit_codec import Decoder, Encoder, least_size
 from changan.contract.compiled.emit_rows import OF_LENGTH, row_key
 from changan.contract.compiled.layout import is_flat
 from changan.contract.compiled.writer import Flat, Memory, Writer
+from changan.contract.records import GONE, HEADER_BYTES
 from changan.contract.types import WORD_BYTES, ListType, MapType, holds_text, words
 
 if TYPE_CHECKING:
@@ -16,15 +17,12 @@ if TYPE_CHECKING:
     from changan.contract.compiled.shared import Shared
     from changan.contract.compiled.writer import Placed
 
-RECORD_HEADER_BYTES = 8  # field u16, length of the key u16, length of the value u32
-GONE = 0xFFFFFFFF  # the length of a value that is no more
-
 HEADER = f"""
 (func $header (param $field i32) (param $key i32) (param $value i32)
   (i32.store16 (global.get $out) (local.get $field))
   (i32.store16 offset=2 (global.get $out) (local.get $key))
   (i32.store offset=4 (global.get $out) (local.get $value))
-  (global.set $out (i32.add (global.get $out) (i32.const {RECORD_HEADER_BYTES}))))
+  (global.set $out (i32.add (global.get $out) (i32.const {HEADER_BYTES}))))
 """
 
 
@@ -46,7 +44,7 @@ def _emit(shared: Shared, field: FieldLayout) -> str:
     key_size = WORD_BYTES if isinstance(field.kind, ListType) else key_size
     value = _row_value(shared, w, field)
     size = shared.room(w, [(field.value, value)])
-    w.put(size, f"i32.const {RECORD_HEADER_BYTES + key_size}", "i32.add", "call $out_room")
+    w.put(size, f"i32.const {HEADER_BYTES + key_size}", "i32.add", "call $out_room")
     w.put(f"i32.const {field.place}", f"i32.const {key_size}", f"i32.const {GONE}", size)
     w.put(row, "i32.load", f"i32.const {l.DEAD}", "i32.and", "select", "call $header")
     w.put("global.get $out", "local.set $to")
@@ -139,7 +137,7 @@ def _emit_noted(shared: Shared) -> str:
   i32.const 0)
 (func (export "collect_start") (global.set $cursor (global.get $dirty_base)))
 (func $emit_length (param $field i32) (param $f i32)
-  (call $out_room (i32.const {RECORD_HEADER_BYTES + WORD_BYTES}))
+  (call $out_room (i32.const {HEADER_BYTES + WORD_BYTES}))
   (call $header (local.get $field) (i32.const 0) (i32.const {WORD_BYTES}))
   (i64.store (global.get $out) (call $swap (i64.load offset={l.LENGTH} (local.get $f))))
   (global.set $out (i32.add (global.get $out) (i32.const {WORD_BYTES}))))
@@ -223,7 +221,7 @@ def _look_any(shared: Shared) -> str:
     looks = "".join(
         f"""(i32.eq (local.get $field) (i32.const {field.place}))
   if
-    (local.set $row (call $look_{field.place} (i32.add (local.get $at) (i32.const {RECORD_HEADER_BYTES}))))
+    (local.set $row (call $look_{field.place} (i32.add (local.get $at) (i32.const {HEADER_BYTES}))))
     (i32.and (i32.load (local.get $row)) (i32.const {l.DEAD}))
     i32.eqz if (call $emit_{field.place} (local.get $row)) end
     call $publish

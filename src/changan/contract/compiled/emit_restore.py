@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from changan.contract.compiled import layout as l
 from changan.contract.compiled.emit_codec import Decoder
-from changan.contract.compiled.emit_records import GONE, RECORD_HEADER_BYTES
 from changan.contract.compiled.layout import is_flat
 from changan.contract.compiled.writer import Flat, Memory, Writer
+from changan.contract.records import GONE, HEADER_BYTES
 from changan.contract.types import WORD_BYTES, ListType, TextType, holds_text, words
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _restore_any(shared: Shared) -> str:
       (local.set $field (i32.load16_u (local.get $at)))
       (local.set $gone (i32.eq (i32.load offset=4 (local.get $at)) (i32.const {GONE})))
       (local.set $key (i32.load16_u offset=2 (local.get $at)))
-      (local.set $at (i32.add (local.get $at) (i32.const {RECORD_HEADER_BYTES})))
+      (local.set $at (i32.add (local.get $at) (i32.const {HEADER_BYTES})))
       {cases}unreachable
     end
   end

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from changan.contract.codec import pack, unpack
 from changan.contract.compiled import layout as l
-from changan.contract.compiled.emit_records import GONE, RECORD_HEADER_BYTES
 from changan.contract.compiled.entry import Machine, compile_text
 from changan.contract.compiled.module import ModuleText, emit_module
 from changan.contract.field_view import FieldView
 from changan.contract.instance import Row
+from changan.contract.records import record, record_of, rows_of
 from changan.contract.types import U64, ListType, MapType
 from changan.errors import MalformedError
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from changan.contract.program import Program
 
 BUFFERS = struct.Struct("<4I")  # where events begin and end, and what goes out
-_RECORD = struct.Struct("<HHI")
 _WORD = struct.Struct("<I")
 _ANSWER_BYTES = 4 << 20
 _RESTORE_BYTES = 1 << 20
@@ -117,15 +116,11 @@ class StoredRows(ABC):
         return list(self._parse(self.collect_delta()))
 
     def collect_delta(self) -> bytes:
-        """Return what `collect` does, as bytes, without an object a row.
-
-        Each record is the field's number u16, the key's length u16 and the value's length u32 (all ones where the row is
-        gone), little-endian, then key and value as `codec.pack` has them; a list's length has an empty key.
-        """
+        """Return what `collect` does, as records (`contract.records`), without an object a row."""
         delta = self._changed()
         if self._carried:
             self._carried.update(self._parse(delta))
-            delta = b"".join(self._record(Row(key, value)) for key, value in self._carried.items())
+            delta = b"".join(record_of(self.program.field_places, Row(*row)) for row in self._carried.items())
             self._carried = {}
         self._set_drain()
         if self._heap_top > REBUILD_BYTES:
@@ -163,20 +158,7 @@ class StoredRows(ABC):
         self._set_drain()
 
     def _parse(self, data: bytes) -> Iterator[Row]:
-        names = [entry.name for entry in self.program.tree.fields]
-        at = 0
-        while at < len(data):
-            field, key_size, size = _RECORD.unpack_from(data, at)
-            at += RECORD_HEADER_BYTES
-            name = names[field]
-            if key_size:
-                name = f"{name}.{data[at : at + key_size].hex()}"
-                at += key_size
-            if size == GONE:
-                yield Row(name, None)
-            else:
-                yield Row(name, data[at : at + size])
-                at += size
+        return rows_of([field.name for field in self.program.tree.fields], data)
 
     # All rows
 
@@ -260,11 +242,11 @@ class StoredRows(ABC):
                 return b""
             value_type = kind
         if row.value is None:
-            return _RECORD.pack(field, len(key), GONE) + key
+            return record(field, key, None)
         unpack(value_type, row.value)
         if isinstance(kind, ListType):
             lengths[field] = max(lengths[field], int.from_bytes(key, "big") + 1)
-        return _RECORD.pack(field, len(key), len(row.value)) + key + row.value
+        return record(field, key, row.value)
 
     def _check_index(self, field: int, key: bytes, lengths: dict[int, int]) -> None:
         index = unpack(U64, key)
@@ -273,14 +255,6 @@ class StoredRows(ABC):
         if index > length:
             name = self.program.tree.fields[field].name
             raise MalformedError(f"element {index} of {name} comes before those below it")
-
-    def _record(self, row: Row) -> bytes:
-        name, _, hex_key = row.key.partition(".")
-        key = bytes.fromhex(hex_key)
-        field = self.program.field_places[name]
-        if row.value is None:
-            return _RECORD.pack(field, len(key), GONE) + key
-        return _RECORD.pack(field, len(key), len(row.value)) + key + row.value
 
     # Single rows
 
@@ -305,7 +279,7 @@ class StoredRows(ABC):
         return None if dot else self._first(self._dumped_field(field))
 
     def _map_value(self, field: int, key: bytes) -> bytes | None:
-        data = _RECORD.pack(field, len(key), 0) + key
+        data = record(field, key, b"")
         at = self._input(len(data))
         self._machine.memory[at : at + len(data)] = data
         self._look(at)

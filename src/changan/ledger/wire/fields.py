@@ -1,26 +1,18 @@
 """Fields of length-delimited protobuf put together by hand: large parts that are bytes already are not built and copied again.
 
-Source: protobuf's encoding, https://protobuf.dev/programming-guides/encoding (tags, varints, length-delimited fields).
+Source: protobuf's encoding, https://protobuf.dev/programming-guides/encoding (tags, length-delimited fields).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from changan.crypto.varints import varint
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LENGTH_DELIMITED = 2
-
-
-def varint(number: int) -> bytes:
-    """Return a number that is not negative as a varint."""
-    found = bytearray()
-    while number > 0x7F:  # noqa: PLR2004  # seven bits an octet
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    found.append(number)
-    return bytes(found)
 
 
 def prefixed(data: bytes) -> bytes:
