@@ -73,7 +73,11 @@ def test_only_voting_nodes_seal(role):
     refused(words, SEALS[0], SEALS[1], seal(other))
 
 
-@pytest.mark.parametrize("message", [b"", HASH[:-1], HASH + b"\0", bytes(32), HASH[::-1]])
+@pytest.mark.parametrize(
+    "message",
+    [b"", HASH[:-1], HASH + b"\0", bytes(32), HASH[::-1]],
+    ids=["empty", "shorter", "longer", "zeros", "backwards"],  # the hash is another one in each process
+)
 def test_a_seal_of_another_block_is_none_of_this_one(message):
     with pytest.raises(UnverifiedError, match="signature"):
         agreed(SEALS[0], SEALS[1], seal(NODES[2], message))

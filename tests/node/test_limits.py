@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from changan.node import limits as module
-from changan.node.limits import LimitedApp, OpenStreams, RateLimits, address_of, file_limit, raise_file_limit
+from changan.node.limits import LimitedApp, OpenStreams, RateLimits, address_of
+from changan.node.process import file_limit, raise_file_limit
 
 
 class Clock:
