@@ -66,7 +66,7 @@ CASES = [
     ("block x", 2, "'x' is not a valid integer range", ""),
     ("receipt abc --home nohome", 1, "nohome holds no keys of client1", "请用 --home"),
     ("events --start -2", 2, "-2 is not in the range x>=-1", ""),
-    ("tx trace abc --home nohome", 1, "error: nohome/chains/chain1/log holds no block log", "错误: "),
+    ("tx trace abc --home nohome", 1, "nohome has no chain chain1", "nohome 中没有链 chain1"),
     ("verify --home nohome", 1, "nohome has no chain chain1", "nohome 中没有链 chain1"),
     ("verify --home nohome --sample 0", 2, "0 is not in the range x>=1", ""),
     ("export --home nohome -o x", 1, "nohome has no chain chain1", "nohome 中没有链 chain1"),

@@ -15,7 +15,7 @@ from changan.ledger.chain_config import PUBLIC_ORGANISATION, Mode, block_version
 from changan.ledger.config_parameters import EditError, account_address, boolean, listed, text_of, unsigned
 from changan.ledger.config_rules import POLICIES_MAX, ConfigError, check_config
 from changan.ledger.wire.messages import ChainConfig, Policy, ResourcePolicy, TrustMemberConfig
-from consortium import NODE_ID, org_name
+from consortium import NODE_ID, START, org_name
 
 ORG, OTHER = org_name(1), org_name(2)
 NODES = [node_id(f"node {number}".encode()) for number in range(4)]
@@ -31,7 +31,7 @@ def checked(config: ChainConfig, change) -> str:
     after = ChainConfig.FromString(config.SerializeToString())
     change(after)
     try:
-        check_config(config, after)
+        check_config(config, after, START)
     except ConfigError as error:
         return str(error)
     return ""
