@@ -10,7 +10,6 @@ every hash and root again.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import re
@@ -23,6 +22,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from changan.cli.bench import write_json
 from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.store.blocklog import BlockLog
 from faults_worker import PACK, ROWS
@@ -216,14 +216,8 @@ def judge(home: Path, journal: Path, kills: Kills, options: argparse.Namespace) 
             }
             for work, unit, value, note in rows
         ]
-        machine = f"{os.uname().machine}, {os.cpu_count()} cores"
-        document = {
-            "command": f"python bench/faults.py --rounds {options.rounds} --seed {options.seed} --lane {options.lane}",
-            "machine": machine,
-            "date": time.strftime("%Y-%m-%d"),
-            "rows": shown,
-        }
-        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        command = f"python bench/faults.py --rounds {options.rounds} --seed {options.seed} --lane {options.lane}"
+        write_json(options.json, command, shown)
     sys.exit(1 if lost or doubled or verified.returncode or not acknowledged else 0)
 
 

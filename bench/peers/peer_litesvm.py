@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 
 from solders.keypair import Keypair
 from solders.litesvm import LiteSVM
@@ -12,6 +10,7 @@ from solders.message import Message
 from solders.system_program import TransferParams, transfer
 from solders.transaction import Transaction
 from solders.transaction_metadata import FailedTransactionMetadata
+from timed import one_by_one
 
 ACCOUNTS = 64
 RATE_GUESSED = 40_000
@@ -32,15 +31,7 @@ def main() -> None:
         return Transaction([source], Message([transfer(wanted)], source.pubkey()), recent)
 
     made = [signed(number) for number in range(int(seconds * RATE_GUESSED))]
-    cpu, started, calls = time.process_time(), time.perf_counter(), 0
-    for each in made:
-        if time.perf_counter() - started >= seconds:
-            break
-        if isinstance(machine.send_transaction(each), FailedTransactionMetadata):
-            raise SystemExit("a transfer failed")
-        calls += 1
-    elapsed = time.perf_counter() - started
-    print(json.dumps({"calls": calls, "rate": calls / elapsed, "cpu": time.process_time() - cpu}))
+    one_by_one(made, lambda each: not isinstance(machine.send_transaction(each), FailedTransactionMetadata), seconds)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 
 from eth import constants
 from eth.chains.base import MiningChain
@@ -12,6 +10,7 @@ from eth.consensus.noproof import NoProofConsensus
 from eth.db.atomic import AtomicDB
 from eth.vm.forks.london import LondonVM
 from eth_keys import keys
+from timed import one_by_one
 
 ACCOUNTS = 64
 RATE_GUESSED = 5_000
@@ -45,16 +44,7 @@ def main() -> None:
         ).as_signed_transaction(secrets[number % ACCOUNTS])
         for number in range(int(seconds * RATE_GUESSED))
     ]
-    cpu, started, calls = time.process_time(), time.perf_counter(), 0
-    for each in made:
-        if time.perf_counter() - started >= seconds:
-            break
-        _, computation = machine.apply_transaction(header, each)
-        if computation.is_error:
-            raise SystemExit("a transfer failed")
-        calls += 1
-    elapsed = time.perf_counter() - started
-    print(json.dumps({"calls": calls, "rate": calls / elapsed, "cpu": time.process_time() - cpu}))
+    one_by_one(made, lambda each: not machine.apply_transaction(header, each)[1].is_error, seconds)
 
 
 if __name__ == "__main__":

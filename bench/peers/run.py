@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 
 from changan.bench import ledger
+from changan.bench.figures import table_rows
+from changan.cli.bench import write_json
 
 PACKAGES = ("solders==0.29.0", "py-evm==0.12.1b1", "eth-account==0.14.0", "coincurve==21.0.0")
 ANVIL = "@foundry-rs/anvil-linux-amd64@1.7.1"
@@ -27,6 +26,7 @@ PEERS = {
     "py_evm": "Ethereum's machine in Python, secp256k1 checked, no blocks, nothing on disk",
     "anvil": "a development node in Rust over JSON-RPC, 500 a request, 2,000 a block, nothing on disk",
 }
+UNITS = {"rate": "calls/s", "node_ns": "node CPU-ns/call"}
 TIMEOUT_S = 600
 
 
@@ -64,7 +64,7 @@ def measure(place: Path, peer: str, seconds: float) -> dict[str, Any]:
         timeout=TIMEOUT_S,
     )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return {**found, "node_ns": found["cpu"] * 1e9 / found["calls"]}
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def main() -> None:
     options.place.mkdir(parents=True, exist_ok=True)
     missing = install(options.place)
     load = ledger.Load("intl", "payments", "bundle", options.seconds, options.accounts, 64, 4096, 0.0, 16, 0.0)
-    rows = [row for row in ledger.run(load, peers=True, verify=True) if row["unit"] in {"calls/s", "node CPU-ns/call"}]
+    rows = [row for row in ledger.run(load, peers=True, verify=True) if row["unit"] in UNITS.values()]
     ours = next(row["median"] for row in rows if row["unit"] == "calls/s")
     for peer, what in PEERS.items():
         if peer in missing:
@@ -90,29 +90,12 @@ def main() -> None:
             print(f"{peer}: {error}: {getattr(error, 'stderr', '')[-300:]}")
             continue
         note = f"{found['calls']} transfers; {what}; changan does {ours / found['rate']:.0f} times as many"
-        for unit, value in (("calls/s", found["rate"]), ("node CPU-ns/call", found["cpu"] * 1e9 / found["calls"])):
-            rows.append(
-                {
-                    "work": "signed transfers of its own coin, 64 accounts",
-                    "peer": peer,
-                    "unit": unit,
-                    "median": value,
-                    "min": value,
-                    "max": value,
-                    "n": 1,
-                    "note": note,
-                }
-            )
+        rows += table_rows("signed transfers of its own coin, 64 accounts", peer, UNITS, [found], note)
     for row in rows:
         print(f"{row['work']:62} {row['peer']:8} {row['median']:12.0f} {row['unit']:17} {row['note']}")
     if options.json is not None:
-        document = {
-            "command": f"python bench/peers/run.py --place DIR --seconds {options.seconds} --accounts {options.accounts}",
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "date": time.strftime("%Y-%m-%d"),
-            "rows": rows,
-        }
-        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        command = f"python bench/peers/run.py --place DIR --seconds {options.seconds} --accounts {options.accounts}"
+        write_json(options.json, command, rows)
 
 
 if __name__ == "__main__":

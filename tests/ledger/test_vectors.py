@@ -17,7 +17,7 @@ from changan.errors import UnverifiedError
 from changan.ledger.chain_config import text_form
 from changan.ledger.genesis import genesis_transaction
 from changan.ledger.hashing import block_hash, dag_hash, rw_set_hash, transaction_hash
-from changan.ledger.members import CertificateRecords, Members
+from changan.ledger.members import NO_RECORDS, Members
 from changan.ledger.wire.messages import (
     DAG,
     BlockHeader,
@@ -40,7 +40,7 @@ def config() -> ChainConfig:
 
 
 def members() -> Members:
-    return Members(config(), CertificateRecords({}, {}, frozenset(), frozenset()), sha256)
+    return Members(config(), NO_RECORDS, sha256)
 
 
 def check_block(block, rw_sets, digest=sha256) -> None:

@@ -25,7 +25,7 @@ from changan.errors import UnverifiedError
 from changan.ledger.admission import RefusedError, authenticate, check_form, request_of
 from changan.ledger.chain_config import admitted_suites, chain_suite, text_form
 from changan.ledger.hashing import block_hash, suite_of_block
-from changan.ledger.members import CertificateRecords, Members
+from changan.ledger.members import NO_RECORDS, CertificateRecords, Members
 from changan.ledger.policy import Policies
 from changan.ledger.transition import apply_genesis
 from changan.ledger.wire.messages import BlockHeader, BlockInfo, BlockWithRWSet, ChainConfig, Contract, TxRequest
@@ -52,7 +52,7 @@ def config() -> ChainConfig:
 
 
 def members(records: CertificateRecords | None = None) -> Members:
-    return Members(config(), records or CertificateRecords({}, {}, frozenset(), frozenset()), sm3)
+    return Members(config(), records or NO_RECORDS, sm3)
 
 
 def signatures(block):

@@ -18,7 +18,7 @@ from changan.crypto.suite import Suite
 from changan.errors import ChanganError, MalformedError
 from changan.ledger.agreement import Electorate
 from changan.ledger.chain_config import chain_digest, default_config
-from changan.ledger.members import CertificateRecords, Members
+from changan.ledger.members import NO_RECORDS, Members
 from changan.ledger.receipt import verify_receipt
 from changan.ledger.receipt_text import suite_in
 from changan.ledger.row_path import FORMATS as PROOF_FORMATS
@@ -232,4 +232,4 @@ def _members(trust: Path, suite: Suite) -> Members:
     crypto = read_crypto_config(trust)
     roots = [(org.org_id, org.root_certificate_pem.decode()) for org in crypto.organisations]
     config = default_config("any", roots, [], suite=suite, admits=Suite)
-    return Members(config, CertificateRecords({}, {}, frozenset(), frozenset()), chain_digest(config))
+    return Members(config, NO_RECORDS, chain_digest(config))

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.chain_config import chain_digest
-from changan.ledger.members import CertificateRecords, Members
+from changan.ledger.members import NO_RECORDS, Members
 from changan.ledger.receipt_text import decoded, text
 from changan.ledger.roster import Roster, is_quorum, roster_of
 from changan.ledger.row_path import DELTA_FORMAT, follow_path
@@ -44,7 +44,7 @@ class Electorate(NamedTuple):
     @classmethod
     def of(cls, config: ChainConfig) -> Electorate:
         """Return those of a configuration. Raises MalformedError, UnverifiedError."""
-        members = Members(config, CertificateRecords({}, {}, frozenset(), frozenset()), chain_digest(config))
+        members = Members(config, NO_RECORDS, chain_digest(config))
         by_vote = config.consensus.type == ConsensusType.TBFT
         return cls(config.chain_id, members, roster_of(config) if by_vote else None)
 

@@ -12,7 +12,7 @@ from changan.crypto.node_ids import is_node_id
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.chain_config import Mode, chain_digest, mode_of
 from changan.ledger.config_parameters import ConfigError
-from changan.ledger.members import CertificateRecords, Members
+from changan.ledger.members import NO_RECORDS, Members
 from changan.ledger.roster import PREFIX, roster_of
 from changan.ledger.wire.messages import ConsensusType
 
@@ -64,7 +64,7 @@ def _check_sealers(known: Roster, roster: Roster, before: ChainConfig, after: Ch
         if (node, votes) not in settled or had.get(node.org_id) != has[node.org_id]:
             changed.append(node)
     if changed:
-        members = Members(after, CertificateRecords({}, {}, frozenset(), frozenset()), chain_digest(after))
+        members = Members(after, NO_RECORDS, chain_digest(after))
         for node in changed:
             _check_sealer(node, members, time)
 

@@ -84,6 +84,12 @@ def system_record(name: str, address_type: int, *, disabled: bool = False) -> Co
     )
 
 
+def find_instance(rows: Rows, instances: Mapping[str, AnyInstance], contract: str) -> AnyInstance | None:
+    """Return what runs a Python contract, called by name or address; None where there is no such contract."""
+    record = find_record(rows, contract)
+    return None if record is None else instances.get(record.name)
+
+
 def stopped(record: Contract) -> tuple[int, str] | None:
     """Return code and words with which a call of a frozen or revoked contract ends; None for one that runs."""
     if record.status == ContractStatus.FROZEN:

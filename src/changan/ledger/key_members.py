@@ -12,7 +12,7 @@ from changan.crypto.node_ids import ECDSA, RSA, base58, node_id
 from changan.crypto.suite import require_admitted
 from changan.errors import UnverifiedError
 from changan.ledger.chain_config import Mode, admitted_suites, mode_of
-from changan.ledger.members import CertificateRecords, Identity, IdentityCache, Members
+from changan.ledger.members import NO_RECORDS, Identity, IdentityCache, Members
 from changan.ledger.wire.messages import MemberType
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class KeyMembers(Members):
         self._admits = admitted_suites(config)
         self._mode = mode_of(config)
         self._signature_hash = config.crypto.hash
-        self._records = CertificateRecords({}, {}, frozenset(), frozenset())
+        self._records = NO_RECORDS
         self._cache = IdentityCache()
         self._roots = {}
         self._registered = registered

@@ -83,6 +83,10 @@ class CertificateRecords(NamedTuple):
     revoked: frozenset[tuple[str, int]]  # (issuer as RFC 4514 text, serial number)
 
 
+NO_RECORDS = CertificateRecords({}, {}, frozenset(), frozenset())
+"""Where nothing is known beside a configuration."""
+
+
 class IdentityCache:
     """Identities that were found, by the member's bytes. Anybody may write a certificate in many ways, so bytes are counted."""
 

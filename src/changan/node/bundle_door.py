@@ -16,7 +16,7 @@ from changan.client.doors import REQUEST_HEADER
 from changan.errors import MalformedError
 from changan.ledger.admission import RefusedError
 from changan.ledger.bundle import HEAD_BYTES, MESSAGE, PARAMETER, BundleError, encode_bundle, read_head
-from changan.ledger.contracts import find_record
+from changan.ledger.contracts import find_instance
 from changan.ledger.execution import bundled_method
 from changan.ledger.wire.messages import BundleResult, TxRequest
 from changan.node.access import SIGNED_BYTES_MAX
@@ -56,8 +56,7 @@ async def send_arrow_bundle(chains: Mapping[str, Chain], header: str, stream: by
 async def _whole_bundle(chain: Chain, request: TxRequest, stream: bytes) -> bytes:
     """Return the bundle of a head and a stream. Raises BundleError, MalformedError."""
     payload = request.payload
-    record = find_record(chain.world.rows, payload.contract_name)
-    instance = None if record is None else chain.world.instances.get(record.name)
+    instance = find_instance(chain.world.rows, chain.world.instances, payload.contract_name)
     if instance is None:
         raise BundleError(f"there is no Python contract {payload.contract_name[:128]!r}")
     signature = bundled_method(instance.program, payload.method)

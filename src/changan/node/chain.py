@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.contract.instance import BlockContext
 from changan.ledger.admission import RefusedError, authenticate, check_form, prove, signatures_of
 from changan.ledger.bundle import PARAMETER, BundleError
-from changan.ledger.contracts import find_record
+from changan.ledger.contracts import find_instance
 from changan.ledger.execution import Execution, disabled, open_bundle
 from changan.ledger.system import OWN, QUERY_MANY, SystemContract
 from changan.ledger.transition import apply_block
@@ -167,9 +167,10 @@ class Chain:
     def _check_bundle(self, payload: Payload) -> None:
         """Refuse at the door a bundle that would be refused in a block. Raises RefusedError."""
         data = next((p.value for p in payload.parameters if p.key == PARAMETER), None)
-        record = None if data is None else find_record(self.world.rows, payload.contract_name)
-        instance = None if record is None else self.world.instances.get(record.name)
-        if data is None or instance is None:
+        if data is None:
+            return
+        instance = find_instance(self.world.rows, self.world.instances, payload.contract_name)
+        if instance is None:
             return
         try:
             if len(payload.parameters) != 1:

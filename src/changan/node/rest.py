@@ -19,7 +19,7 @@ from changan.node.storage import OutOfTurnError, record_of
 from changan.node.store.full import DiskFullError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from changan.ledger.transition import AppliedBlock
     from changan.ledger.world import World
@@ -59,17 +59,19 @@ class Rest:
         height = applied.block.header.block_height
         record = record_of(applied)
         started = time.perf_counter()
-        await self._when_there_is_room(height, lambda: self._on_disk(record, applied))
+        await self._write(record, applied)
         self.reader.keep(height, record)
         METRICS.commit.labels(self._chain_id).observe(time.perf_counter() - started)
         METRICS.transactions.labels(self._chain_id).inc(len(applied.block.txs))
         METRICS.height.labels(self._chain_id).set(height)
 
-    async def _when_there_is_room(self, height: int, write: Callable[[], Awaitable[None]]) -> None:
+    async def _write(self, record: bytes, applied: AppliedBlock) -> None:
+        """Let the disk take a block behind the one below it; while it refuses, ask again. Raises StoppedError."""
+        height, loop = applied.block.header.block_height, asyncio.get_running_loop()
         while True:
             try:
-                await write()
-            except OutOfTurnError:
+                await loop.run_in_executor(self._disk, self._storage.bring, record, applied)
+            except OutOfTurnError:  # the block below says why
                 await asyncio.sleep(DISK_RETRY_S)
                 if self.stopping:
                     raise StoppedError(self.fault or "the node is stopping") from None
@@ -84,9 +86,6 @@ class Rest:
             else:
                 self.fault = None
                 return
-
-    async def _on_disk(self, record: bytes, applied: AppliedBlock) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._disk, self._storage.bring, record, applied)
 
     # Those who wait
 

@@ -84,8 +84,7 @@ class ChainStorage:
         if self.log.durable_height < 0:
             world, applied = apply_genesis(genesis, self._engine)
             serve(world)
-            self.append(record_of(applied), 0)
-            self.index_block(applied)
+            self.bring(record_of(applied), applied)
             return world
         world = self._from_checkpoint() or self._from_genesis()
         serve(world)

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from engine_binary import engine_binary
 
 from changan.node.comet.binary import BinaryError
+from consortium import Consortium
 
 _UNREACHABLE = ("dial tcp", "no such host", "i/o timeout", "connection refused", "connection reset", "proxyconnect")
 
@@ -26,6 +27,25 @@ def engine() -> Path:
         if any(word in str(error) for word in _UNREACHABLE):
             pytest.skip(f"the engine's sources cannot be fetched here: {error}")
         raise
+
+
+@pytest.fixture(scope="module")
+def five() -> Consortium:
+    """Organisations of which the model's first four vote at the beginning."""
+    return Consortium(5)
+
+
+@pytest.fixture
+async def model(tmp_path, five):
+    """Four nodes in one process that order together, with a token to pay with."""
+    from model import Model
+    from test_application import token
+
+    made = Model(five, tmp_path, seed=1)
+    await made.begin()
+    await token(made)
+    yield made
+    made.close()
 
 
 @pytest.fixture(autouse=True, scope="module")

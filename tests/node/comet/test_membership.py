@@ -8,7 +8,7 @@ import copy
 import pytest
 from membership_running import audited, calls, change, entry, genesis, join, organisations, receipts
 from model import Model, Node, node_of
-from test_application import balance, token, transfer
+from test_application import balance, transfer
 
 from changan.errors import ChanganError, MalformedError, UnverifiedError
 from changan.ledger.agreement import Electorate
@@ -19,23 +19,9 @@ from changan.ledger.row_proof import verify_row_proof
 from changan.ledger.wire.messages import Certificate, ChainConfig, EndorsementEntry
 from changan.node.comet.abci.messages import RequestFinalizeBlock, RequestInitChain, RequestQuery, ValidatorUpdate
 from changan.node.proofs import delta_proof
-from consortium import Consortium, org_name
+from consortium import org_name
 
 FIFTH = org_name(5)
-
-
-@pytest.fixture(scope="module")
-def five() -> Consortium:
-    return Consortium(5)
-
-
-@pytest.fixture
-async def model(tmp_path, five):
-    made = Model(five, tmp_path, seed=1)
-    await made.begin()
-    await token(made)
-    yield made
-    made.close()
 
 
 # Joining, leaving, and another node in an organisation's place

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from membership_running import audited, calls, change, entry, genesis, join, receipts
-from model import Model, Node, node_of
-from test_application import token
+from model import Node, node_of
 
 from changan.ledger.hashing import block_hash
 from changan.ledger.receipt import verify_receipt
@@ -13,21 +12,7 @@ from changan.ledger.wire.messages import BlockWithRWSet, SealedBlocks
 from changan.node.audit import AuditError, Auditor
 from changan.node.comet.rosters import RosterGoneError, Rosters
 from changan.node.store.archive import ArchivedError
-from consortium import Consortium, SealedLog, org_name
-
-
-@pytest.fixture(scope="module")
-def five() -> Consortium:
-    return Consortium(5)
-
-
-@pytest.fixture
-async def model(tmp_path, five):
-    made = Model(five, tmp_path, seed=1)
-    await made.begin()
-    await token(made)
-    yield made
-    made.close()
+from consortium import SealedLog, org_name
 
 
 async def test_the_audit_names_a_proposer_whose_vote_was_over(model, five):

@@ -19,16 +19,11 @@ from changan.node.comet.application import LedgerApplication
 from changan.node.comet.cluster import engine_home, renew_engine
 from changan.node.comet.engine_home import EngineKeys
 from changan.node.home import Home
-from consortium import Consortium, org_name
+from consortium import org_name
 
 SEEDS = int(os.environ.get("CHANGAN_MEMBERSHIP_SEEDS", "4"))
 FIRST_SEED = int(os.environ.get("CHANGAN_MEMBERSHIP_FIRST_SEED", "0"))
 STEPS = 40
-
-
-@pytest.fixture(scope="module")
-def five() -> Consortium:
-    return Consortium(5)
 
 
 class Story:

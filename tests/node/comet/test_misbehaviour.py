@@ -7,7 +7,7 @@ import shutil
 import pytest
 from membership_running import audited, calls, change, entry, join, receipts
 from model import Model, node_of
-from test_application import token, transfer
+from test_application import transfer
 
 from changan.ledger.transition import apply_genesis
 from changan.ledger.wire.messages import BlockHeader, ConsensusArgs
@@ -15,21 +15,7 @@ from changan.node.audit import AuditError, Auditor
 from changan.node.comet.abci.messages import Misbehavior, Validator
 from changan.node.comet.application import FAULTS_SHOWN
 from changan.node.storage import replay_block
-from consortium import Consortium, SealedLog, org_name
-
-
-@pytest.fixture(scope="module")
-def five() -> Consortium:
-    return Consortium(5)
-
-
-@pytest.fixture
-async def model(tmp_path, five):
-    made = Model(five, tmp_path, seed=1)
-    await made.begin()
-    await token(made)
-    yield made
-    made.close()
+from consortium import SealedLog, org_name
 
 
 def twice(voter, height: int, kind: int = 1) -> Misbehavior:
