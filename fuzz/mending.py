@@ -8,8 +8,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from changan.crypto.digest import sha256
-from changan.crypto.merkle import chainmaker_root
-from changan.ledger.commitment import outcome_root
+from changan.crypto.merkle import chainmaker_root, tree_root
+from changan.ledger.commitment import outcome_leaf
 from changan.ledger.hashing import block_hash, dag_hash, ordered_dag, rw_set_hash, transaction_hash
 from changan.ledger.wire.messages import BlockWithRWSet, ConsensusArgs, Transaction, TxRWSet
 from changan.node import audit
@@ -46,7 +46,7 @@ def mend(stored: BlockWithRWSet) -> None:
         arguments = ConsensusArgs.FromString(header.consensus_args)
     except DecodeError:
         arguments = ConsensusArgs()
-    arguments.outcome_root = outcome_root(block.txs, sha256)
+    arguments.outcome_root = tree_root([outcome_leaf(tx, sha256) for tx in block.txs], sha256)
     header.consensus_args = arguments.SerializeToString()
     header.block_hash = block_hash(header, sha256)
 

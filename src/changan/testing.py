@@ -130,8 +130,7 @@ class Chain:
         self.height += 1
         self.time += _SECONDS_A_BLOCK
         block = BlockContext(self.height, self.time)
-        host = Calls(self._instances, self._rows, block)
-        host.outermost(name)
+        host = Calls(self._instances, self._rows, block, name)
         return self._instances[name].run(method, [call], block, host)[0]
 
 

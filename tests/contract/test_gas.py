@@ -173,7 +173,7 @@ COSTS = [
     ("same", ("存证", "存证"), CALL + 2 + 6),
     ("same", ("", "存证"), CALL + 2),
     ("same_who", (BOB,), CALL + 2),
-    ("digests", (BOB, "abc"), CALL + (60 + 20) + (200 + 60) + 2 + (200 + 9)),
+    ("digests", (BOB, "abc"), CALL + (500 + 6 * 20) + (600 + 7 * 20) + 2 + (600 + 7 * 3)),
     ("scalar", (1,), CALL + 5 + 100),
     ("scalar", (2,), CALL + 5),
     ("scalar_more", (), CALL + 2 + 1 + 5),

@@ -238,9 +238,7 @@ class LedgerWorld(World):
             record = Contract(name=name, version="1", address=address.hex()).SerializeToString()
             for key in (name, address.hex()):
                 rows.put(Write(OWNER, record_key(key), record))
-        host = Calls(names, rows, BLOCK)
-        host.outermost(f"contract{self.addresses[place][0]}")
-        return host
+        return Calls(names, rows, BLOCK, f"contract{self.addresses[place][0]}")
 
 
 @pytest.fixture(params=[World, LedgerWorld])

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from changan.bench.figures import table_rows
+from changan.bench.live import Live
 from changan.bench.single import BenchError, Node, start_node, stop_node
 from changan.bench.workloads import BALANCE
 
-SETTINGS = """engine = "compiled"
+SETTINGS = """engine = "{engine}"
 suite = "{suite}"
 demo = false
 rate_limit = 10000000
@@ -45,6 +46,7 @@ class Load(NamedTuple):
     zipf: float
     inflight: int
     rate: float
+    engine: str = "compiled"
 
     @property
     def messages(self) -> int:
@@ -59,14 +61,15 @@ def run(load: Load, *, peers: bool, verify: bool, rounds: int = 1) -> list[dict[
     if importlib.util.find_spec("numba") is None or importlib.util.find_spec("numpy") is None:
         raise BenchError("the load needs numpy and the kernels numba: pip install 'changan[speed]'")
     found = []
-    work = (
-        f"{load.suite}: {load.contract}, {load.lane} of {load.rows}, {load.accounts} accounts, {load.signers} signers"
-    )
+    engine = "" if load.engine == "compiled" else f"{load.engine} engine, "
+    work = f"{load.suite}: {engine}{load.contract}, {load.lane} of {load.rows}, {load.accounts} accounts, {load.signers} signers"
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as name:
             directory = Path(name)
             (directory / "home").mkdir()
-            (directory / "home" / "changan.toml").write_text(SETTINGS.format(suite=load.suite), encoding="utf-8")
+            (directory / "home" / "changan.toml").write_text(
+                SETTINGS.format(suite=load.suite, engine=load.engine), encoding="utf-8"
+            )
             node = start_node(directory)
             try:
                 _await_kernels(directory / "node.out")
@@ -91,24 +94,19 @@ def _await_kernels(log: Path) -> None:
 
 def _measure(node: Node, load: Load) -> dict[str, Any]:
     options = {"home": str(node.home), **load._asdict(), "messages": load.messages}
-    del options["suite"]
-    worker = subprocess.Popen(  # noqa: S603  # our own program
-        [sys.executable, "-m", "changan.bench.ledger_worker", json.dumps(options)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert worker.stdout is not None
-    assert worker.stderr is not None
-    if worker.stdout.readline().strip() != "go":
-        raise BenchError(f"the load did not start: {worker.stderr.read()[-500:]}")
-    before = node.cpu()
-    out, err = worker.communicate("\n", timeout=load.seconds + 300)
-    spent = node.cpu() - before
-    if worker.returncode:
-        raise BenchError(f"the load failed: {err[-500:]}")
-    told: dict[str, Any] = json.loads(out.splitlines()[-1])
+    del options["suite"], options["engine"]
+    command = [sys.executable, "-m", "changan.bench.ledger_worker", json.dumps(options)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as worker:  # noqa: S603  # our own program
+        assert worker.stdout is not None
+        assert worker.stderr is not None
+        if worker.stdout.readline().strip() != "go":
+            raise BenchError(f"the load did not start: {worker.stderr.read()[-500:]}")
+        before = node.cpu()
+        told = _told(worker)
+        spent = node.cpu() - before
+        if worker.wait(60):
+            raise BenchError(f"the load failed: {worker.stderr.read()[-500:]}")
     latencies = sorted(1000 * each for each in told["latencies"])
     return {
         "rate": told["calls"] / told["seconds"],
@@ -120,6 +118,24 @@ def _measure(node: Node, load: Load) -> dict[str, Any]:
         "mib": node.anonymous_mib(),
         **{f"p{p}": latencies[min(len(latencies) - 1, len(latencies) * p // 100)] for p in (50, 95, 99)},
     }
+
+
+def _told(worker: subprocess.Popen[str]) -> dict[str, Any]:
+    """Let the load begin, show how it goes, and return what it says in the end."""
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    worker.stdin.write("\n")
+    worker.stdin.flush()
+    told: dict[str, Any] = {}
+    live = Live(sys.stderr)
+    for line in worker.stdout:
+        found = json.loads(line)
+        if isinstance(found, list):
+            live.take(*found)
+        else:
+            told = found
+    live.end()
+    return told
 
 
 def _verified(home: Path) -> dict[str, float]:

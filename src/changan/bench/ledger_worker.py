@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from changan.contract.types import Signature
 
 
+TOLD_S = 0.25
+
+
 class Load(NamedTuple):
     """What is to be sent, as the command line says it."""
 
@@ -152,6 +155,8 @@ def _measured(load: Load, made: list[bytes], sender: Sender) -> dict[str, Any]:
     print("go", flush=True)
     sys.stdin.readline()
     cpu, started = time.process_time(), time.perf_counter()
+    ended = threading.Event()
+    threading.Thread(target=_tell, args=(sender, started, ended), daemon=True).start()
     sent = 0
     for number, message in enumerate(made):
         due = None
@@ -164,6 +169,7 @@ def _measured(load: Load, made: list[bytes], sender: Sender) -> dict[str, Any]:
         sent += 1
     sender.finish()
     elapsed = time.perf_counter() - started
+    ended.set()
     if sender.failed:
         raise SystemExit(f"{len(sender.failed)} messages failed: {sender.failed[0]}")
     return {
@@ -176,6 +182,12 @@ def _measured(load: Load, made: list[bytes], sender: Sender) -> dict[str, Any]:
         "bytes": sum(map(len, made[:sent])),
         "latencies": sender.latencies,
     }
+
+
+def _tell(sender: Sender, started: float, ended: threading.Event) -> None:
+    """Say every moment how far it is."""
+    while not ended.wait(TOLD_S):
+        print(json.dumps([sender.calls, time.perf_counter() - started]), flush=True)
 
 
 def _signers(home: str, count: int, first: Signer) -> list[Signer]:

@@ -17,6 +17,7 @@ from changan.bench import ledger as ledger_bench
 from changan.bench import single as single_bench
 from changan.bench.workloads import LOADS
 from changan.crypto.suite import SUITE_NAMES
+from changan.node.settings import ENGINES
 
 
 @click.group()
@@ -93,6 +94,9 @@ def cluster(json_file: Path | None, seconds: float) -> None:
 @click.option(
     "--rate", type=click.FloatRange(0), default=0.0, show_default=True, help="Calls a second; 0: all it takes."
 )
+@click.option(
+    "--engine", type=click.Choice(ENGINES), default="compiled", show_default=True, help="What runs the contract."
+)
 @click.option("--rounds", type=click.IntRange(1, 20), default=1, show_default=True, help="Measurements.")
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Also SQLite as a ledger, same machine.")
 @click.option("--verify/--no-verify", default=True, show_default=True, help="Verify what the node kept.")
@@ -108,13 +112,14 @@ def ledger(
     zipf: float,
     inflight: int,
     rate: float,
+    engine: str,
     rounds: int,
     *,
     peers: bool,
     verify: bool,
 ) -> None:
     """Signed, durable contract calls through the public door, beside SQLite that nobody signs for."""
-    load = ledger_bench.Load(suite, contract, lane, seconds, accounts, signers, rows, zipf, inflight, rate)
+    load = ledger_bench.Load(suite, contract, lane, seconds, accounts, signers, rows, zipf, inflight, rate, engine)
     table = ledger_bench.run(load, peers=peers, verify=verify, rounds=rounds)
     show(table)
     if json_file is not None:
@@ -126,6 +131,8 @@ def ledger(
             "signers": signers,
             "rows": rows,
             "zipf": zipf,
+            "rate": rate,
+            "engine": engine,
         }
         told = " ".join(f"--{name} {value}" for name, value in options.items())
         write_json(json_file, f"changan bench ledger --seconds {seconds:g} {told}", table)

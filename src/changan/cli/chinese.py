@@ -205,6 +205,7 @@ TEXTS = {
     "With --replay: derive the rows of bundles again in so many blocks only, and replay by the compiled engine.": "与 --replay 同用：只在这么多个区块中重新推导批量交易的各行，并用编译引擎重放。",
     "Many calls under one signature, or single signed calls many to a message.": "一次签名多次调用，或一条消息中多个单独签名的调用。",
     "Algorithms: international, or national (SM2, SM3).": "算法：国际，或国密（SM2、SM3）。",
+    "What runs the contract.": "由哪个引擎运行合约。",
     "What is called.": "调用的合约。",
     "Rows.": "行数。",
     "Clients who sign.": "签名的客户端数。",

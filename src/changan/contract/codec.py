@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from changan.contract.types import (
     ADDRESS,
@@ -148,21 +148,31 @@ def _parts(kind: RecordType | TupleType) -> tuple[ValueType, ...]:
 # Text
 
 
-def decode_arguments(signature: Signature, given: Mapping[str, bytes]) -> tuple[Value, ...]:
-    """Return a method's arguments in the order of its parameters. Raises BadArgumentError naming the first bad one."""
-    unknown = sorted(given.keys() - {name for name, _ in signature.parameters})
-    if unknown:
-        known = ", ".join(name for name, _ in signature.parameters) or "none"
-        raise BadArgumentError(f"{signature.name} has no parameter {unknown[0]!r}; its parameters are {known}")
-    values: list[Value] = []
-    for name, kind in signature.parameters:
-        if name not in given:
-            raise BadArgumentError(f"{name} is missing: {signature.name} takes {_form(signature)}")
-        try:
-            values.append(from_text(kind, given[name]))
-        except MalformedError as error:
-            raise BadArgumentError(f"{name}: {error}") from error
-    return tuple(values)
+def arguments_reader(signature: Signature) -> Callable[[Mapping[str, bytes]], tuple[Value, ...]]:
+    """Return what reads a method's arguments from bytes by name: values in the order of the parameters.
+
+    It raises BadArgumentError naming the first bad one.
+    """
+    readers = [(name, text_reader(kind)) for name, kind in signature.parameters]
+    names = frozenset(name for name, _ in readers)
+
+    def read(given: Mapping[str, bytes]) -> tuple[Value, ...]:
+        unknown = given.keys() - names
+        if unknown:
+            known = ", ".join(name for name, _ in readers) or "none"
+            raise BadArgumentError(f"{signature.name} has no parameter {min(unknown)!r}; its parameters are {known}")
+        values = []
+        for name, reader in readers:
+            data = given.get(name)
+            if data is None:
+                raise BadArgumentError(f"{name} is missing: {signature.name} takes {_form(signature)}")
+            try:
+                values.append(reader(data))
+            except MalformedError as error:
+                raise BadArgumentError(f"{name}: {error}") from error
+        return tuple(values)
+
+    return read
 
 
 def _form(signature: Signature) -> str:
@@ -171,23 +181,38 @@ def _form(signature: Signature) -> str:
 
 def from_text(kind: ValueType, data: bytes) -> Value:
     """Return the value that an argument's bytes stand for. Raises MalformedError."""
-    if isinstance(kind, BytesType) and len(data) == kind.length:
-        return data
+    return text_reader(kind)(data)
+
+
+@cache
+def text_reader(kind: ValueType) -> Callable[[bytes], Value]:
+    """Return what does `from_text` for one type. It is made once a type: every argument of every call goes through it."""
+    if isinstance(kind, RecordType | TupleType):
+        return lambda data: _from_json_text(kind, data)
+    plain, length = _plain_reader(kind), kind.length if isinstance(kind, BytesType) else -1
+
+    def read(data: bytes) -> Value:
+        return data if len(data) == length else plain(_utf8(data))
+
+    return read
+
+
+def _utf8(data: bytes) -> str:
     try:
-        text = data.decode()
+        return data.decode()
     except UnicodeDecodeError as error:
         raise MalformedError("this is not UTF-8") from error
-    match kind:
-        case RecordType() | TupleType():
-            if len(data) > _JSON_BYTES_MAX:
-                raise MalformedError(f"JSON of at most {_JSON_BYTES_MAX} bytes is read")
-            form = "object of its fields" if isinstance(kind, RecordType) else "list of its parts"
-            try:
-                return _from_json(kind, json.loads(text, object_pairs_hook=_unique))
-            except (ValueError, RecursionError) as error:
-                raise MalformedError(f"{kind.name} is given as a JSON {form}") from error
-        case _:
-            return _from_plain(kind, text)
+
+
+def _from_json_text(kind: RecordType | TupleType, data: bytes) -> Value:
+    text = _utf8(data)
+    if len(data) > _JSON_BYTES_MAX:
+        raise MalformedError(f"JSON of at most {_JSON_BYTES_MAX} bytes is read")
+    form = "object of its fields" if isinstance(kind, RecordType) else "list of its parts"
+    try:
+        return _from_json(kind, json.loads(text, object_pairs_hook=_unique))
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"{kind.name} is given as a JSON {form}") from error
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -196,30 +221,57 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return dict(pairs)
 
 
-def _from_plain(kind: ValueType, text: str) -> Value:  # a way out a type
+@cache
+def _plain_reader(kind: ValueType) -> Callable[[str], Value]:
     match kind:
         case IntType():
-            if _DECIMAL.fullmatch(text) and text != "-0" and kind.low <= int(text) <= kind.high:
-                return int(text)
-            raise MalformedError(f"{text[:50]!r} is no {kind.name}: a decimal number from {kind.low} to {kind.high}")
-        case BoolType():
-            if text in {"true", "false"}:
-                return text == "true"
-            raise MalformedError(f"{text[:50]!r} is neither true nor false")
-        case EnumType():
-            if text in kind.members:
-                return kind.members.index(text)
-            raise MalformedError(f"{text[:50]!r} is none of {', '.join(kind.members)}")
+            return _decimal_reader(kind)
+        case BoolType() | EnumType():
+            return lambda text: _named(kind, text)
         case BytesType():
-            digits = text.removeprefix("ZX") if kind == ADDRESS else text  # as a chain of the national suite shows it
-            if len(digits) == 2 * kind.length and _HEX.fullmatch(digits):
-                return bytes.fromhex(digits)
-            raise MalformedError(f"this is no {kind.name}: {2 * kind.length} hex digits or {kind.length} raw bytes")
+            return _hex_reader(kind)
         case TextType():
-            if len(text.encode()) <= kind.limit:
-                return text
-            raise MalformedError(f"the text has {len(text.encode())} bytes, at most {kind.limit} are allowed")
+            return lambda text: _bounded(kind, text)
     raise MalformedError(f"{kind.name} is not given as text")
+
+
+def _decimal_reader(kind: IntType) -> Callable[[str], Value]:
+    low, high, decimal = kind.low, kind.high, _DECIMAL.fullmatch
+
+    def read(text: str) -> Value:
+        if decimal(text) and text != "-0" and low <= (value := int(text)) <= high:
+            return value
+        raise MalformedError(f"{text[:50]!r} is no {kind.name}: a decimal number from {low} to {high}")
+
+    return read
+
+
+def _named(kind: BoolType | EnumType, text: str) -> Value:
+    if isinstance(kind, BoolType):
+        if text in {"true", "false"}:
+            return text == "true"
+        raise MalformedError(f"{text[:50]!r} is neither true nor false")
+    if text in kind.members:
+        return kind.members.index(text)
+    raise MalformedError(f"{text[:50]!r} is none of {', '.join(kind.members)}")
+
+
+def _hex_reader(kind: BytesType) -> Callable[[str], Value]:
+    digits, prefix = 2 * kind.length, "ZX" if kind == ADDRESS else ""  # as a chain of the national suite shows it
+
+    def read(text: str) -> Value:
+        found = text.removeprefix(prefix)
+        if len(found) == digits and _HEX.fullmatch(found):
+            return bytes.fromhex(found)
+        raise MalformedError(f"this is no {kind.name}: {digits} hex digits or {kind.length} raw bytes")
+
+    return read
+
+
+def _bounded(kind: TextType, text: str) -> Value:
+    if len(text.encode()) <= kind.limit:
+        return text
+    raise MalformedError(f"the text has {len(text.encode())} bytes, at most {kind.limit} are allowed")
 
 
 def _from_json(kind: ValueType, value: object) -> Value:
@@ -242,17 +294,27 @@ def _from_json(kind: ValueType, value: object) -> Value:
         value.encode()
     except UnicodeEncodeError as error:
         raise MalformedError("a text holds a lone surrogate") from error
-    return _from_plain(kind, value)
+    return _plain_reader(kind)(value)
 
 
 def to_text(kind: ValueType | None, value: Value) -> str:
     """Return a value as text, the way `from_text` takes it; nothing for None."""
-    if kind is None:
-        return ""
-    plain = to_json(kind, value)
-    if isinstance(plain, str):
-        return plain
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    return "" if kind is None else text_writer(kind)(value)
+
+
+@cache
+def text_writer(kind: ValueType) -> Callable[[Any], str]:
+    """Return what does `to_text` for one type. It is made once a type, as `text_reader` is."""
+    match kind:
+        case IntType():
+            return str
+        case BytesType():
+            return bytes.hex
+        case EnumType():
+            return kind.members.__getitem__
+        case TextType():
+            return lambda text: text
+    return lambda value: json.dumps(to_json(kind, value), ensure_ascii=False, separators=(",", ":"))
 
 
 def to_json(kind: ValueType, value: Value) -> object:

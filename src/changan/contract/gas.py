@@ -38,8 +38,8 @@ _WIDE_MULTIPLY = 6
 _DIVIDE = 5
 _WIDE_DIVIDE = 500
 _BYTES_COMPARE = 2
-_DIGEST = {"sha256": 60, "sm3": 200}
-DIGEST_PER_BYTE = {"sha256": 1, "sm3": 3}
+_DIGEST = {"sha256": 500, "sm3": 600}
+DIGEST_PER_BYTE = {"sha256": 6, "sm3": 7}
 
 _ENDS_RUN = (t.If, t.While, t.For, t.Return, t.Decline, t.Break, t.Continue)
 

@@ -10,7 +10,7 @@ from changan.contract.check import analyse
 from changan.contract.types import U64, EnumType, ListType, MapType, RecordType, is_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from changan.contract.instance import Event, Value
     from changan.contract.tree import Tree
@@ -31,9 +31,11 @@ class Program:
         self.name = tree.name
         self.digest = sha256(source.encode()).digest()
         self.field_places = {field.name: place for place, field in enumerate(tree.fields)}
+        self.field_names = tuple(self.field_places)
         self.remote_methods = [method for interface in tree.interfaces for method in interface.methods]
         self._methods = {method.signature.name: method.signature for method in tree.methods}
-        self._events = {event.name: event for event in tree.events}
+        self._readers: dict[str, Callable[[Mapping[str, bytes]], tuple[Value, ...]]] = {}
+        self._writers = {event.name: [codec.text_writer(kind) for _, kind in event.fields] for event in tree.events}
         self.filename = filename
 
     @property
@@ -71,7 +73,10 @@ class Program:
 
     def decode_arguments(self, method: str, given: Mapping[str, bytes]) -> tuple[Value, ...]:
         """Return the arguments of a call in order. Raises BadArgumentError."""
-        return codec.decode_arguments(self._methods[method], given)
+        reader = self._readers.get(method)
+        if reader is None:
+            reader = self._readers[method] = codec.arguments_reader(self._methods[method])
+        return reader(given)
 
     def fits(self, method: str, arguments: tuple[Value, ...]) -> bool:
         """Whether these values can be the arguments of a method."""
@@ -86,8 +91,7 @@ class Program:
 
     def event_data(self, event: Event) -> list[str]:
         """Return an event's fields in order, as text."""
-        kind = self._events[event.name]
-        return [codec.to_text(part, value) for (_, part), value in zip(kind.fields, event.fields, strict=True)]
+        return [write(value) for write, value in zip(self._writers[event.name], event.fields, strict=True)]
 
     def show_value(self, field: str, row_key: str, value: bytes) -> object:
         """Return a row's value as JSON has it. Raises MalformedError."""

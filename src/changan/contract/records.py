@@ -19,6 +19,7 @@ _HEADER = struct.Struct("<HHI")
 HEADER_BYTES = _HEADER.size
 GONE = 0xFFFFFFFF
 """The length of a value that is no more."""
+_CUT = "a record of a delta is cut short"
 
 
 def record(field: int, key: bytes, value: bytes | None) -> bytes:
@@ -36,23 +37,33 @@ def records(data: bytes) -> Iterator[bytes]:
     """Return the records that stand one after another. Raises BadArgumentError."""
     at = 0
     while at < len(data):
-        try:
-            _, key_size, size = _HEADER.unpack_from(data, at)
-        except struct.error as error:
-            raise BadArgumentError("a record of a delta does not decode") from error
+        _, key_size, size = _header(data, at)
         end = at + HEADER_BYTES + key_size + (0 if size == GONE else size)
         if end > len(data):
-            raise BadArgumentError("a record of a delta is cut short")
+            raise BadArgumentError(_CUT)
         yield data[at:end]
         at = end
 
 
 def rows_of(names: Sequence[str], data: bytes) -> Iterator[Row]:
     """Return the rows that records stand for; `names` are the fields' names by number. Raises BadArgumentError."""
-    for found in records(data):
-        field, key_size, size = _HEADER.unpack_from(found)
+    at, end = 0, len(data)
+    while at < end:
+        field, key_size, size = _header(data, at)
         if field >= len(names):
             raise BadArgumentError("a record of a delta names no field")
-        end = HEADER_BYTES + key_size
-        key = f".{found[HEADER_BYTES:end].hex()}" if key_size else ""
-        yield Row(names[field] + key, None if size == GONE else found[end:])
+        start = at + HEADER_BYTES
+        middle = start + key_size
+        at = middle + (0 if size == GONE else size)
+        if at > end:
+            raise BadArgumentError(_CUT)
+        key = f"{names[field]}.{data[start:middle].hex()}" if key_size else names[field]
+        yield Row(key, None if size == GONE else data[middle:at])
+
+
+def _header(data: bytes, at: int) -> tuple[int, int, int]:
+    """Return field, key size and value size of the record at a place. Raises BadArgumentError."""
+    try:
+        return _HEADER.unpack_from(data, at)
+    except struct.error as error:
+        raise BadArgumentError("a record of a delta does not decode") from error

@@ -7,6 +7,7 @@ from hashlib import sha3_256 as _sha3_256
 from hashlib import sha256 as _sha256
 from hashlib import sha384 as _sha384
 from hashlib import sha512 as _sha512
+from struct import Struct
 
 from cryptography.hazmat.primitives.hashes import SM3, Hash
 
@@ -66,4 +67,10 @@ def digest_named(name: str) -> Digest:
 
 def tagged(tag: bytes, *parts: bytes, digest: Digest = sha256) -> bytes:
     """Return the digest of a tag and parts, each bound to its length (8 bytes), so that no two lists collide."""
-    return digest(b"".join(len(part).to_bytes(8, "big") + part for part in (tag, *parts)))
+    bound = [_LENGTH(len(tag)), tag]
+    for part in parts:
+        bound += (_LENGTH(len(part)), part)
+    return digest(b"".join(bound))
+
+
+_LENGTH = Struct(">Q").pack

@@ -68,7 +68,7 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
         contract=name,
         method=signature.name,
     )
-    names = tuple(instance.program.field_places)
+    names = instance.program.field_names
 
     def finish() -> Finished:
         result.outcome_root = roots.outcome_root(signature, bundle, columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.crypto.digest import tagged
@@ -10,12 +11,12 @@ from changan.ledger.delta import Delta
 from changan.ledger.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from changan.crypto.digest import Digest
     from changan.ledger.roots import AnyStateTree, Roots
     from changan.ledger.state import Write
-    from changan.ledger.wire.messages import Transaction
+    from changan.ledger.wire.messages import ContractResult, Transaction
 
 DELTA_GROUP_ROWS = 16
 """Rows a leaf of the delta tree: a proof carries up to this many rows, and hashing costs a sixteenth."""
@@ -66,23 +67,23 @@ def outcome_leaf(transaction: Transaction, digest: Digest) -> bytes:
     ChainMaker's tx_root leaves the gas out; this does not.
     """
     result = transaction.result
-    called = result.contract_result
-    numbers = b"".join(n.to_bytes(8, "big") for n in (result.code, called.code, called.gas_used))
-    events = [event.SerializeToString() for event in called.contract_event]
+    return outcome_leaf_of(transaction.payload.tx_id, result.code, result.contract_result, digest)
+
+
+def outcome_leaf_of(tx_id: str, code: int, called: ContractResult, digest: Digest) -> bytes:
+    """Return `outcome_leaf` of a transaction that is no message yet."""
     return tagged(
         b"changan.outcome",
-        transaction.payload.tx_id.encode(),
-        numbers,
+        tx_id.encode(),
+        _NUMBERS(code, called.code, called.gas_used),
         called.result,
         called.message.encode(),
-        tagged(b"changan.events", *events, digest=digest),
+        tagged(b"changan.events", *[event.SerializeToString() for event in called.contract_event], digest=digest),
         digest=digest,
     )
 
 
-def outcome_root(transactions: Iterable[Transaction], digest: Digest) -> bytes:
-    """Return the root over the outcomes of a block's transactions."""
-    return tree_root([outcome_leaf(transaction, digest) for transaction in transactions], digest)
+_NUMBERS = Struct(">3Q").pack
 
 
 class StateRoot(NamedTuple):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.instance import Code, InnerFailure, Outcome
 from changan.crypto.addresses import ZXL_PREFIX, contract_address
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from changan.contract.engines import AnyInstance
-    from changan.contract.instance import BlockContext, Call, Event, Instance
+    from changan.contract.instance import BlockContext, Call, Event
     from changan.ledger.state import Overlay, Rows
 
 OWNER = SystemContract.CONTRACT_MANAGE.value
@@ -32,6 +33,27 @@ def code_key(name: str) -> str:
     return f"ContractByteCode:{name}"
 
 
+class Standing(NamedTuple):
+    """What a call needs to know of a contract."""
+
+    name: str
+    version: str
+    is_native: bool
+    status: int
+
+
+def find_standing(rows: Rows | Overlay, name_or_address: str) -> Standing | None:
+    """Return how a contract stands, found by its name or its address, or None."""
+    found = rows.get(OWNER, record_key(name_or_address)) if name_or_address else None
+    return None if found is None else _standing(found)
+
+
+@lru_cache(maxsize=1024)
+def _standing(data: bytes) -> Standing:
+    record = Contract.FromString(data)
+    return Standing(record.name, record.version, record.runtime_type == RuntimeType.NATIVE, record.status)
+
+
 def find_record(rows: Rows | Overlay, name_or_address: str) -> Contract | None:
     """Return the record of a contract by its name or its address, or None."""
     if not name_or_address:
@@ -40,10 +62,10 @@ def find_record(rows: Rows | Overlay, name_or_address: str) -> Contract | None:
     return None if found is None else Contract.FromString(found)
 
 
-def record_at(rows: Rows | Overlay, address: bytes) -> Contract | None:
-    """Return the record of the contract at an address, or None. A chain writes every address in one of the two forms."""
-    found = find_record(rows, address.hex())
-    return find_record(rows, ZXL_PREFIX + address.hex()) if found is None else found
+def standing_at(rows: Rows | Overlay, address: bytes) -> Standing | None:
+    """Return how the contract at an address stands, or None. A chain writes every address in one of the two forms."""
+    text = address.hex()
+    return find_standing(rows, text) or find_standing(rows, ZXL_PREFIX + text)
 
 
 def record_json(record: Contract) -> dict[str, object]:
@@ -86,11 +108,11 @@ def system_record(name: str, address_type: int, *, disabled: bool = False) -> Co
 
 def find_instance(rows: Rows, instances: Mapping[str, AnyInstance], contract: str) -> AnyInstance | None:
     """Return what runs a Python contract, called by name or address; None where there is no such contract."""
-    record = find_record(rows, contract)
-    return None if record is None else instances.get(record.name)
+    found = find_standing(rows, contract)
+    return None if found is None else instances.get(found.name)
 
 
-def stopped(record: Contract) -> tuple[int, str] | None:
+def stopped(record: Standing) -> tuple[int, str] | None:
     """Return code and words with which a call of a frozen or revoked contract ends; None for one that runs."""
     if record.status == ContractStatus.FROZEN:
         return TxStatusCode.CONTRACT_FREEZE_FAILED, f"failed to run user contract, {record.name} has been frozen."
@@ -102,23 +124,19 @@ def stopped(record: Contract) -> tuple[int, str] | None:
 class Calls:
     """The calls between contracts inside one outermost call: who is on the stack, and who was entered."""
 
-    def __init__(self, instances: dict[str, AnyInstance], rows: Rows, block: BlockContext) -> None:
+    def __init__(self, instances: dict[str, AnyInstance], rows: Rows, block: BlockContext, outermost: str) -> None:
+        """`outermost` is the contract that the outermost call enters."""
         self._instances = instances
         self._rows = rows
         self._block = block
-        self._stack: list[str] = []
-        self._open: list[Instance] = []
-        self.entered: dict[
-            str, Instance
-        ] = {}  # every contract that was entered, in order; their rows belong to the call
-
-    def outermost(self, name: str) -> None:
-        """Name the contract that the outermost calls enter."""
-        self._stack = [name]
+        self._stack = [outermost]
+        self._open: list[AnyInstance] = []
+        self.entered: dict[str, AnyInstance] = {}
+        """Every contract that was entered, in order: their rows belong to the call."""
 
     def call(self, target: bytes, method: str, call: Call, *, reads_only: bool) -> Outcome:
         """Enter another contract, if it may be entered. Source: contract-language, decision 5."""
-        record = record_at(self._rows, target)
+        record = standing_at(self._rows, target)
         instance = None if record is None else self._instances.get(record.name)
         if record is None or instance is None or record.status != ContractStatus.NORMAL:
             return _refused(InnerFailure.UNKNOWN_CONTRACT)
@@ -150,7 +168,7 @@ def contract_events(
     """Return events as they travel: the topic is the class name, the data its fields as text."""
     found = []
     for event in events:
-        record = record_at(rows, event.emitter)
+        record = standing_at(rows, event.emitter)
         assert record is not None
         found.append(
             ContractEvent(

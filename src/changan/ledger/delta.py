@@ -9,10 +9,13 @@ from changan.contract.instance import Row
 from changan.contract.records import record_of, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from changan.contract.engines import AnyInstance
     from changan.ledger.state import Write
+
+_JOINED_ROWS_MAX = 64
+"""Deltas of so many rows become one with those beside them; joining larger ones costs more than it saves."""
 
 
 class Delta(NamedTuple):
@@ -30,38 +33,57 @@ class StateChanges:
     def __init__(self, instances: Mapping[str, AnyInstance]) -> None:
         self._instances = instances
         self._found: list[Write | Delta] = []
-        self._open: dict[str, list[bytes]] = {}  # records of single calls, by contract
+        self._open: dict[str, list[Delta]] = {}  # of single calls, by contract: they become one
 
-    def add(self, writes: Iterable[Write]) -> None:
-        """Take in what a transaction wrote."""
+    def add(self, writes: Iterable[Write], deltas: Sequence[Delta] = ()) -> None:
+        """Take in what a transaction wrote; where there are deltas, they stand for all rows of Python contracts."""
         for write in writes:
             instance = self._instances.get(write.contract)
             if instance is None:
                 self._found.append(write)
-                continue
-            row, places = Row(write.key, write.value), instance.program.field_places
-            name = write.key.partition(".")[0]
-            if name in places:
-                self._open.setdefault(write.contract, []).append(record_of(places, row))
-            else:  # a field that an upgrade took away
-                self.add_delta(Delta(write.contract, (name,), record_of({name: 0}, row), 1))
+            elif not deltas:
+                self._add(_delta_of(instance, write))
+        for delta in deltas:
+            self._add(delta)
 
-    def add_delta(self, delta: Delta) -> None:
-        """Take in what a bundle changed."""
-        self._close(delta.contract)
-        self._found.append(delta)
+    def _add(self, delta: Delta) -> None:
+        is_large = delta.rows > _JOINED_ROWS_MAX
+        found = self._open.get(delta.contract)
+        if found and (is_large or found[0].names != delta.names):
+            self._close(delta.contract)
+        if is_large:
+            self._found.append(delta)
+        else:
+            self._open.setdefault(delta.contract, []).append(delta)
 
     def _close(self, contract: str) -> None:
-        found = self._open.pop(contract, None)
-        if found:
-            names = tuple(self._instances[contract].program.field_places)
-            self._found.append(Delta(contract, names, b"".join(found), len(found)))
+        found = self._open.pop(contract)
+        records = b"".join([delta.records for delta in found])
+        self._found.append(Delta(contract, found[0].names, records, sum(delta.rows for delta in found)))
 
     def all(self) -> list[Write | Delta]:
         """Return everything."""
         for contract in list(self._open):
             self._close(contract)
         return self._found
+
+
+def _delta_of(instance: AnyInstance, write: Write) -> Delta:
+    name, places = write.key.partition(".")[0], instance.program.field_places
+    if name not in places:  # a field that an upgrade took away
+        places = {name: 0}
+    return Delta(write.contract, tuple(places), record_of(places, Row(write.key, write.value)), 1)
+
+
+def collect_rows(name: str, instance: AnyInstance) -> tuple[list[Row], Delta]:
+    """Return what `Instance.collect` does, as rows and as a delta of the contract with this name."""
+    if isinstance(instance, CompiledInstance):
+        records = instance.collect_delta()
+        rows = list(rows_of(instance.program.field_names, records))
+    else:
+        rows = instance.collect()
+        records = b"".join([record_of(instance.program.field_places, row) for row in rows])
+    return rows, Delta(name, instance.program.field_names, records, len(rows))
 
 
 def collect_delta(instance: AnyInstance) -> bytes:
@@ -85,5 +107,5 @@ def restore_records(instance: AnyInstance, pieces: Iterable[bytes]) -> None:
     if isinstance(instance, CompiledInstance):
         instance.restore_dump(pieces)
     else:
-        names = list(instance.program.field_places)
+        names = instance.program.field_names
         instance.restore(row for piece in pieces for row in rows_of(names, piece))

@@ -9,7 +9,8 @@ from changan.contract.codec import BadArgumentError
 from changan.contract.instance import Call, Code
 from changan.ledger.bundle import MESSAGE, PARAMETER, Bundle, BundleError, decode_bundle
 from changan.ledger.bundle_run import RanBundle, run_bundle, run_views
-from changan.ledger.contracts import Calls, contract_events, find_record, stopped
+from changan.ledger.contracts import Calls, contract_events, find_standing, stopped
+from changan.ledger.delta import collect_rows
 from changan.ledger.gas import (
     ACCOUNTS,
     CONTRACT_GAS_MAX,
@@ -25,18 +26,21 @@ from changan.ledger.native.directory import native_method
 from changan.ledger.outcomes import failure_text
 from changan.ledger.state import Overlay, Write
 from changan.ledger.system import OWN, SETTLE, SystemContract
-from changan.ledger.wire.messages import ContractResult, RuntimeType, TxStatusCode
+from changan.ledger.wire.messages import ContractResult, TxStatusCode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from changan.contract.engines import AnyInstance
     from changan.contract.instance import BlockContext
     from changan.contract.program import Program
     from changan.contract.types import Signature
     from changan.ledger.admission import Admitted
+    from changan.ledger.contracts import Standing
     from changan.ledger.delta import Delta
     from changan.ledger.members import Identity
     from changan.ledger.state import Rows
-    from changan.ledger.wire.messages import BundleRows, Contract, Payload, TxRequest
+    from changan.ledger.wire.messages import BundleRows, Payload, TxRequest
     from changan.ledger.world import World
 
 PARAMETERS_MAX = 50
@@ -52,7 +56,7 @@ _PASSED = -1
 class Executed(NamedTuple):
     """How one transaction ended, and the rows it wrote (those of a contract only when it ended well).
 
-    A bundle's rows of state stand apart, and what the wire says of it comes with `finished`.
+    What the wire says of a bundle comes with `finished`.
     """
 
     code: int
@@ -60,7 +64,8 @@ class Executed(NamedTuple):
     writes: list[Write]
     message: str = ""
     bundle: RanBundle | None = None
-    delta: Delta | None = None
+    deltas: Sequence[Delta] = ()
+    """The rows of Python contracts among them, as records; those of a bundle stand here alone."""
 
     def finished(self) -> Executed:
         """Return it with what the wire says of a bundle: its result, and one write, the root over the rows it changed."""
@@ -68,7 +73,7 @@ class Executed(NamedTuple):
             return self
         result, delta_root, delta = self.bundle.finish()
         self.result.result = result.SerializeToString()
-        return self._replace(writes=[Write(result.contract, PARAMETER, delta_root), *self.writes], delta=delta)
+        return self._replace(writes=[Write(result.contract, PARAMETER, delta_root), *self.writes], deltas=[delta])
 
 
 class Execution:
@@ -95,12 +100,12 @@ class Execution:
 
     def query_many(self, contract: str, method: str, data: bytes, caller: bytes) -> BundleRows:
         """Ask a view once for each row of a bundle's columns, on the state as it is. Raises BundleError."""
-        record = find_record(self._world.rows, contract)
-        refusal = _refusal(record)
+        standing = find_standing(self._world.rows, contract)
+        refusal = _refusal(standing)
         if refusal is not None:
             raise BundleError(refusal.result.message)
-        assert record is not None
-        instance = self._world.instances[record.name]
+        assert standing is not None
+        instance = self._world.instances[standing.name]
         signature, rows = open_bundle(instance.program, method, data, "view")
         return run_views(instance, signature, rows, caller, self._block)
 
@@ -124,17 +129,21 @@ class Execution:
 
     def _run(self, request: TxRequest, verdict: Admitted, gas_max: int, *, keep: bool) -> Executed:
         payload = request.payload
-        problem = _parameter_problem(payload, self._world.config.block.tx_parameter_size)
+        given = [(parameter.key, parameter.value) for parameter in payload.parameters]
+        problem = _parameter_problem(given, self._world.config.block.tx_parameter_size)
         if problem is not None:
             text = f"parse tx[{payload.tx_id}] contract[{payload.contract_name}] parameters error:{problem}"
             return _failed(TxStatusCode.INVALID_PARAMETER, text)
-        if payload.contract_name == OWN and payload.method == SETTLE:
+        name, parameters = payload.contract_name, dict(given)
+        if name == OWN and payload.method == SETTLE:
             return _bring_up_to_date(verdict.sender)
-        if payload.contract_name in _SYSTEM:
-            return self._native(request, verdict.sender, gas_max, keep=keep)
-        return self._python(payload, verdict.sender, gas_max, keep=keep)
+        if name in _SYSTEM:
+            return self._native(request, parameters, verdict.sender, gas_max, keep=keep)
+        return self._python(payload, parameters, verdict.sender, gas_max, keep=keep)
 
-    def _native(self, request: TxRequest, sender: Identity, gas_max: int, *, keep: bool) -> Executed:
+    def _native(
+        self, request: TxRequest, parameters: dict[str, bytes], sender: Identity, gas_max: int, *, keep: bool
+    ) -> Executed:
         world, payload = self._world, request.payload
         ended = disabled(world.rows, payload.contract_name)
         if ended is not None:
@@ -144,7 +153,7 @@ class Execution:
             world,
             overlay,
             payload,
-            {parameter.key: parameter.value for parameter in payload.parameters},
+            parameters,
             sender,
             request.sender.signer,
             self._block,
@@ -169,30 +178,29 @@ class Execution:
             writes,
         )
 
-    def _python(self, payload: Payload, sender: Identity, gas_max: int, *, keep: bool) -> Executed:
-        record = find_record(self._world.rows, payload.contract_name)
-        refusal = _refusal(record)
-        if record is None or refusal is not None:
+    def _python(
+        self, payload: Payload, parameters: dict[str, bytes], sender: Identity, gas_max: int, *, keep: bool
+    ) -> Executed:
+        standing = find_standing(self._world.rows, payload.contract_name)
+        refusal = _refusal(standing)
+        if standing is None or refusal is not None:
             return refusal or _failed(TxStatusCode.INTERNAL_ERROR, "")
-        instance = self._world.instances[record.name]
-        program = instance.program
-        method = program.method(payload.method)
-        parameters = {parameter.key: parameter.value for parameter in payload.parameters}
         if parameters.keys() == {PARAMETER}:
-            return self._bundle(payload, record.name, sender, gas_max, keep=keep)
+            return self._bundle(payload, standing.name, sender, gas_max, keep=keep)
+        name, program = payload.method, self._world.instances[standing.name].program
+        method = program.method(name)
         if method is None or method.kind not in {"call", "view"}:
             text = (
-                f"contract invoke failed, find method [{payload.method}] failed, err = the contract has no such method, "
+                f"contract invoke failed, find method [{name}] failed, err = the contract has no such method, "
                 f"tx: {payload.tx_id}"
             )
             return _failed(TxStatusCode.CONTRACT_FAIL, text)
         try:
-            arguments = program.decode_arguments(payload.method, parameters)
+            arguments = program.decode_arguments(name, parameters)
         except BadArgumentError as error:
             return _failed(TxStatusCode.CONTRACT_FAIL, f"bad argument: {error}")
-        return self._call(
-            payload, record, instance, Call(sender.address, arguments, min(CONTRACT_GAS_MAX, gas_max)), keep=keep
-        )
+        call = Call(sender.address, arguments, min(CONTRACT_GAS_MAX, gas_max))
+        return self._call(standing.name, name, payload.tx_id, call, keep=keep)
 
     def _bundle(self, payload: Payload, name: str, sender: Identity, gas_max: int, *, keep: bool) -> Executed:
         instance = self._world.instances[name]
@@ -209,31 +217,43 @@ class Execution:
         ran = run_bundle(instance, name, signature, bundle, sender.address, self._block, self._world.roots)
         return Executed(TxStatusCode.SUCCESS, ContractResult(message=MESSAGE, gas_used=ran.gas), [], bundle=ran)
 
-    def _call(self, payload: Payload, record: Contract, instance: AnyInstance, call: Call, *, keep: bool) -> Executed:
-        host = Calls(self._world.instances, self._world.rows, self._block)
-        host.outermost(record.name)
+    def _call(self, name: str, method: str, tx_id: str, call: Call, *, keep: bool) -> Executed:
+        instances, rows = self._world.instances, self._world.rows
+        instance = instances[name]
+        program = instance.program
+        host = Calls(instances, rows, self._block, name) if program.tree.interfaces else None
         if keep:
-            outcome = instance.run(payload.method, [call], self._block, host)[0]
+            outcome = instance.run(method, [call], self._block, host)[0]
         else:
-            outcome = instance.enter(payload.method, call, self._block, host)
+            outcome = instance.enter(method, call, self._block, host)
             instance.settle(keep=False)
-            host.settle(keep=False)
+            if host is not None:
+                host.settle(keep=False)
         if outcome.code == Code.OUT_OF_GAS and call.gas_limit < CONTRACT_GAS_MAX:
             return _failed(_PASSED, "")
         if outcome.code != Code.OK:
-            return _failed(TxStatusCode.CONTRACT_FAIL, failure_text(instance.program, outcome), outcome.gas)
+            return _failed(TxStatusCode.CONTRACT_FAIL, failure_text(program, outcome), outcome.gas)
         result = ContractResult(
-            result=instance.program.encode_result(payload.method, outcome.result),
+            result=program.encode_result(method, outcome.result),
             gas_used=outcome.gas,
-            contract_event=contract_events(self._world.instances, self._world.rows, outcome.events, payload.tx_id),
+            contract_event=contract_events(instances, rows, outcome.events, tx_id),
         )
-        return Executed(TxStatusCode.SUCCESS, result, self._collect(record.name, instance, host) if keep else [])
+        if not keep:
+            return Executed(TxStatusCode.SUCCESS, result, [])
+        entered = {name: instance} if host is None else {name: instance, **host.entered}
+        return _collected(entered, result)
 
-    def _collect(self, name: str, instance: AnyInstance, host: Calls) -> list[Write]:
-        writes = [Write(name, row.key, row.value) for row in instance.collect()]
-        for other_name, other in host.entered.items():
-            writes += [Write(other_name, row.key, row.value) for row in other.collect()]
-        return writes
+
+def _collected(entered: Mapping[str, AnyInstance], result: ContractResult) -> Executed:
+    """Return a call that ended well, with the rows that it changed in all the contracts it entered."""
+    writes: list[Write] = []
+    deltas: list[Delta] = []
+    for name, instance in entered.items():
+        rows, delta = collect_rows(name, instance)
+        writes += [Write(name, key, value) for key, value in rows]
+        if rows:
+            deltas.append(delta)
+    return Executed(TxStatusCode.SUCCESS, result, writes, deltas=deltas)
 
 
 def _bring_up_to_date(sender: Identity) -> Executed:
@@ -261,31 +281,35 @@ def bundled_method(program: Program, method: str, kind: str = "call") -> Signatu
 
 def disabled(rows: Rows | Overlay, contract: str) -> tuple[int, str] | None:
     """Return code and words with which a call of a disabled system contract ends; None for one that answers."""
-    record = find_record(rows, contract)
-    return None if record is None else stopped(record)
+    standing = find_standing(rows, contract)
+    return None if standing is None else stopped(standing)
 
 
-def _refusal(record: Contract | None) -> Executed | None:
-    if record is None or record.runtime_type == RuntimeType.NATIVE:
+def _refusal(standing: Standing | None) -> Executed | None:
+    if standing is None or standing.is_native:
         return _failed(TxStatusCode.INVALID_CONTRACT_PARAMETER_CONTRACT_NAME, "contractName not found")
-    ended = stopped(record)
+    ended = stopped(standing)
     return None if ended is None else _failed(*ended)
 
 
-def _parameter_problem(payload: Payload, size_mib: int) -> str | None:
-    if len(payload.parameters) > PARAMETERS_MAX:
-        return f"expect parameters length less than {PARAMETERS_MAX}, but got {len(payload.parameters)}"
+def _parameter_problem(given: Sequence[tuple[str, bytes]], size_mib: int) -> str | None:
+    if len(given) > PARAMETERS_MAX:
+        return f"expect parameters length less than {PARAMETERS_MAX}, but got {len(given)}"
     limit = (size_mib or 10) * _MIB
-    for parameter in payload.parameters:
-        if len(parameter.key) > PARAMETER_KEY_CHARACTERS_MAX:
-            return f"expect key length less than {PARAMETER_KEY_CHARACTERS_MAX}, but got {len(parameter.key)}"
-        if _KEY.fullmatch(parameter.key) is None:
-            return (
-                f"expect key no special characters, but got key:[{parameter.key}]. "
-                "letter, number, dot and underline are allowed"
-            )
-        if len(parameter.value) >= limit:
-            return f"expect value length less than {limit}, but got {len(parameter.value)}"
+    for key, value in given:
+        problem = _key_problem(key)
+        if problem is not None:
+            return problem
+        if len(value) >= limit:
+            return f"expect value length less than {limit}, but got {len(value)}"
+    return None
+
+
+def _key_problem(key: str) -> str | None:
+    if len(key) > PARAMETER_KEY_CHARACTERS_MAX:
+        return f"expect key length less than {PARAMETER_KEY_CHARACTERS_MAX}, but got {len(key)}"
+    if _KEY.fullmatch(key) is None:
+        return f"expect key no special characters, but got key:[{key}]. letter, number, dot and underline are allowed"
     return None
 
 

@@ -5,11 +5,11 @@ Source: ChainMaker 2.3.7, utils/v2 and common/v2/crypto/hash; every rule is chec
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from changan.crypto.suite import Suite, algorithms
 from changan.errors import MalformedError
-from changan.ledger.wire.fields import field
 from changan.ledger.wire.messages import DAG, BlockHeader, Neighbor
 
 if TYPE_CHECKING:
@@ -35,29 +35,9 @@ def transaction_hash(transaction: Transaction, digest: Digest) -> bytes:
         result.gas_used = gas
 
 
-class Sealed(NamedTuple):
-    """A transaction of a block as bytes, and its hash."""
-
-    data: bytes
-    digest: bytes
-
-
-def seal_transaction(rest: Transaction, payload: bytes, digest: Digest) -> Sealed:
-    """Return a transaction whose payload is bytes already; `rest` is everything else of it. See `transaction_hash`."""
-    head = field(1, [payload])
-    data = b"".join([*head, rest.SerializeToString()])
-    result = rest.result.contract_result
-    gas = result.gas_used
-    if not gas:
-        return Sealed(data, digest(data))
-    result.gas_used = 0
-    hashed = b"".join([*head, rest.SerializeToString()])
-    result.gas_used = gas
-    return Sealed(data, digest(hashed))
-
-
+@lru_cache(maxsize=16)
 def ordered_dag(tx_count: int) -> DAG:
-    """Return the order in which a block's transactions ran: each one after the one before it."""
+    """Return the order in which a block's transactions ran: each one after the one before it. Nobody changes it."""
     return DAG(vertexes=[Neighbor(neighbors=[index - 1] if index else []) for index in range(tx_count)])
 
 

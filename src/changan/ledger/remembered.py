@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from changan.crypto.digest import tagged
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from changan.crypto.digest import Digest
 
+_KEYS_MAX = 16_384
 _NEVER = -(2**62)
 _SECOND = re.compile(r"ids\.(-?[0-9]{1,19})")
 
@@ -21,6 +23,9 @@ class RememberedIds:
 
     def __init__(self, digest: Digest) -> None:
         self._digest = digest
+        self._key = lru_cache(_KEYS_MAX)(
+            lambda tx_id: digest(tx_id.encode())
+        )  # asked for at the door, judged, remembered
         self._timestamp_of: dict[bytes, int] = {}
         self._by_second: dict[int, list[bytes]] = {}
         self._chain: dict[int, bytes] = {}  # second -> running digest over its ids in the order they came
@@ -86,6 +91,3 @@ class RememberedIds:
             self._chain[second] = item[8:40]
             keys = self._by_second[second] = [item[at : at + 32] for at in range(40, len(item), 32)]
             self._timestamp_of.update(dict.fromkeys(keys, second))
-
-    def _key(self, tx_id: str) -> bytes:
-        return self._digest(tx_id.encode())

@@ -15,7 +15,6 @@ from changan.ledger.execution import Execution, disabled, open_bundle
 from changan.ledger.system import OWN, QUERY_MANY, SystemContract
 from changan.ledger.transition import apply_block
 from changan.ledger.wire.messages import (
-    Block,
     ContractResult,
     Node,
     TxResponse,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from changan.ledger.admission import Admitted, Proven
+    from changan.ledger.done import Done
     from changan.ledger.transition import AppliedBlock, Decided
     from changan.ledger.wire.messages import Payload, TxRequest
     from changan.ledger.world import World
@@ -52,19 +52,18 @@ class Committed(NamedTuple):
     """Where a transaction rests, and what came of it."""
 
     height: int
-    position: int
-    block: Block
+    done: Done
 
     @property
     def response(self) -> TxResponse:
         """Return the answer that a synchronous call gets."""
-        transaction = self.block.txs[self.position]
+        done = self.done
         return TxResponse(
-            code=transaction.result.code,
-            message=transaction.result.message,
-            contract_result=transaction.result.contract_result,
-            tx_id=transaction.payload.tx_id,
-            tx_timestamp=transaction.payload.timestamp,
+            code=done.code,
+            message=done.message,
+            contract_result=done.result,
+            tx_id=done.tx_id,
+            tx_timestamp=done.timestamp,
             tx_block_height=self.height,
         )
 
@@ -291,7 +290,7 @@ class Chain:
         Raises what kept an earlier block from its rest.
         """
         applied = self.apply(decided)
-        header = applied.block.header
+        header = applied.header
         header.signature = seal(header.block_hash)
         await self._settled_but(SETTLING_MAX - 1)
         self._settling.append(asyncio.create_task(self._settle_or_fail(applied)))
@@ -326,18 +325,18 @@ class Chain:
     async def settle(self, applied: AppliedBlock) -> None:
         """Bring an executed block to rest and answer those who wait for it. Raises StoppedError."""
         await self.rest.bring(applied)
-        self._acknowledge(applied.block)
+        self._acknowledge(applied)
         await self.rest.notify()
         self.rest.maybe_checkpoint(applied.work)
 
-    def _acknowledge(self, block: Block) -> None:
-        height = block.header.block_height
-        for position, transaction in enumerate(block.txs):
-            self.afloat.pop(transaction.payload.tx_id, None)
-            for future in self._waiters.pop(transaction.payload.tx_id, ()):
+    def _acknowledge(self, applied: AppliedBlock) -> None:
+        height = applied.header.block_height
+        for done in applied.done:
+            self.afloat.pop(done.tx_id, None)
+            self._sealing.discard(done.tx_id)
+            for future in self._waiters.pop(done.tx_id, ()):
                 if not future.done():
-                    future.set_result(Committed(height, position, block))
-        self._sealing.difference_update(transaction.payload.tx_id for transaction in block.txs)
+                    future.set_result(Committed(height, done))
 
     def drop(self, tx_id: str, reason: RefusedError) -> None:
         """Tell those who wait for a transaction that it will not come."""

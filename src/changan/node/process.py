@@ -1,12 +1,14 @@
-"""What this process asks of the system: as many files as it may have, and memory that stays when it is freed."""
+"""What this process asks of the system and of the interpreter: files, memory that stays, and rarer looks for garbage."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import resource
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _MIB = 1024 * 1024
+_YOUNG_OBJECTS = 50_000
 
 
 def raise_file_limit() -> None:
@@ -30,3 +32,8 @@ def keep_freed_memory() -> None:
         mallopt(_ARENA_MAX, 2)
         mallopt(_MMAP_THRESHOLD, 32 * _MIB)
         mallopt(_TRIM_THRESHOLD, 512 * _MIB)
+
+
+def look_for_garbage_rarely() -> None:
+    """Let the interpreter look for cycles when many objects were made: a block makes thousands, and next to none are cycles."""
+    gc.set_threshold(_YOUNG_OBJECTS, 20, 50)

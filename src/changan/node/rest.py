@@ -56,21 +56,23 @@ class Rest:
 
     async def bring(self, applied: AppliedBlock) -> None:
         """Write an executed block; while the disk refuses, keep its bytes and try again. Raises StoppedError."""
-        height = applied.block.header.block_height
+        height = applied.header.block_height
         record = record_of(applied)
         started = time.perf_counter()
         await self._write(record, applied)
         self.reader.keep(height, record)
         METRICS.commit.labels(self._chain_id).observe(time.perf_counter() - started)
-        METRICS.transactions.labels(self._chain_id).inc(len(applied.block.txs))
+        METRICS.transactions.labels(self._chain_id).inc(len(applied.done))
         METRICS.height.labels(self._chain_id).set(height)
 
     async def _write(self, record: bytes, applied: AppliedBlock) -> None:
         """Let the disk take a block behind the one below it; while it refuses, ask again. Raises StoppedError."""
-        height, loop = applied.block.header.block_height, asyncio.get_running_loop()
+        height, loop = applied.header.block_height, asyncio.get_running_loop()
         while True:
             try:
-                await loop.run_in_executor(self._disk, self._storage.bring, record, applied)
+                await loop.run_in_executor(self._disk, self._storage.log_block, record, height)
+                # Not in that thread: LMDB lets go of the interpreter at every row, and whoever waits for it is woken in vain.
+                self._storage.index_block(applied)
             except OutOfTurnError:  # the block below says why
                 await asyncio.sleep(DISK_RETRY_S)
                 if self.stopping:

@@ -69,7 +69,7 @@ REQUEST_BYTES_MAX = 12 * 1024 * 1024
 PACKED_MAX = 10_000
 LARGE_BYTES = 64 * 1024
 """From here on a request's signature is looked at in a thread: digesting it takes longer than going there."""
-REQUESTS_A_TURN = 16
+REQUESTS_A_TURN = 64
 """Of one message are looked at together, before others have their turn."""
 _SYSTEM_CHAIN = "system_chain"
 _SDK_CANNOT_BEAR = frozenset({TxStatusCode.ARCHIVED_TX, TxStatusCode.ARCHIVED_BLOCK})

@@ -30,7 +30,7 @@ from changan.node.http import make_http
 from changan.node.http_server import CONNECTIONS_MAX, HttpServer, server_config, tls_context
 from changan.node.kernels import NodeKernels
 from changan.node.limits import RateLimits
-from changan.node.process import file_limit, keep_freed_memory, raise_file_limit
+from changan.node.process import file_limit, keep_freed_memory, look_for_garbage_rarely, raise_file_limit
 from changan.node.rpc import MESSAGE_BYTES_MAX, RpcNode
 from changan.node.solo import Solo
 from changan.node.storage import ChainStorage
@@ -97,6 +97,7 @@ class RunningNode:
         self._home.prepare()
         raise_file_limit()
         keep_freed_memory()
+        look_for_garbage_rarely()
         with HomeLock(self._home.root):
             crypto = self._find_organisations()
             if self._settings.engine == "compiled":

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
     from changan.contract.engines import Engine
     from changan.ledger.transition import AppliedBlock
-    from changan.ledger.wire.messages import TxRWSet
+    from changan.ledger.wire.messages import BlockHeader, TxRWSet
     from changan.ledger.world import World
 
 _log = structlog.get_logger()
 REPLAY_BATCH_BLOCKS = 500
-_BLOCK, _BUNDLE_ROWS = 1, 1000  # fields of BlockWithRWSet
+_BLOCK, _RW_SETS, _BUNDLE_ROWS = 1, 2, 1000  # fields of BlockWithRWSet
 _TRANSACTIONS = 3  # and of Block
 
 
@@ -90,7 +90,7 @@ class ChainStorage:
         serve(world)
         for height in range(world.height + 1, self.log.durable_height + 1):
             applied = replay_block(world, BlockWithRWSet.FromString(self.log.read(height)))
-            self.replayed += len(applied.block.txs)
+            self.replayed += len(applied.done)
         self._catch_up_index()
         return world
 
@@ -109,7 +109,7 @@ class ChainStorage:
     def _from_genesis(self) -> World:
         stored = BlockWithRWSet.FromString(self.log.read(0))
         world, applied = apply_genesis(genesis_config(stored), self._engine)
-        if applied.block.header.block_hash != stored.block.header.block_hash:
+        if applied.header.block_hash != stored.block.header.block_hash:
             raise ReplayError("block 0 of the log is not the genesis of its own configuration: run `changan verify`")
         return world
 
@@ -124,12 +124,15 @@ class ChainStorage:
 
         Raises OutOfTurnError where the block below does not rest yet.
         """
-        height = applied.block.header.block_height
-        if self.index.height < height - 1:
+        self.log_block(record, applied.header.block_height)
+        self.index_block(applied)
+
+    def log_block(self, record: bytes, height: int) -> None:
+        """Write a block's record and make it rest, if it does not yet. Raises DiskFullError, OutOfTurnError."""
+        if height > self.log.durable_height + 1:
             raise OutOfTurnError(f"block {height} waits for block {height - 1}")
         if height > self.log.durable_height:
             self.append(record, height)
-        self.index_block(applied)
 
     def archive(self, height: int) -> None:
         """Move the blocks up to a height into the archive. Raises ArchivedError, OSError."""
@@ -152,9 +155,12 @@ class ChainStorage:
         self.index.put_blocks(entries)
 
     def index_block(self, applied: AppliedBlock) -> None:
-        """Bring the indexes up to date with a block that has just come to rest."""
+        """Bring the indexes up to date with a block that has just come to rest. Raises DiskFullError, OutOfTurnError."""
+        height = applied.header.block_height
+        if height > self.index.height + 1:
+            raise OutOfTurnError(f"block {height} waits for block {height - 1}")
         self._crash_point("index.before")
-        self.index.put_blocks([_entry(applied.block.header.block_height, applied.block, applied.rw_sets)])
+        self.index.put_blocks([_entry_of(applied)])
         self._crash_point("index.after")
 
     def _catch_up_index(self) -> None:
@@ -185,14 +191,15 @@ class ChainStorage:
 
 def record_of(applied: AppliedBlock) -> bytes:
     """Return an executed block as the log holds it: a `BlockWithRWSet`, put together from what are bytes already."""
-    block = applied.block
-    parts = [Block(header=block.header, dag=block.dag).SerializeToString()]
-    for transaction in applied.transactions:
-        parts += field(_TRANSACTIONS, [transaction])
-    parts.append(
-        Block(additional_data=block.additional_data).SerializeToString() if block.HasField("additional_data") else b""
-    )
-    record = [*field(_BLOCK, parts), BlockWithRWSet(txRWSets=applied.rw_sets).SerializeToString()]
+    head = applied.head
+    parts = [Block(header=head.header, dag=head.dag).SerializeToString()]
+    for done in applied.done:
+        parts += field(_TRANSACTIONS, [done.data])
+    if head.HasField("additional_data"):
+        parts.append(Block(additional_data=head.additional_data).SerializeToString())
+    record = field(_BLOCK, parts)
+    for done in applied.done:
+        record += field(_RW_SETS, [done.rw_set])
     for position, columns in applied.bundles.items():
         record += field(_BUNDLE_ROWS, columns.encode(position))
     own = [write for write in applied.writes if write.contract == OWN]
@@ -225,7 +232,7 @@ def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:
         arguments.misbehaviour,
     )
     applied = apply_block(world, decided)
-    if applied.block.header.block_hash != header.block_hash:
+    if applied.header.block_hash != header.block_hash:
         raise ReplayError(
             f"block {header.block_height} executes to another hash than the log holds: the log or the program changed. "
             "Run `changan verify --replay`, and start with the release that wrote this home"
@@ -240,6 +247,15 @@ def genesis_config(stored: BlockWithRWSet) -> ChainConfig:
 
 def _entry(height: int, block: Block, rw_sets: Iterable[TxRWSet]) -> Entry:
     written = [[(write.contract_name, write.key.decode()) for write in rw.tx_writes] for rw in rw_sets]
-    if ConsensusArgs.FromString(block.header.consensus_args).misbehaviour:
+    return _indexed(height, block.header, [tx.payload.tx_id for tx in block.txs], written)
+
+
+def _entry_of(applied: AppliedBlock) -> Entry:
+    written = [[(write.contract, write.key) for write in done.writes] for done in applied.done]
+    return _indexed(applied.header.block_height, applied.header, [done.tx_id for done in applied.done], written)
+
+
+def _indexed(height: int, header: BlockHeader, tx_ids: list[str], written: list[list[tuple[str, str]]]) -> Entry:
+    if ConsensusArgs.FromString(header.consensus_args).misbehaviour:
         written[0].append(MISBEHAVIOUR)
-    return Entry(height, block.header.block_hash, [tx.payload.tx_id for tx in block.txs], written)
+    return Entry(height, header.block_hash, tx_ids, written)

@@ -7,6 +7,7 @@ wasmtime-py's own interface, so it is tried when the first module is opened, and
 from __future__ import annotations
 
 import ctypes
+import struct
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -122,11 +123,10 @@ def _unchecked(store: wasmtime.Store, function: wasmtime.Func) -> Callable[..., 
     values = ctypes.c_void_p(ctypes.addressof(raw))
     number = ctypes.c_size_t(slots)
     traps = ctypes.c_void_p(ctypes.addressof(trap))
-    places = range(0, 2 * count, 2)
+    put = struct.Struct("<" + "Q8x" * count).pack_into
 
     def enter(*arguments: int) -> int:
-        for at, argument in zip(places, arguments, strict=True):
-            raw[at] = argument
+        put(raw, 0, *arguments)
         error = call(context, place, values, number, traps)
         if error is not None or trap.value:
             message = _message(error, trap)

@@ -29,7 +29,7 @@ from changan.contract.plain import QUOTA_BYTES
 from changan.contract.types import is_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from typing_extensions import Buffer
 
@@ -187,6 +187,8 @@ class CompiledInstance(StoredRows):
 
     def _events(self, start: int, end: int) -> tuple[Event, ...]:
         """Return the events of the last call, with those of inner calls where they were made."""
+        if not self._inner:
+            return tuple(self._own_events(start, end))
         memory = self._machine.memory
         found: list[Event] = []
         inner = iter([*self._inner, (end - start + 1, ())])
@@ -198,12 +200,19 @@ class CompiledInstance(StoredRows):
                 place, others = next(inner)
             if at >= end:
                 break
+            size = _EVENT.size + _EVENT.unpack_from(memory, at)[2]
+            found += self._own_events(at, at + size)
+            at += size
+        return tuple(found)
+
+    def _own_events(self, at: int, end: int) -> Iterator[Event]:
+        memory = self._machine.memory
+        while at < end:
             _, number, size = _EVENT.unpack_from(memory, at)
             at += _EVENT.size
             name, fields = self._kinds[number]
-            found.append(Event(name, fields(memory, at), self.address))
+            yield Event(name, fields(memory, at), self.address)
             at += size
-        return tuple(found)
 
     # Other contracts
 

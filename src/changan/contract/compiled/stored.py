@@ -77,10 +77,12 @@ class StoredRows(ABC):
         self._element = entry("element")
         self._set_drain()
 
-    def _set_drain(self) -> None:
-        """Say how far the heap may grow until changed rows are written down."""
-        self._drain_at = min(self._heap_top + DRAIN_BYTES, 0xFFFFFFFF)
-        struct.pack_into("<I", self._machine.memory, l.HEAP_STOP, self._drain_at)
+    def _set_drain(self) -> int:
+        """Say how far the heap may grow until changed rows are written down; return how far it has grown."""
+        top = self._heap_top
+        self._drain_at = min(top + DRAIN_BYTES, 0xFFFFFFFF)
+        _WORD.pack_into(self._machine.memory, l.HEAP_STOP, self._drain_at)
+        return top
 
     @property
     def _heap_top(self) -> int:
@@ -122,14 +124,16 @@ class StoredRows(ABC):
             self._carried.update(self._parse(delta))
             delta = b"".join(record_of(self.program.field_places, Row(*row)) for row in self._carried.items())
             self._carried = {}
-        self._set_drain()
-        if self._heap_top > REBUILD_BYTES:
+        if self._set_drain() > REBUILD_BYTES:
             self._rebuild()
         return delta
 
     def _changed(self) -> bytes:
         self._collect_start()
-        return self._answers(lambda: self._collect(_ANSWER_BYTES))
+        return self._answers(self._collect_some)
+
+    def _collect_some(self) -> int:
+        return self._collect(_ANSWER_BYTES)
 
     def _answers(self, ask: Callable[[], int]) -> bytes:
         """Ask until nothing more follows; return everything that came."""
@@ -158,7 +162,7 @@ class StoredRows(ABC):
         self._set_drain()
 
     def _parse(self, data: bytes) -> Iterator[Row]:
-        return rows_of([field.name for field in self.program.tree.fields], data)
+        return rows_of(self.program.field_names, data)
 
     # All rows
 

@@ -146,8 +146,7 @@ def _run_once(
         values = instance.program.decode_arguments(method, arguments)
     except BadArgumentError as error:
         raise NativeError(f"contract initial fail, {error}") from error
-    host = Calls(call.world.instances, call.world.rows, call.block)
-    host.outermost(name)
+    host = Calls(call.world.instances, call.world.rows, call.block, name)
     made = Call(call.sender.address, values, max(0, call.gas_max - call.gas))
     if call.keep:
         outcome = instance.run(method, [made], call.block, host)[0]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 
 from changan.errors import UnverifiedError
-from changan.ledger.contracts import find_record, stopped
+from changan.ledger.contracts import find_standing, stopped
 from changan.ledger.native.call import LimitPassedError, NativeCall, NativeError
 from changan.ledger.policy import DeniedError
 from changan.ledger.rules import Rule
@@ -253,8 +253,8 @@ def _run(call: NativeCall, info: MultiSignInfo, lookup: Lookup) -> bytes:
         gas_max=call.gas_max - call.gas,
     )
     try:
-        record = find_record(call.overlay, info.contract_name)
-        ended = None if record is None else stopped(record)
+        found = find_standing(call.overlay, info.contract_name)
+        ended = None if found is None else stopped(found)
         if ended is not None:
             raise NativeError(ended[1])
         result = lookup(info.contract_name, info.method)(inner)

@@ -301,8 +301,8 @@ class LedgerApplication(Application):
         )
         applied = chain.apply(decided)
         self._unrecorded = []
-        self._seals.rest_in(applied.block)
-        self._seals.begin(applied.block.header)
+        self._seals.rest_in(applied.head)
+        self._seals.begin(applied.header)
         self._rosters.follow(request.height)
         return applied
 

@@ -1,0 +1,127 @@
+"""What a transaction that ran leaves in its block: its bytes, its read-write set and its outcome, each with its digest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from changan.ledger.commitment import outcome_leaf, outcome_leaf_of
+from changan.ledger.hashing import rw_set_hash, transaction_hash
+from changan.ledger.system import OWN
+from changan.ledger.wire.fields import field, number_field, unless_empty
+from changan.ledger.wire.messages import TxRWSet, TxStatusCode, TxWrite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from changan.crypto.digest import Digest
+    from changan.ledger.execution import Executed
+    from changan.ledger.state import Write
+    from changan.ledger.wire.messages import ContractResult, Transaction, TxRequest
+
+_PAYLOAD, _SENDER, _ENDORSERS, _RESULT, _PAYER = range(1, 6)  # fields of Transaction
+_CODE, _CONTRACT_RESULT, _RW_SET_HASH, _MESSAGE = range(1, 5)  # and of Result
+
+
+class Done(NamedTuple):
+    """One transaction of an executed block."""
+
+    tx_id: str
+    timestamp: int
+    code: int
+    message: str
+    result: ContractResult
+    data: bytes
+    """The transaction as the block holds it, without being built and copied again."""
+    digest: bytes
+    """See `hashing.transaction_hash`."""
+    rw_set: bytes
+    rw_digest: bytes
+    leaf: bytes
+    """What the outcome tree holds of it."""
+    writes: list[Write]
+    """In the order of its read-write set."""
+    settles: bool
+    """Whether it brings the state tree up to date."""
+
+
+def done_of(request: TxRequest, signed: bytes, executed: Executed, digest: Digest) -> Done:
+    """Return what a transaction that ran leaves; `signed` is its payload as bytes, where they are at hand."""
+    payload, result = request.payload, executed.result
+    tx_id = payload.tx_id
+    writes = _ordered(executed.writes)
+    rw_set = _rw_set(tx_id, writes).SerializeToString()
+    rw_digest = digest(rw_set)
+    head = [
+        *field(_PAYLOAD, [signed or payload.SerializeToString()]),
+        *field(_SENDER, [request.sender.SerializeToString()]),
+    ]
+    for endorser in request.endorsers:
+        head += field(_ENDORSERS, [endorser.SerializeToString()])
+    tail = field(_PAYER, [request.payer.SerializeToString()]) if request.HasField("payer") else []
+    before = number_field(_CODE, executed.code)
+    after = [*field(_RW_SET_HASH, [rw_digest]), *unless_empty(_MESSAGE, executed.message.encode())]
+
+    def whole() -> bytes:
+        inner = [*before, *field(_CONTRACT_RESULT, [result.SerializeToString()]), *after]
+        return b"".join([*head, *field(_RESULT, inner), *tail])
+
+    data = hashed = whole()
+    gas = result.gas_used
+    if gas:  # `transaction_hash` leaves it out
+        result.gas_used = 0
+        hashed = whole()
+        result.gas_used = gas
+    leaf = outcome_leaf_of(tx_id, executed.code, result, digest)
+    return Done(
+        tx_id,
+        payload.timestamp,
+        executed.code,
+        executed.message,
+        result,
+        data,
+        digest(hashed),
+        rw_set,
+        rw_digest,
+        leaf,
+        writes,
+        is_settling(payload.contract_name, executed.code),
+    )
+
+
+def done_at_genesis(transaction: Transaction, rw_set: TxRWSet, writes: list[Write], digest: Digest) -> Done:
+    """Return what the transaction of block 0 leaves."""
+    payload, result = transaction.payload, transaction.result
+    return Done(
+        payload.tx_id,
+        payload.timestamp,
+        result.code,
+        result.message,
+        result.contract_result,
+        transaction.SerializeToString(),
+        transaction_hash(transaction, digest),
+        rw_set.SerializeToString(),
+        rw_set_hash(rw_set, digest),
+        outcome_leaf(transaction, digest),
+        writes,
+        settles=False,
+    )
+
+
+def is_settling(contract: str, code: int) -> bool:
+    """Whether a transaction brings the state tree up to date: a node asked for it, and may."""
+    return contract == OWN and code == TxStatusCode.SUCCESS
+
+
+def _ordered(writes: Iterable[Write]) -> list[Write]:
+    """Return the last write of each row, in the order in which read-write sets list them."""
+    last = {(write.contract, write.key): write for write in writes}
+    return sorted(last.values(), key=lambda write: f"{write.contract}#{write.key}")
+
+
+def _rw_set(tx_id: str, writes: Sequence[Write]) -> TxRWSet:
+    # On the wire an empty value says that the row is gone; no row of ours is empty.
+    assert all(write.value != b"" for write in writes)
+    return TxRWSet(
+        tx_id=tx_id,
+        tx_writes=[TxWrite(key=w.key.encode(), value=w.value or b"", contract_name=w.contract) for w in writes],
+    )
