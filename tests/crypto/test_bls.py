@@ -144,9 +144,11 @@ def test_what_is_no_key(data, words):
 
 
 @needs_library
-@pytest.mark.parametrize("secret", [b"", bytes(31), bytes(32), ORDER.to_bytes(32, "big"), b"\xff" * 32])
+@pytest.mark.parametrize(
+    "secret", [b"", bytes(31), bytes(30) + b"\1", bytes(32) + b"\1", bytes(32), ORDER.to_bytes(32, "big"), b"\xff" * 32]
+)
 def test_what_is_no_private_key(secret):
-    with pytest.raises(MalformedError):
+    with pytest.raises(MalformedError, match="32 bytes, a number from 1"):
         bls.BlsSigningKey(secret)
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SECRET_BYTES = 32
 KEY_BYTES = 48
-SIGNATURE_BYTES = 96
 _POSSESSION = b"changan.bls.possession.1\x00"
 _TOGETHER = b"changan.bls.together.1\x00"
 
@@ -68,13 +67,13 @@ class BlsSigningKey:
 
     def __init__(self, secret: bytes) -> None:
         """Take 32 bytes, big-endian, from 1 to below the group's order. Raises MalformedError, BlsMissingError."""
-        if len(secret) != SECRET_BYTES or not any(secret):
-            raise MalformedError(f"a BLS private key has {SECRET_BYTES} bytes and is not zero")
+        library = _library()
         try:
-            self._key = _library().PrivateKey.from_bytes(secret)
-        except ValueError as error:
-            raise MalformedError("the BLS private key is not below the order of the group") from error
-        self.public = BlsKey(bytes(self._key.get_g1()))
+            self._key = library.PrivateKey.from_bytes(secret)
+            self.public = BlsKey(bytes(self._key.get_g1()))
+        except (ValueError, MalformedError) as error:
+            text = f"a BLS private key is {SECRET_BYTES} bytes, a number from 1 to below the order of the group"
+            raise MalformedError(text) from error
 
     @classmethod
     def from_seed(cls, seed: bytes) -> BlsSigningKey:
@@ -113,8 +112,6 @@ def require_together(keys: Iterable[BlsKey], message: bytes, signature: bytes) -
 
 def _holds(point: Any, message: bytes, signature: bytes) -> bool:
     library = _library()
-    if len(signature) != SIGNATURE_BYTES:
-        return False
     try:
         found = library.G2Element.from_bytes(signature)
     except ValueError:
