@@ -112,6 +112,9 @@ TEXTS = {
     "HTTP; 0 for any.": "HTTP 端口；0 表示任意空闲端口。",
     "Organisations of a new home.  [default: 4]": "新目录中的组织数。  [默认：4]",
     "Algorithms of a new home: gm is SM2 and SM3.  [default: intl]": "新目录的算法套件：gm 即 SM2 与 SM3。  [默认：intl]",
+    "Open the lane of many clients under one BLS signature on a new home's chain; intl only.": (
+        "为新目录的链开启蒸馏通道：多个客户端共用一个 BLS 聚合签名；仅限 intl。"
+    ),
     "How members of a new home are known.  [default: cert]": "新目录的成员身份模式。  [默认：cert]",
     "TLS at both doors, gRPC and HTTP.": "gRPC 与 HTTP 均使用 TLS。",
     "With --tls: clients show certificates too.": "与 --tls 同用：客户端也须出示证书。",

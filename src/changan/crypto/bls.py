@@ -34,6 +34,11 @@ def _library() -> Any:
         raise BlsMissingError("BLS signatures need a library: pip install 'changan[distilled]'") from error
 
 
+def require_library() -> None:
+    """Raise BlsMissingError where the library is not installed."""
+    _library()
+
+
 class BlsKey:
     """A public key that was checked: a point of the prime-order group, and not the one at infinity."""
 

@@ -8,7 +8,7 @@ from changan.contract.engines import plain
 from changan.contract.instance import BlockContext
 from changan.crypto.merkle import chainmaker_root
 from changan.errors import ChanganError
-from changan.ledger.admission import RefusedError, authenticate, check_form
+from changan.ledger.admission import RefusedError, admit, check_form
 from changan.ledger.bundle import PARAMETER
 from changan.ledger.commitment import delta_root, outcome_root
 from changan.ledger.delta import StateChanges
@@ -191,7 +191,7 @@ def _verdict(world: World, request: TxRequest, verdict: Admitted | None, time: i
         return verdict
     try:
         check_form(request)
-        return authenticate(request, world.members, world.policies, time, world.epoch)
+        return admit(request, world, time)
     except RefusedError as error:
         raise InvalidBlockError(f"transaction {request.payload.tx_id}: {error}") from error
 

@@ -15,9 +15,8 @@ from changan.arrow import need_arrow
 from changan.client.doors import REQUEST_HEADER
 from changan.errors import MalformedError
 from changan.ledger.admission import RefusedError
-from changan.ledger.bundle import HEAD_BYTES, MESSAGE, PARAMETER, BundleError, encode_bundle, read_head
+from changan.ledger.bundle import HEAD_BYTES, MESSAGE, PARAMETER, BundleError, bundled_method, encode_bundle, read_head
 from changan.ledger.contracts import find_instance
-from changan.ledger.execution import bundled_method
 from changan.ledger.wire.messages import BundleResult, TxRequest
 from changan.node.access import SIGNED_BYTES_MAX
 from changan.node.rpc import REQUEST_BYTES_MAX

@@ -8,10 +8,10 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.instance import BlockContext
-from changan.ledger.admission import RefusedError, authenticate, check_form, prove, signatures_of
-from changan.ledger.bundle import PARAMETER, BundleError
+from changan.ledger.admission import RefusedError, admit, ask, check_form, prove
+from changan.ledger.bundle import PARAMETER, BundleError, open_bundle
 from changan.ledger.contracts import find_instance
-from changan.ledger.execution import Execution, disabled, open_bundle
+from changan.ledger.execution import Execution, disabled
 from changan.ledger.system import OWN, QUERY_MANY, SystemContract
 from changan.ledger.transition import apply_block
 from changan.ledger.wire.messages import (
@@ -115,8 +115,7 @@ class Chain:
 
     async def prove(self, requests: Sequence[TxRequest]) -> list[Proven]:
         """Look at the senders' signatures of several requests together, or of a large one, beside everything else."""
-        signatures = signatures_of(requests, self.world.members, self.time())
-        return await asyncio.to_thread(prove, signatures, self.world.signatures)
+        return await asyncio.to_thread(prove, ask(requests, self.world, self.time()), self.world.signatures)
 
     async def submit(self, request: TxRequest, size: int, proven: Proven | None = None) -> TxResponse:
         """Take a request for the next block. Raises RefusedError. The answer says only that it was accepted."""
@@ -154,7 +153,8 @@ class Chain:
         if payload.contract_name == SystemContract.CHAIN_QUERY:
             text = f"CHAIN_QUERY-{payload.method} reads the chain's past: send it as a query, tx: {payload.tx_id}"
             raise RefusedError(TxStatusCode.CONTRACT_FAIL, text)
-        self._check_bundle(payload)
+        if verdict.callers is None:
+            self._check_bundle(payload)
         if self.request_bytes_max is not None and size > self.request_bytes_max:
             text = f"the request is {size} bytes, the ordering carries at most {self.request_bytes_max}"
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, {text}, {place}")
@@ -183,8 +183,7 @@ class Chain:
     def authenticate(self, request: TxRequest, proven: Proven | None = None) -> Admitted:
         """Check who sent a request and that the policies allow it. Raises RefusedError."""
         check_form(request)
-        world = self.world
-        return authenticate(request, world.members, world.policies, self.time(), world.epoch, proven)
+        return admit(request, self.world, self.time(), proven)
 
     def time(self) -> int:
         """Return the time, in seconds, that a block sealed now would have."""
