@@ -200,3 +200,35 @@ def test_plain_pairings_agree(case):
     signature = other.G2Point.from_compressed_bytes(bytes.fromhex(case["signature"]))
     left, right = other.GT.pairing(total, point), other.GT.pairing(other.G1Point(), signature)
     assert (left == right and total != other.G1Point.identity()) == case["holds"]
+
+
+@settings(max_examples=15, deadline=None)
+@given(chosen=st.sets(st.integers(0, 5), min_size=2), message=st.binary(max_size=40))
+def test_whose_share_does_not_hold_is_found(secrets, chosen, message):
+    some = [secrets[n] for n in sorted(chosen)]
+    keys = keys_of(some)
+    whole = bls.sum_key(keys)
+    for secret in some:
+        share = secret.sign_together(keys, message)
+        assert secret.sign_together([whole], message) == share  # the sum stands for all of them
+        bls.require_share(secret.public, keys, message, share)
+        bls.require_share(secret.public, [whole], message, share)
+        others = keys[1:] if len(keys) > 2 else [keys[0], keys[0]]
+        for wrong in (
+            (some[0].public if secret is not some[0] else some[1].public, keys, message, share),
+            (secret.public, others, message, share),
+            (secret.public, keys, message + b"x", share),
+            (secret.public, keys, message, secret.prove_possession(message)),
+            (secret.public, keys, message, INFINITY_SIGNATURE),
+        ):
+            with pytest.raises(UnverifiedError, match="not that of this key"):
+                bls.require_share(*wrong)
+    for nothing in (b"", b"\xff" * 96, share[:-1]):
+        with pytest.raises(UnverifiedError, match="no BLS signature"):
+            bls.require_share(some[0].public, keys, message, nothing)
+
+
+def test_a_sum_at_infinity_is_no_key(secrets):
+    opposite = bls.BlsKey(negative(secrets[0].public.data))
+    with pytest.raises(MalformedError, match="infinity"):
+        bls.sum_key([secrets[0].public, opposite])

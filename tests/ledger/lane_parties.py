@@ -81,7 +81,7 @@ class Draft(NamedTuple):
     def message(self) -> bytes:
         digest = self.lane.ledger.world.digest
         root = rows_root(self.signature, self.bundle, Roots(digest))
-        return signed_message(self.payload, self.bundle, root, digest)
+        return signed_message(self.payload, self.bundle.budget, self.bundle.rows, root, digest)
 
     def joined(self, signers: list[int] | None = None) -> bytes:
         keys = [self.lane.parties[number].key for number in self.numbers]

@@ -67,6 +67,11 @@ class BlsKey:
         return sum((key._point for key in keys), _library().G1Element())  # noqa: SLF001  # a key among its own kind
 
 
+def sum_key(keys: Iterable[BlsKey]) -> BlsKey:
+    """Return the sum of keys as a key. Raises MalformedError where it is the point at infinity."""
+    return BlsKey(bytes(BlsKey.sum_of(keys)))
+
+
 class BlsSigningKey:
     """A private key, which is never shown."""
 
@@ -92,7 +97,10 @@ class BlsSigningKey:
         return bytes(_library().AugSchemeMPL.sign(self._key, _POSSESSION + statement))
 
     def sign_together(self, keys: Iterable[BlsKey], message: bytes) -> bytes:
-        """Return this key's share, 96 bytes, of the multi-signature of all `keys`, its own among them, over `message`."""
+        """Return this key's share, 96 bytes, of the multi-signature of all `keys`, its own among them, over `message`.
+
+        Their sum alone, as one key, gives the same share.
+        """
         return bytes(_library().AugSchemeMPL.sign(self._key, _TOGETHER + message, BlsKey.sum_of(keys)))
 
 
@@ -113,6 +121,18 @@ def require_together(keys: Iterable[BlsKey], message: bytes, signature: bytes) -
     """
     if not _holds(BlsKey.sum_of(keys), _TOGETHER + message, signature):
         raise UnverifiedError("the multi-signature is not that of exactly these BLS keys over this message")
+
+
+def require_share(key: BlsKey, keys: Iterable[BlsKey], message: bytes, share: bytes) -> None:
+    """Raise UnverifiedError unless `share` is what `key` gives when `keys` sign `message` together; BlsMissingError."""
+    library = _library()
+    try:
+        found = library.G2Element.from_bytes(share)
+    except ValueError as error:
+        raise UnverifiedError("the share is no BLS signature") from error
+    signed = library.AugSchemeMPL.g2_from_message(bytes(BlsKey.sum_of(keys)) + _TOGETHER + message)
+    if library.G1Element.generator().pair(found) != key._point.pair(signed):  # noqa: SLF001  # a key is read by its own module
+        raise UnverifiedError("the share is not that of this key for exactly these BLS keys over this message")
 
 
 def _holds(point: Any, message: bytes, signature: bytes) -> bool:

@@ -24,7 +24,7 @@ from changan.ledger.bundle import (
     read_columns,
     read_head,
 )
-from changan.ledger.bundle_rows import BundleColumns
+from changan.ledger.bundle_rows import BundleColumns, BundleRow, rows_of_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,11 +92,23 @@ def read_clients(data: bytes) -> tuple[int, ...]:
 
 def rows_root(signature: Signature, bundle: Bundle, roots: Roots) -> bytes:
     """Return the root over the rows of a bundle, with their callers, before it ran."""
-    nothing = BundleColumns(bytes(4 * bundle.rows), bytes(8 * bundle.rows), b"", b"", b"", b"")
-    return roots.outcome_root(replace(signature, result=None), bundle, nothing)
+    return roots.outcome_root(_without_result(signature), bundle, _nothing_yet(bundle.rows))
 
 
-def signed_message(payload: Payload, bundle: Bundle, root: bytes, digest: Digest) -> bytes:
+def unrun_rows(signature: Signature, bundle: Bundle) -> list[BundleRow]:
+    """Return the rows of a bundle, with their callers, before it ran: what `rows_root` is over."""
+    return list(rows_of_bundle(_without_result(signature), bundle, _nothing_yet(bundle.rows)))
+
+
+def _without_result(signature: Signature) -> Signature:
+    return replace(signature, result=None)
+
+
+def _nothing_yet(rows: int) -> BundleColumns:
+    return BundleColumns(bytes(4 * rows), bytes(8 * rows), b"", b"", b"", b"")
+
+
+def signed_message(payload: Payload, budget: int, rows: int, root: bytes, digest: Digest) -> bytes:
     """Return what all clients of a distilled bundle sign, 32 bytes. Of the payload only what is named here counts."""
     return tagged(
         _TAG,
@@ -105,8 +117,8 @@ def signed_message(payload: Payload, bundle: Bundle, root: bytes, digest: Digest
         payload.method.encode(),
         payload.tx_id.encode(),
         payload.timestamp.to_bytes(8, "big", signed=True),
-        bundle.budget.to_bytes(8, "big"),
-        bundle.rows.to_bytes(4, "big"),
+        budget.to_bytes(8, "big"),
+        rows.to_bytes(4, "big"),
         root,
         digest=digest,
     )

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from changan.ledger.world import World
 
 
+_REGISTER = (LANE, "REGISTER")
+
+
 class LaneError(ChanganError):
     """A request whose BLS signatures do not hold, or are of nobody who may sign here; the message says why."""
 
@@ -66,22 +69,28 @@ class _Joint(NamedTuple):
         sent = decode_distilled(self.data, signature)
         callers = clients.callers(sent.clients, self.time)
         bundle = sent.called_by(callers.addresses)
-        message = signed_message(payload, bundle, rows_root(signature, bundle, self.roots), self.roots.digest)
+        root = rows_root(signature, bundle, self.roots)
+        message = signed_message(payload, bundle.budget, bundle.rows, root, self.roots.digest)
         require_together(clients.keys(sent.clients), message, sent.signature)
         return callers
 
 
+def carries_bls(payload: Payload) -> bool:
+    """Whether a request carries BLS signatures, which take about a millisecond and more to look at."""
+    if payload.tx_type != TxType.INVOKE_CONTRACT:
+        return False
+    return (payload.contract_name, payload.method) == _REGISTER or distilled_parameter(payload) is not None
+
+
 def look_at(payload: Payload, sender: Identity, world: World, time: int) -> Look | None:
     """Return what looks at the BLS signatures of a request, as the chain stands now; None where it carries none."""
-    if payload.tx_type != TxType.INVOKE_CONTRACT:
+    if not carries_bls(payload):
         return None
-    if (payload.contract_name, payload.method) == (LANE, "REGISTER"):
+    data = distilled_parameter(payload)
+    if data is None:
         given = {parameter.key: parameter.value for parameter in payload.parameters}
         statement = possession(world.config.chain_id, sender.address)
         return partial(_require_possession, given.get("key", b""), statement, given.get("proof", b""), world.clients)
-    data = distilled_parameter(payload)
-    if data is None:
-        return None
     instance = find_instance(world.rows, world.instances, payload.contract_name)
     program = None if instance is None else instance.program
     judged = world.policies.needs_signers(f"{payload.contract_name}-{payload.method}")
