@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import pytest
-from lane_parties import Lane, Party, party
 
 from changan.client.requests import install_parameters
 from changan.contract.instance import BlockContext
@@ -24,6 +23,7 @@ from changan.ledger.wire.messages import BlockWithRWSet, BlsClients
 from changan.node.audit import AuditError, Auditor
 from changan.node.storage import record_of, replay_block
 from consortium import EXAMPLES, Consortium, Ledger, SealedLog
+from lane_parties import Lane, Party, party
 
 chia_rs = pytest.importorskip("chia_rs")
 INFINITY = b"\xc0" + bytes(47)

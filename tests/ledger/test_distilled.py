@@ -8,7 +8,6 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lane_parties import Lane, party
 
 from changan.client.requests import Signer
 from changan.contract.engines import compiled, plain
@@ -27,21 +26,10 @@ from changan.ledger.transition import InvalidBlockError, apply_genesis
 from changan.ledger.wire.messages import BlockWithRWSet, BundleResult, Member, MemberType, Policy, TxType
 from changan.node.storage import ReplayError, record_of, replay_block
 from consortium import EXAMPLES
+from lane_parties import GOOD, SIGNED, TO, Lane, fund, party
 
 pytest.importorskip("chia_rs")
-TO = bytes([7]) * 20
-SIGNED = HEAD_BYTES + 96
 COUNT = 5
-
-
-def fund(lane: Lane, amount: int = 100) -> Lane:
-    """Install the token, and give every party some."""
-    admin = lane.ledger.consortium.admin()
-    assert lane.ledger.install("token", supply="1000000").code == 0
-    for who in lane.parties:
-        given = {"to": lane.address(who).hex(), "amount": str(amount)}
-        assert lane.ledger.call("token", "transfer", given, sender=admin).code == 0
-    return lane
 
 
 @pytest.fixture
@@ -116,9 +104,6 @@ def test_it_is_the_calls_of_its_clients_one_by_one_on_every_engine(consortium, k
         for applied in lane.ledger.blocks[1:]:
             replay_block(world, BlockWithRWSet.FromString(record_of(applied)))
         assert world.block_hash == lane.ledger.world.block_hash
-
-
-GOOD = {0: (TO, 5), 1: (TO, 6), 3: (TO, 7)}
 
 
 def mutants(lane):

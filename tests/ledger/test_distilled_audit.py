@@ -5,8 +5,6 @@ from __future__ import annotations
 import struct
 
 import pytest
-from lane_parties import Lane
-from test_distilled import GOOD, SIGNED, TO, fund
 
 from changan.ledger.admission import admit
 from changan.ledger.clients import Callers
@@ -17,6 +15,7 @@ from changan.node.audit_keys import MemberError
 from changan.node.audit_lane import AuditLane, columns_start, is_distilled
 from changan.node.storage import record_of
 from consortium import SealedLog
+from lane_parties import GOOD, SIGNED, TO, Lane, fund, party
 
 pytest.importorskip("chia_rs")
 
@@ -96,8 +95,6 @@ def test_a_bundle_of_a_revoked_client_is_found(lane):
 
 
 def test_a_certificate_out_of_its_time_is_found(consortium):
-    from lane_parties import party
-
     lane = fund(Lane(consortium, 1, sealer=consortium.signer(1, "consensus1", "consensus")))
     number = lane.join(party(consortium, 300, days=1))
     lane.ledger.time_us += 3 * 86_400 * 1_000_000

@@ -7,12 +7,18 @@ from typing import NamedTuple
 
 from changan.client.requests import Signer, sign_request
 from changan.crypto.bls import BlsSigningKey, join_shares
-from changan.ledger.bundle import PARAMETER, Bundle, columns_of
+from changan.ledger.bundle import HEAD_BYTES, PARAMETER, Bundle, columns_of
 from changan.ledger.clients import find_client, possession
-from changan.ledger.distilled import encode_distilled, rows_root, signed_message
+from changan.ledger.distilled import SIGNATURE_BYTES, encode_distilled, rows_root, signed_message
 from changan.ledger.roots import Roots
 from changan.ledger.system import LANE
 from consortium import Consortium, Ledger
+
+TO = bytes([7]) * 20
+GOOD = {0: (TO, 5), 1: (TO, 6), 3: (TO, 7)}
+"""Rows of a token's transfers, by their clients' numbers."""
+SIGNED = HEAD_BYTES + SIGNATURE_BYTES
+"""Where the numbers of a distilled bundle's clients begin."""
 
 
 class Party(NamedTuple):
@@ -69,6 +75,16 @@ class Lane:
     def bundle(self, contract: str, method: str, rows: dict[int, tuple], **options):
         """A bundle that all its clients signed, and the broker."""
         return self.draft(contract, method, rows, **options).request()
+
+
+def fund(lane: Lane, amount: int = 100) -> Lane:
+    """Install the token, and give every party some."""
+    admin = lane.ledger.consortium.admin()
+    assert lane.ledger.install("token", supply="1000000").code == 0
+    for who in lane.parties:
+        given = {"to": lane.address(who).hex(), "amount": str(amount)}
+        assert lane.ledger.call("token", "transfer", given, sender=admin).code == 0
+    return lane
 
 
 class Draft(NamedTuple):
