@@ -5,13 +5,17 @@ from __future__ import annotations
 import copy
 from typing import NamedTuple
 
+import pytest
+
 from changan.client.requests import Signer, sign_request
 from changan.crypto.bls import BlsSigningKey, join_shares
+from changan.ledger.admission import RefusedError, admit
 from changan.ledger.bundle import HEAD_BYTES, PARAMETER, Bundle, columns_of
 from changan.ledger.clients import find_client, possession
 from changan.ledger.distilled import SIGNATURE_BYTES, encode_distilled, rows_root, signed_message
 from changan.ledger.roots import Roots
 from changan.ledger.system import LANE
+from changan.ledger.transition import InvalidBlockError
 from consortium import Consortium, Ledger
 
 TO = bytes([7]) * 20
@@ -85,6 +89,21 @@ def fund(lane: Lane, amount: int = 100) -> Lane:
         given = {"to": lane.address(who).hex(), "amount": str(amount)}
         assert lane.ledger.call("token", "transfer", given, sender=admin).code == 0
     return lane
+
+
+def refused(lane, request) -> str:
+    """What the door says; no block may hold such a request either, and nothing is changed."""
+    world, before = lane.ledger.world, lane.ledger.world.block_hash
+    with pytest.raises(RefusedError) as said:
+        admit(request, world, lane.ledger.time_us // 1_000_000)
+    with pytest.raises(InvalidBlockError):
+        lane.ledger.seal(request)
+    assert world.block_hash == before
+    return said.value.message
+
+
+def balance(lane, who: bytes) -> int:
+    return int.from_bytes(lane.ledger.world.row("token", f"balances.{who.hex()}") or b"", "big")
 
 
 class Draft(NamedTuple):

@@ -12,14 +12,15 @@ from changan.crypto import bls
 from changan.crypto.suite import Suite
 from changan.ledger.admission import RefusedError, admit
 from changan.ledger.chain_config import ADMITS, DISTILLED, default_config, is_distilled
-from changan.ledger.clients import possession
+from changan.ledger.clients import client_row, possession
 from changan.ledger.config_parameters import ConfigError
 from changan.ledger.config_rules import check_suites
 from changan.ledger.execution import Execution
+from changan.ledger.native import bls_clients
 from changan.ledger.snapshot import dump, load
 from changan.ledger.system import LANE
 from changan.ledger.transition import Decided, InvalidBlockError, apply_block, apply_genesis
-from changan.ledger.wire.messages import BlockWithRWSet, BlsClients
+from changan.ledger.wire.messages import BlockWithRWSet, BlsClient, BlsClients
 from changan.node.audit import AuditError, Auditor
 from changan.node.storage import record_of, replay_block
 from consortium import EXAMPLES, Consortium, Ledger, SealedLog
@@ -256,6 +257,30 @@ def test_a_forged_registration_is_found(sealed, consortium):
     log = SealedLog([record_of(forged.genesis), record_of(applied)])
     with pytest.raises(AuditError, match=r"block 1: .* did not prove to hold its BLS key"):
         list(Auditor(log).blocks())
+
+
+@pytest.mark.parametrize("changed", ["key", "member", "address", "nothing"])
+def test_a_row_that_is_not_its_senders_is_found(consortium, monkeypatch, changed):
+    """An executor that lets somebody else be written, or nobody."""
+    other, honest = party(consortium, 95), bls_clients.METHODS["REGISTER"]
+
+    def lying(call):
+        result = honest(call)
+        row = client_row(int(result))
+        client = BlsClient.FromString(call.overlay.get(LANE, row))
+        if changed == "key":
+            client.key = other.key.public.data
+        elif changed == "member":
+            client.member.CopyFrom(other.signer.member)
+        elif changed == "address":
+            client.address = bytes(20)
+        call.overlay.put(LANE, row, None if changed == "nothing" else client.SerializeToString())
+        return result
+
+    monkeypatch.setitem(bls_clients.METHODS, "REGISTER", lying)
+    lane = Lane(consortium, 1, sealer=consortium.signer(1, "consensus1", "consensus"))
+    with pytest.raises(AuditError, match=r"block 1: .* did not prove to hold its BLS key"):
+        list(Auditor(lane.ledger.log()).blocks())
 
 
 def test_replay_gives_the_same_chain(sealed):

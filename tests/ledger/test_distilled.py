@@ -9,24 +9,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from changan.client.requests import Signer
 from changan.contract.engines import compiled, plain
 from changan.contract.instance import BlockContext, Call, Code
+from changan.contract.program import compile_source
 from changan.crypto.bls import BlsKey, join_shares
 from changan.crypto.digest import sha256
 from changan.errors import UnverifiedError
-from changan.ledger.admission import RefusedError, admit
-from changan.ledger.bundle import HEAD_BYTES, PARAMETER, BundleError, columns_of, encode_bundle
+from changan.ledger.admission import RefusedError, admit, ask, prove
+from changan.ledger.bundle import HEAD_BYTES, PARAMETER, Bundle, BundleError, columns_of, encode_bundle, schema
 from changan.ledger.bundle_rows import rows_of_bundle
-from changan.ledger.distilled import MAGIC, decode_distilled, distilled_parameter, read_clients
+from changan.ledger.distilled import (
+    MAGIC,
+    decode_distilled,
+    distilled_parameter,
+    encode_distilled,
+    read_clients,
+    rows_root,
+    signed_message,
+)
 from changan.ledger.execution import Execution
-from changan.ledger.roots import KernelRoots
+from changan.ledger.roots import KernelRoots, Roots
 from changan.ledger.row_receipt import make_row_receipt, verify_row_receipt
 from changan.ledger.transition import InvalidBlockError, apply_genesis
-from changan.ledger.wire.messages import BlockWithRWSet, BundleResult, Member, MemberType, Policy, TxType
+from changan.ledger.wire.messages import BlockWithRWSet, BundleResult, Payload, Policy, TxType
 from changan.node.storage import ReplayError, record_of, replay_block
 from consortium import EXAMPLES
-from lane_parties import GOOD, SIGNED, TO, Lane, fund, party
+from lane_parties import GOOD, SIGNED, TO, Lane, balance, fund, refused
 
 pytest.importorskip("chia_rs")
 COUNT = 5
@@ -35,21 +43,6 @@ COUNT = 5
 @pytest.fixture
 def lane(consortium):
     return fund(Lane(consortium, COUNT))
-
-
-def balance(lane, who: bytes) -> int:
-    return int.from_bytes(lane.ledger.world.row("token", f"balances.{who.hex()}") or b"", "big")
-
-
-def refused(lane, request) -> str:
-    """What the door says; no block may hold such a request either, and nothing is changed."""
-    world, before = lane.ledger.world, lane.ledger.world.block_hash
-    with pytest.raises(RefusedError) as said:
-        admit(request, world, lane.ledger.time_us // 1_000_000)
-    with pytest.raises(InvalidBlockError):
-        lane.ledger.seal(request)
-    assert world.block_hash == before
-    return said.value.message
 
 
 def result_of(applied, position: int = 0) -> BundleResult:
@@ -223,68 +216,42 @@ def test_a_plain_bundle_does_not_pass_for_one_and_has_one_caller(lane):
         decode_distilled(data, signature)
 
 
-# Who may sign
+def test_nothing_is_looked_at_before_the_brokers_signature_holds(lane, monkeypatch):
+    request = lane.bundle("token", "transfer", GOOD)
+    request.sender.signature = request.sender.signature[:-1] + bytes([request.sender.signature[-1] ^ 1])
+    monkeypatch.setattr("changan.ledger.lane.require_together", lambda *_: pytest.fail("pairings are not for nobody"))
+    time = lane.ledger.time_us // 1_000_000
+    [proven] = prove(ask([request], lane.ledger.world, time), lane.ledger.world.signatures)
+    assert proven.lane is None
+    for found in (proven, None):
+        with pytest.raises(RefusedError, match="authentication failed"):
+            admit(request, lane.ledger.world, time, found)
 
 
-def stopped(lane, number: int, says: str) -> None:
-    said = refused(lane, lane.bundle("token", "transfer", {0: (TO, 1), number: (TO, 1)}))
-    assert f"bundle refused: client {number}: {says}" in said
-    assert not lane.ledger.seal(lane.bundle("token", "transfer", {0: (TO, 1)})).block.txs[0].result.code
-
-
-def test_a_revoked_client_signs_nothing(lane):
-    early = lane.bundle("token", "transfer", GOOD)
-    verdict = admit(early, lane.ledger.world, lane.ledger.time_us // 1_000_000)
-    assert lane.revoke(3).code == 0
-    stopped(lane, 3, "its BLS key was revoked")
-    # what was found of it before counts no more
-    assert verdict.epoch != lane.ledger.world.epoch
-    assert "client 3: its BLS key was revoked" in refused(lane, early)
-
-
-def test_a_frozen_or_revoked_certificate_signs_nothing_here_either(lane, consortium):
-    pem = lane.parties[2].signer.member.member_info
-    admin = consortium.admin()
-    assert lane.ledger.call("CERT_MANAGE", "CERTS_FREEZE", {"certs": pem}, sender=admin).code == 0
-    stopped(lane, 2, "the certificate is frozen")
-    assert lane.ledger.call("CERT_MANAGE", "CERTS_UNFREEZE", {"certs": pem}, sender=admin).code == 0
-    assert not lane.ledger.seal(lane.bundle("token", "transfer", {2: (TO, 1)})).block.txs[0].result.code
-
-
-def test_a_certificate_that_ended_signs_nothing(consortium):
-    lane = fund(Lane(consortium, 2))
-    brief = party(consortium, 300, days=1)
-    number = lane.join(brief)
-    request = lane.bundle("token", "transfer", {0: (TO, 1), number: (TO, 0)})
-    verdict = admit(request, lane.ledger.world, lane.ledger.time_us // 1_000_000)
-    assert verdict.holds_at(lane.ledger.time_us // 1_000_000)
-    end = verdict.callers.until
-    assert not verdict.holds_at(end + 1)
-    assert verdict.callers.addresses == lane.address(lane.parties[0]) + lane.address(brief)
-    lane.ledger.seal(request)
-    lane.ledger.time_us = (end + 10) * 1_000_000
-    stopped(lane, number, "its certificate is expired")
-    # and one who is met for the first time then
-    lane.ledger.world.begin_epoch()
-    stopped(lane, number, "the certificate of lane300.sign.wx-org1.chainmaker.org is expired")
-
-
-def test_an_alias_that_moved_to_another_key_is_another(consortium):
-    lane = fund(Lane(consortium, 1))
-    who = party(consortium, 310)
-    alias = Member(org_id=who.signer.member.org_id, member_type=MemberType.ALIAS, member_info=b"lane-alias")
-    assert lane.ledger.call("CERT_MANAGE", "CERT_ALIAS_ADD", {"alias": "lane-alias"}, sender=who.signer).code == 0
-    named = who._replace(signer=Signer(alias, who.signer.key, who.signer.hash_name))
-    number = lane.join(named)
-    assert not lane.ledger.seal(lane.bundle("token", "transfer", {number: (TO, 0)})).block.txs[0].result.code
-    renewed = consortium.signer(1, "lane310-new", "client")
-    given = {"alias": "lane-alias", "cert": renewed.member.member_info}
-    answer = lane.ledger.call("CERT_MANAGE", "CERT_ALIAS_UPDATE", given, sender=consortium.admin())
-    assert answer.code == 0, answer.contract_result.message
-    stopped(lane, number, "its member has another key than when it registered")
-
-
-# Receipts and replay
+def test_the_format_stays_as_it_is(consortium):
+    """Bytes and digest written down once: another program may build on them."""
+    signature = compile_source((EXAMPLES / "token.py").read_text()).method("transfer")
+    bundle = Bundle(2, 9, columns_of(signature, [(TO, 5), (b"\x01" * 20, 2**40)]), b"\x0a" * 20 + b"\x0b" * 20)
+    root = rows_root(signature, bundle, Roots(sha256))
+    # the same leaves by hand: row, outcome, gas, length, caller and arguments, nothing
+    leaves = [
+        struct.pack("<IIQI", row, 0, 0, 48) + who * 20 + to * 20 + struct.pack("<Q", amount) + bytes(8)
+        for row, (who, to, amount) in enumerate([(b"\x0a", b"\x07", 5), (b"\x0b", b"\x01", 2**40)])
+    ]
+    node = [sha256(b"\x00" + leaf) for leaf in leaves]
+    assert root == sha256(b"\x01" + node[0] + node[1])
+    payload = Payload(chain_id="c", contract_name="token", method="transfer", tx_id="ab", timestamp=1700000000)
+    parts = [b"changan.distilled.1", b"c", b"token", b"transfer", b"ab"]
+    parts += [struct.pack(">q", 1700000000), struct.pack(">Q", 9), struct.pack(">I", 2), root]
+    message = sha256(b"".join(struct.pack(">Q", len(part)) + part for part in parts))
+    assert signed_message(payload, 9, 2, root, sha256) == message
+    assert message.hex() == "4e860dde223ad32ba7f94e832e6d0e49b2e54e9d7f862615fc2015464e4c4456"
+    data = encode_distilled(signature, bundle.columns, [3, 8], 9, b"\x55" * 96)
+    assert data == (
+        b"CGD\x01" + struct.pack("<IQ", 2, 9) + schema(signature) + b"\x55" * 96 + struct.pack("<II", 3, 8)
+        + TO + b"\x01" * 20 + struct.pack("<QQ", 5, 2**40)
+    )  # fmt: skip
+    assert decode_distilled(data, signature).clients == (3, 8)
 
 
 def test_a_rows_receipt_shows_its_caller(lane):

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from changan.ledger.admission import admit
+from changan.ledger.bundle_run import run_bundle
 from changan.ledger.clients import Callers
 from changan.ledger.transition import Decided, apply_block
 from changan.ledger.wire.messages import BlockWithRWSet
@@ -114,6 +115,23 @@ def test_columns_beside_it_that_were_changed_are_found(lane, name):
     setattr(stored.bundle_rows[0], name, bytes(data))
     with pytest.raises(AuditError, match=f"block {lane.ledger.world.height}: "):
         audited(lane, [*map(record_of, before), stored.SerializeToString()])
+
+
+def test_who_names_one_caller_for_all_rows_is_found(lane, monkeypatch):
+    def lying(*given):
+        ran = run_bundle(*given)
+
+        def finish():
+            done = ran.finish()
+            done.result.caller = lane.client(0).address
+            return done
+
+        return ran._replace(finish=finish)
+
+    monkeypatch.setattr("changan.ledger.execution.run_bundle", lying)
+    lane.ledger.seal(lane.bundle("token", "transfer", GOOD))
+    with pytest.raises(AuditError, match="names one caller for rows that have their own"):
+        audited(lane)
 
 
 @pytest.mark.parametrize("numbers", [(1, 1, 3), (3, 1, 0), (0, 3, 1)])

@@ -40,7 +40,8 @@ ALONE = frozenset(
 """Contracts all of whose transactions are alone in their block: what holds for a block is settled by the block before."""
 
 LANE = "CHANGAN.BLS"
-"""Our own contract of the distilled lane: who takes part in it, and with which BLS key. No other contract can have the name."""
+"""Our own contract of the distilled lane: who takes part in it, and with which BLS key. No installed contract has a dot in its
+name."""
 
 _ALONE_METHODS = frozenset(
     {

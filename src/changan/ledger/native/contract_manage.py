@@ -18,7 +18,7 @@ from changan.ledger.contracts import OWNER, Calls, code_key, find_record, record
 from changan.ledger.gas import CONTRACT_GAS_MAX
 from changan.ledger.native.call import LimitPassedError, NativeCall, NativeError
 from changan.ledger.outcomes import failure_text
-from changan.ledger.system import LANE, OWN, SystemContract
+from changan.ledger.system import OWN, SystemContract
 from changan.ledger.wire.messages import Contract, ContractStatus, RuntimeType
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _installation(call: NativeCall) -> tuple[str, str, int, str, dict[str, bytes
     if any(not call.parameters.get(name) for name in _OURS):
         raise NativeError("params contractName/version/byteCode/runtimeType cannot be empty")
     name, version = call.text("CONTRACT_NAME"), call.text("CONTRACT_VERSION")
-    if _FORM.fullmatch(name) is None or _ADDRESS_FORM.fullmatch(name) or name in {OWN, LANE}:
+    if _FORM.fullmatch(name) is None or _ADDRESS_FORM.fullmatch(name) or name == OWN:
         raise NativeError("invalid contract name")
     if _VERSION_FORM.fullmatch(version) is None:
         raise NativeError("invalid contract version")
