@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
+from changan.bench.crowd import Crowd
 from changan.bench.workloads import Shape, Workload, workload
 from changan.client.connect import Connection, connect
 from changan.client.doors import CHANNEL_OPTIONS
@@ -45,7 +46,7 @@ class Load(NamedTuple):
 
     home: str
     contract: str
-    lane: str  # bundle or packed
+    lane: str  # bundle, distilled or packed
     seconds: float
     accounts: int
     signers: int
@@ -65,12 +66,12 @@ class Sender:
     """Sends messages, so many at once, and notes for each when it was answered."""
 
     def __init__(self, channel: grpc.Channel, lane: str, inflight: int) -> None:
-        method = "/api.RpcNode/SendRequestSync" if lane == "bundle" else "/changan.Node/SendPacked"
-        read: Any = TxResponse.FromString if lane == "bundle" else PackedResponses.FromString
+        self._bundles = lane != "packed"
+        method = "/api.RpcNode/SendRequestSync" if self._bundles else "/changan.Node/SendPacked"
+        read: Any = TxResponse.FromString if self._bundles else PackedResponses.FromString
         self._call: grpc.UnaryUnaryMultiCallable[bytes, Any] = channel.unary_unary(
             method, request_serializer=None, response_deserializer=read
         )
-        self._bundles = lane == "bundle"
         self._room = threading.Semaphore(inflight)
         self._inflight = inflight
         self._lock = threading.Lock()
@@ -140,12 +141,22 @@ def main() -> None:
         addresses = [
             user_address(signer.key.public, config.vm.addr_type, digest_named(config.crypto.hash)) for signer in signers
         ]
-        shape = Shape(load.accounts, addresses, load.rows if load.lane == "bundle" else 4096, load.zipf)
+        shape = Shape(load.accounts, addresses, load.rows if load.lane != "packed" else 4096, load.zipf)
         _prepare(connection, what, shape, numpy, load.home)
-        made = _messages(load, what, shape, signers, numpy, connection.chain_id)
         address = json.loads((Path(load.home) / "doors.json").read_text(encoding="utf-8"))["rpc"]
         with grpc.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
-            print(json.dumps(_measured(load, made, Sender(channel, load.lane, load.inflight))))
+            registered = 0.0
+            if load.lane == "distilled":
+                crowd = Crowd(signers, addresses, connection.chain_id)
+                messages = crowd.registrations()
+                started = time.perf_counter()
+                crowd.register(messages, Sender(channel, "packed", 1))
+                registered = len(signers) / (time.perf_counter() - started)
+                made = list(crowd.bundles(what, what.parts(numpy, shape, None), load.messages, connection.signer))
+            else:
+                made = _messages(load, what, shape, signers, numpy, connection.chain_id)
+            found = _measured(load, made, Sender(channel, load.lane, load.inflight))
+        print(json.dumps(found | {"registered": registered}))
 
 
 def _measured(load: Load, made: list[bytes], sender: Sender) -> dict[str, Any]:
