@@ -133,7 +133,7 @@ def _measure(node: Node, load: Load) -> dict[str, Any]:
         "node_ns": spent * 1e9 / told["calls"],
         "load_ns": told["cpu"] * 1e9 / told["calls"],
         "mib": node.anonymous_mib(),
-        **({"registered": told["registered"]} if told["registered"] else {}),
+        **{key: told[key] for key in ("registered", "first_s") if key in told},
         **{f"p{p}": latencies[min(len(latencies) - 1, len(latencies) * p // 100)] for p in (50, 95, 99)},
     }
 
@@ -189,6 +189,7 @@ _UNITS = {
     "mib": "node MiB",
     "verify_s": "s to verify",
     "registered": "clients registered/s",
+    "first_s": "s for the first",
 }
 
 

@@ -12,6 +12,7 @@ from changan.ledger.admission import RefusedError, admit, ask, check_form, prove
 from changan.ledger.bundle import PARAMETER, BundleError, open_bundle
 from changan.ledger.contracts import find_instance
 from changan.ledger.execution import Execution, disabled
+from changan.ledger.lane import carries_bls
 from changan.ledger.system import OWN, QUERY_MANY, SystemContract
 from changan.ledger.transition import apply_block
 from changan.ledger.wire.messages import (
@@ -44,6 +45,10 @@ POLL_HELD_S = 5.0
 MICROSECONDS = 1_000_000
 SETTLING_MAX = 2
 """So many executed blocks may be on their way to the disk: one is written while the next already waits behind it."""
+BLS_AT_ONCE = 2
+"""So many threads look at BLS signatures: while one adds keys, under the interpreter's lock, another is in a pairing."""
+BLS_A_TURN = 16
+"""Requests with BLS signatures that are looked at before those of others."""
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 """The largest answer of a view over many rows; clients take messages of 100 MiB."""
 
@@ -87,6 +92,7 @@ class Chain:
         self.rest = Rest(world, storage)
         self.reads = Reads(world, self.rest)
         self.arrived = asyncio.Event()  # something waits in the pool
+        self._lane = asyncio.Semaphore(BLS_AT_ONCE)
         self._hurry = asyncio.Event()  # somebody waits for a result, so the next block is sealed at once
         self._query = ChainQuery(world, self.reader, nodes, chains)
         self.request_bytes_max: int | None = None
@@ -115,6 +121,16 @@ class Chain:
 
     async def prove(self, requests: Sequence[TxRequest]) -> list[Proven]:
         """Look at the senders' signatures of several requests together, or of a large one, beside everything else."""
+        if not any(carries_bls(request.payload) for request in requests):
+            return await self._prove(requests)
+        found: list[Proven] = []
+        for start in range(0, len(requests), BLS_A_TURN):
+            # Few at once: what the first finds of thousands of clients the next need not find again.
+            async with self._lane:
+                found += await self._prove(requests[start : start + BLS_A_TURN])
+        return found
+
+    async def _prove(self, requests: Sequence[TxRequest]) -> list[Proven]:
         return await asyncio.to_thread(prove, ask(requests, self.world, self.time()), self.world.signatures)
 
     async def submit(self, request: TxRequest, size: int, proven: Proven | None = None) -> TxResponse:
