@@ -24,6 +24,8 @@ from changan.ledger.bundle import BundleError, decode_bundle, encode_bundle
 from changan.ledger.config_edits import EDITS
 from changan.ledger.config_parameters import ConfigError, EditError
 from changan.ledger.config_rules import check_config
+from changan.ledger.distilled import MAGIC as JOINT
+from changan.ledger.distilled import decode_distilled, encode_distilled
 from changan.ledger.execution import Execution
 from changan.ledger.hashing import block_hash
 from changan.ledger.members import IdentityCache, Members
@@ -322,7 +324,8 @@ def package(data: bytes) -> None:
 
 
 def bundle(data: bytes) -> None:
-    """A bundle decodes to columns that encode to the same bytes, or is refused; then it is sent as a parameter."""
+    """A bundle decodes to columns that encode to the same bytes, or is refused; then it is sent as a parameter. So does one
+    of many clients."""
     for name, method in (("token", "transfer"), ("evidence", "put")):
         signature = fixture().world.instances[name].program.method(method)
         assert signature is not None
@@ -332,6 +335,16 @@ def bundle(data: bytes) -> None:
             str(error)
             continue
         assert encode_bundle(signature, found.columns, found.rows, found.budget) == data
+    joint = JOINT + data[len(JOINT) :]
+    signature = fixture().world.instances["evidence"].program.method("put")
+    assert signature is not None
+    try:
+        sent = decode_distilled(joint, signature)
+    except BundleError as error:
+        str(error)
+    else:
+        columns, budget = sent.bundle.columns, sent.bundle.budget
+        assert encode_distilled(signature, columns, sent.clients, budget, sent.signature) == joint
     call = Payload(contract_name="token", method="transfer", tx_id="fuzz")
     call.parameters.append(KeyValuePair(key="__bundle__", value=data))
     payload(b"\x00" + call.SerializeToString())

@@ -113,6 +113,31 @@ def test_each_signer_pays_from_accounts_that_it_holds():
         assert {owner[bundle.arguments(signature, row)[0]] for row in range(part.rows)} == {holder}
 
 
+@pytest.mark.parametrize("name", LOADS)
+def test_where_each_row_has_another_signer_they_grow_and_none_comes_twice(name):
+    load = workload(name)
+    how = Shape(500, [bytes([number]) * ACCOUNT_BYTES for number in range(90)], 64, 0.7)
+    drawn = [list(part.signers) for part in itertools.islice(load.parts(np, how, None), 6)]
+    assert all(numbers == sorted(set(numbers)) for numbers in drawn)
+    assert {len(numbers) for numbers in drawn} == {64}
+    assert all(0 <= number < 90 for numbers in drawn for number in numbers)
+    assert len({tuple(numbers) for numbers in drawn}) == 6
+
+
+def test_and_each_then_pays_from_an_account_that_it_holds():
+    load = workload("payments")
+    how = Shape(500, [bytes([number]) * ACCOUNT_BYTES for number in range(90)], 64, 0.7)
+    opened, paid = load.signature("open"), load.signature("pay")
+    owner = {}
+    for part in load.prepare(np, how):
+        bundle = Bundle(part.rows, 0, part.columns)
+        owner |= dict(bundle.arguments(opened, row)[:2] for row in range(part.rows))
+    for part in itertools.islice(load.parts(np, how, None), 4):
+        bundle = Bundle(part.rows, 0, part.columns)
+        for row, number in enumerate(part.signers):
+            assert owner[bundle.arguments(paid, row)[0]] == how.signers[number]
+
+
 @pytest.mark.parametrize("zipf", [0.0, 0.5, 1.0, 1.5, 3.0])
 @pytest.mark.parametrize("count", [1, 2, 1000])
 def test_draws_stay_below_the_count(zipf, count):

@@ -15,6 +15,7 @@ from changan.crypto.merkle import (
     chainmaker_root,
     chainmaker_verify,
     tree_path,
+    tree_paths,
     tree_root,
     tree_verify,
 )
@@ -99,3 +100,8 @@ def test_rfc_9162_example_shape():
         tree_path([b"a"], 1, sha256)
     with pytest.raises(IndexError):
         chainmaker_path([], 0, sha256)
+
+
+@given(st.lists(st.binary(max_size=4), max_size=40))
+def test_all_paths_at_once_are_those_one_by_one(leaves):
+    assert tree_paths(leaves, sha256) == [tree_path(leaves, index, sha256) for index in range(len(leaves))]

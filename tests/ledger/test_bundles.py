@@ -22,10 +22,10 @@ from changan.ledger.bundle import (
     columns_of,
     decode_bundle,
     encode_bundle,
+    open_bundle,
     schema,
 )
 from changan.ledger.bundle_rows import rows_of_bundle
-from changan.ledger.execution import open_bundle
 from changan.ledger.row_receipt import make_row_receipt, verify_row_receipt
 from changan.ledger.transition import Decided, InvalidBlockError, apply_block
 from changan.ledger.wire.messages import BlockWithRWSet, BundleResult, TxStatusCode

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from changan.errors import MalformedError, UnverifiedError
-from changan.ledger.bundle import PARAMETER, columns_of, encode_bundle
+from changan.ledger.bundle import PARAMETER, columns_of, encode_bundle, open_bundle
 from changan.ledger.commitment import state_key
-from changan.ledger.execution import open_bundle
 from changan.ledger.receipt import make_receipt, verify_receipt
 from changan.ledger.receipt_text import decoded
 from changan.ledger.row_proof import make_delta_proof, make_state_proof, verify_row_proof

@@ -11,6 +11,7 @@ import pytest
 
 from changan.bench import ledger
 from changan.bench.ledger import Load
+from changan.bench.single import BenchError
 from changan.bench.workloads import LOADS, Shape, workload
 from changan.contract.compiled.columns import check_columns, count_rows
 from node_process import NodeProcess, changan
@@ -24,15 +25,35 @@ def compiled_kernels(kernels, pytestconfig, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("suite", "lane", "rows"), [("intl", "bundle", 300), ("gm", "bundle", 300), ("intl", "packed", 20)]
+    ("suite", "lane", "signers", "rows"),
+    [
+        ("intl", "bundle", 3, 300),
+        ("gm", "bundle", 3, 300),
+        ("intl", "packed", 3, 20),
+        ("intl", "distilled", 60, 40),
+    ],
 )
-def test_a_small_load_is_measured_and_verified(compiled_kernels, suite, lane, rows):
-    load = Load(suite, "payments", lane, 0.5, 500, 3, rows, 0.9, 4, 2000)
+def test_a_small_load_is_measured_and_verified(compiled_kernels, suite, lane, signers, rows):
+    if lane == "distilled":
+        pytest.importorskip("chia_rs")
+    load = Load(suite, "payments", lane, 0.5, 500, signers, rows, 0.9, 4, 2000)
     table = ledger.run(load, peers=lane == "packed", verify=True)
     units = {row["unit"]: row["median"] for row in table if row["peer"] == "changan"}
     assert units["calls/s"] > 0
     assert units["s to verify"] > 0
+    assert ("clients registered/s" in units) == (lane == "distilled")
+    assert all(" 0 declined" in row["note"] for row in table if row["peer"] == "changan")
     assert any(row["peer"] == "sqlite" for row in table) == (lane == "packed")
+
+
+def test_a_load_that_cannot_be_is_refused_before_a_node_starts():
+    fair = Load("intl", "payments", "distilled", 1, 500, 64, 64, 0, 4, 0)
+    with pytest.raises(
+        BenchError, match="each row has a client of its own: give --signers 65 or more, or fewer --rows"
+    ):
+        ledger.run(fair._replace(rows=65), peers=False, verify=False)
+    with pytest.raises(BenchError, match="the national suite has no BLS signatures"):
+        ledger.run(fair._replace(suite="gm"), peers=False, verify=False)
 
 
 @pytest.mark.parametrize("name", list(LOADS))
@@ -53,11 +74,11 @@ def test_bundles_that_were_acknowledged_survive_a_kill(compiled_kernels, tmp_pat
     """Killed under load; what was answered is there, replayed by the kernels, and verifies."""
     home = tmp_path / "home"
     home.mkdir()
-    (home / "changan.toml").write_text(ledger.SETTINGS.format(suite="intl"))
-    node = NodeProcess(home)
     load = Load("intl", "payments", "bundle", 30, 2000, 3, 500, 0, 8, 0)
+    (home / "changan.toml").write_text(ledger.settings_of(load))
+    node = NodeProcess(home)
     options = {"home": str(home), **load._asdict(), "messages": 60}
-    del options["suite"]
+    del options["suite"], options["engine"]
     worker = subprocess.Popen(
         [sys.executable, "-m", "changan.bench.ledger_worker", json.dumps(options)],
         stdin=subprocess.PIPE,

@@ -24,13 +24,19 @@ rate_limit = 10000000
 [[chains]]
 id = "chain1"
 block_size_mib = 16
+distilled = {distilled}
 """
 MESSAGES_BYTES_MAX = 2 << 30
 ROW_BYTES = {"payments": 56, "evidence": 136, "smallbank": 24, "token": 28}
-RATE_GUESSED = 2_500_000  # calls a second for which messages are made, as far as the memory goes
+RATES_GUESSED = {"bundle": 2_500_000, "distilled": 1_200_000}
+"""Calls a second for which messages are made, as far as the memory goes."""
 KERNELS_WAIT_S = 120.0
 SAMPLED_BLOCKS = 20
 SQLITE_COMMIT = 5_000
+
+
+LANES = ("bundle", "distilled", "packed")
+"""Many calls under one signature; many calls of as many clients under one signature; single signed calls, many to a message."""
 
 
 class Load(NamedTuple):
@@ -51,15 +57,24 @@ class Load(NamedTuple):
     @property
     def messages(self) -> int:
         """How many messages are made and signed beforehand: each is sent once."""
-        size = (ROW_BYTES[self.contract] + 8 if self.lane == "bundle" else 1200) * self.rows + 1500
-        wanted = self.seconds * (self.rate or (RATE_GUESSED if self.lane == "bundle" else 20_000)) / self.rows
+        size = (ROW_BYTES[self.contract] + 12 if self.lane in RATES_GUESSED else 1200) * self.rows + 1500
+        wanted = self.seconds * (self.rate or RATES_GUESSED.get(self.lane, 20_000)) / self.rows
         return max(1, min(int(wanted), MESSAGES_BYTES_MAX // size))
+
+
+def settings_of(load: Load) -> str:
+    """Return the settings of the node that is loaded."""
+    return SETTINGS.format(engine=load.engine, suite=load.suite, distilled=str(load.lane == "distilled").lower())
 
 
 def run(load: Load, *, peers: bool, verify: bool, rounds: int = 1) -> list[dict[str, Any]]:
     """Measure, verify what the node kept, and return the rows of the table. Raises BenchError."""
     if importlib.util.find_spec("numba") is None or importlib.util.find_spec("numpy") is None:
         raise BenchError("the load needs numpy and the kernels numba: pip install 'changan[speed]'")
+    if load.lane == "distilled" and load.signers < load.rows:
+        raise BenchError(f"each row has a client of its own: give --signers {load.rows} or more, or fewer --rows")
+    if load.lane == "distilled" and load.suite == "gm":
+        raise BenchError("the national suite has no BLS signatures: take --suite intl")
     found = []
     engine = "" if load.engine == "compiled" else f"{load.engine} engine, "
     work = f"{load.suite}: {engine}{load.contract}, {load.lane} of {load.rows}, {load.accounts} accounts, {load.signers} signers"
@@ -67,9 +82,7 @@ def run(load: Load, *, peers: bool, verify: bool, rounds: int = 1) -> list[dict[
         with tempfile.TemporaryDirectory() as name:
             directory = Path(name)
             (directory / "home").mkdir()
-            (directory / "home" / "changan.toml").write_text(
-                SETTINGS.format(suite=load.suite, engine=load.engine), encoding="utf-8"
-            )
+            (directory / "home" / "changan.toml").write_text(settings_of(load), encoding="utf-8")
             node = start_node(directory)
             try:
                 _await_kernels(directory / "node.out")
@@ -116,6 +129,7 @@ def _measure(node: Node, load: Load) -> dict[str, Any]:
         "node_ns": spent * 1e9 / told["calls"],
         "load_ns": told["cpu"] * 1e9 / told["calls"],
         "mib": node.anonymous_mib(),
+        **{key: told[key] for key in ("registered", "first_s") if key in told},
         **{f"p{p}": latencies[min(len(latencies) - 1, len(latencies) * p // 100)] for p in (50, 95, 99)},
     }
 
@@ -188,6 +202,8 @@ _UNITS = {
     "p99": "p99 ms",
     "mib": "node MiB",
     "verify_s": "s to verify",
+    "registered": "clients registered/s",
+    "first_s": "s for the first",
 }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 
+from changan.bench.crowd import Crowd
 from changan.bench.workloads import Shape, Workload, workload
 from changan.client.connect import Connection, connect
 from changan.client.doors import CHANNEL_OPTIONS
@@ -48,7 +49,7 @@ class Load(NamedTuple):
 
     home: str
     contract: str
-    lane: str  # bundle or packed
+    lane: str  # bundle, distilled or packed
     seconds: float
     accounts: int
     signers: int
@@ -68,12 +69,12 @@ class Sender:
     """Sends messages, so many at once, and notes for each when it was answered."""
 
     def __init__(self, channel: grpc.Channel, lane: str, inflight: int) -> None:
-        method = "/api.RpcNode/SendRequestSync" if lane == "bundle" else "/changan.Node/SendPacked"
-        read: Any = TxResponse.FromString if lane == "bundle" else PackedResponses.FromString
+        self._bundles = lane != "packed"
+        method = "/api.RpcNode/SendRequestSync" if self._bundles else "/changan.Node/SendPacked"
+        read: Any = TxResponse.FromString if self._bundles else PackedResponses.FromString
         self._call: grpc.UnaryUnaryMultiCallable[bytes, Any] = channel.unary_unary(
             method, request_serializer=None, response_deserializer=read
         )
-        self._bundles = lane == "bundle"
         self._room = threading.Semaphore(inflight)
         self._inflight = inflight
         self._lock = threading.Lock()
@@ -143,12 +144,39 @@ def main() -> None:
         addresses = [
             user_address(signer.key.public, config.vm.addr_type, digest_named(config.crypto.hash)) for signer in signers
         ]
-        shape = Shape(load.accounts, addresses, load.rows if load.lane == "bundle" else 4096, load.zipf)
+        shape = Shape(load.accounts, addresses, load.rows if load.lane != "packed" else 4096, load.zipf)
         _prepare(connection, what, shape, numpy, load.home)
-        made = _messages(load, what, shape, signers, numpy, connection.chain_id)
+        chain = connection.chain_id
         address = json.loads((Path(load.home) / "doors.json").read_text(encoding="utf-8"))["rpc"]
         with grpc.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
-            print(json.dumps(_measured(load, made, Sender(channel, load.lane, load.inflight))))
+            crowd: dict[str, float] = {}
+            if load.lane == "distilled":
+                clients = Crowd(signers, addresses, chain)
+                parts = what.parts(numpy, shape, None)
+                made, crowd = _distilled(load, channel, parts, clients, connection.signer)
+            else:
+                made = _messages(load, what, shape, signers, numpy, chain)
+            found = _measured(load, made, Sender(channel, load.lane, load.inflight))
+        print(json.dumps(found | crowd))
+
+
+def _distilled(
+    load: Load, channel: grpc.Channel, parts: Iterator[Part], crowd: Crowd, broker: Signer
+) -> tuple[list[bytes], dict[str, float]]:
+    """Register the clients, and send the first bundle of this identity epoch, in which each certificate is read. Return
+    the bundles after it, and how fast that was."""
+    registrations = crowd.registrations()
+    started = time.perf_counter()
+    crowd.register(registrations, Sender(channel, "packed", 1))
+    registered = time.perf_counter() - started
+    first, *made = crowd.bundles(workload(load.contract), parts, load.messages + 1, broker)
+    sender = Sender(channel, "distilled", 1)
+    started = time.perf_counter()
+    sender.send(first)
+    sender.finish()
+    if sender.failed:
+        raise SystemExit(f"the first bundle failed: {sender.failed[0]}")
+    return made, {"registered": load.signers / registered, "first_s": time.perf_counter() - started}
 
 
 def _measured(load: Load, made: list[bytes], sender: Sender) -> dict[str, Any]:

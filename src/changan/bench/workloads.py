@@ -24,6 +24,7 @@ class Part(NamedTuple):
     method: str
     rows: int
     columns: list[ColumnData]
+    signers: Any = 0  # the number of the signer, or of each row's, growing
 
 
 class Shape(NamedTuple):
@@ -41,8 +42,8 @@ class Workload(NamedTuple):
     contract: str
     source: str
     prepare: Callable[[Any, Shape], Iterator[Part]]
-    parts: Callable[[Any, Shape, int], Iterator[Part]]
-    """Of a random generator, the shape, and the number of the signer."""
+    parts: Callable[[Any, Shape, int | None], Iterator[Part]]
+    """Of numpy, the shape, and the number of the signer; None: each row has another."""
 
     def signature(self, method: str) -> Signature:
         """Return a method's signature."""
@@ -78,6 +79,19 @@ def _chosen(random: Any, count: int, rows: int, zipf: float) -> Any:
     return ((1 + spread * (count ** (1 - zipf) - 1)) ** (1 / (1 - zipf))).astype("int64").clip(1, count) - 1
 
 
+def _random(numpy: Any, salt: int, signer: int | None) -> Any:
+    return numpy.random.default_rng([salt] if signer is None else [salt, signer])
+
+
+def _who(random: Any, shape: Shape, signer: int | None) -> Any:
+    """Return who signs a part: one for all rows, or for each row another, in growing order."""
+    if signer is not None:
+        return signer
+    found = random.choice(len(shape.signers), shape.rows, replace=False)
+    found.sort()
+    return found
+
+
 def _accounts_held(numpy: Any, shape: Shape) -> Iterator[Part]:
     ids = _identifiers(numpy, shape.accounts)
     holders = numpy.frombuffer(b"".join(shape.signers), numpy.uint8).reshape(-1, ACCOUNT_BYTES)
@@ -88,30 +102,32 @@ def _accounts_held(numpy: Any, shape: Shape) -> Iterator[Part]:
         yield Part("open", len(numbers), [_column(column) for column in columns])
 
 
-def _payments(numpy: Any, shape: Shape, signer: int) -> Iterator[Part]:
-    random = numpy.random.default_rng([11, signer])
+def _payments(numpy: Any, shape: Shape, signer: int | None) -> Iterator[Part]:
+    random = _random(numpy, 11, signer)
     ids = _identifiers(numpy, shape.accounts)
     holders = len(shape.signers)
-    own = (shape.accounts - signer + holders - 1) // holders  # accounts signer, signer + holders, ...
     while True:
-        sources = signer + holders * _chosen(random, own, shape.rows, shape.zipf)
+        who = _who(random, shape, signer)
+        own = (shape.accounts - who + holders - 1) // holders  # accounts who, who + holders, ...
+        sources = who + holders * _chosen(random, own, shape.rows, shape.zipf)
         to = _chosen(random, shape.accounts, shape.rows, shape.zipf)
         amounts = random.integers(1, 100, shape.rows).astype("<u8")
         references = random.integers(0, 1 << 62, shape.rows).astype("<u8")
         columns = [ids[sources], ids[to], amounts, references]
-        yield Part("pay", shape.rows, [_column(column) for column in columns])
+        yield Part("pay", shape.rows, [_column(column) for column in columns], who)
 
 
 def _no_state(_numpy: Any, _shape: Shape) -> Iterator[Part]:
     return iter(())
 
 
-def _evidence(numpy: Any, shape: Shape, signer: int) -> Iterator[Part]:
-    random = numpy.random.default_rng([13, signer])
+def _evidence(numpy: Any, shape: Shape, signer: int | None) -> Iterator[Part]:
+    random = _random(numpy, 13, signer)
     while True:
         digests = random.integers(0, 256, (shape.rows, 32), numpy.uint8)
         ends = (numpy.arange(1, shape.rows + 1) * len(_NOTE)).astype("<u4")
-        yield Part("put", shape.rows, [_column(digests), ColumnData(_NOTE * shape.rows, ends.tobytes())])
+        columns = [_column(digests), ColumnData(_NOTE * shape.rows, ends.tobytes())]
+        yield Part("put", shape.rows, columns, _who(random, shape, signer))
 
 
 def _bank_accounts(numpy: Any, shape: Shape) -> Iterator[Part]:
@@ -121,8 +137,8 @@ def _bank_accounts(numpy: Any, shape: Shape) -> Iterator[Part]:
         yield Part("create", len(numbers), [_column(numbers), _column(money), _column(money)])
 
 
-def _smallbank(numpy: Any, shape: Shape, signer: int) -> Iterator[Part]:
-    random = numpy.random.default_rng([17, signer])
+def _smallbank(numpy: Any, shape: Shape, signer: int | None) -> Iterator[Part]:
+    random = _random(numpy, 17, signer)
     methods = ("deposit_checking", "transact_savings", "send_payment", "write_check", "amalgamate")
     while True:
         for method in methods:
@@ -135,7 +151,8 @@ def _smallbank(numpy: Any, shape: Shape, signer: int) -> Iterator[Part]:
                 "write_check": [one, amounts],
                 "amalgamate": [one, two],
             }[method]
-            yield Part(method, shape.rows, [_column(column) for column in columns])
+            who = _who(random, shape, signer)
+            yield Part(method, shape.rows, [_column(column) for column in columns], who)
 
 
 def _token_supply(numpy: Any, shape: Shape) -> Iterator[Part]:
@@ -146,15 +163,16 @@ def _token_supply(numpy: Any, shape: Shape) -> Iterator[Part]:
         yield Part("transfer", len(piece), [_column(piece), _column(numpy.ones(len(piece), "<u8"))])
 
 
-def _token(numpy: Any, shape: Shape, signer: int) -> Iterator[Part]:
-    random = numpy.random.default_rng([19, signer])
+def _token(numpy: Any, shape: Shape, signer: int | None) -> Iterator[Part]:
+    random = _random(numpy, 19, signer)
     ids = _identifiers(numpy, shape.accounts)
     while True:
         to = ids[_chosen(random, shape.accounts, shape.rows, shape.zipf)]
-        yield Part("transfer", shape.rows, [_column(to), _column(numpy.ones(shape.rows, "<u8"))])
+        columns = [_column(to), _column(numpy.ones(shape.rows, "<u8"))]
+        yield Part("transfer", shape.rows, columns, _who(random, shape, signer))
 
 
-LOADS: dict[str, tuple[Callable[[Any, Shape], Iterator[Part]], Callable[[Any, Shape, int], Iterator[Part]]]] = {
+LOADS: dict[str, tuple[Callable[[Any, Shape], Iterator[Part]], Callable[[Any, Shape, int | None], Iterator[Part]]]] = {
     "payments": (_accounts_held, _payments),
     "evidence": (_no_state, _evidence),
     "smallbank": (_bank_accounts, _smallbank),

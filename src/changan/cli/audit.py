@@ -194,8 +194,8 @@ def _row_lines(document: dict[str, Any], trust: Trust | None) -> list[tuple[str,
     row, bundle = proven.row, proven.bundle
     return [
         (say("transaction", "交易"), f"{proven.tx_id}.{row.number}"),
-        (say("call", "调用"), f"{bundle.contract}.{bundle.method}  {say('by', '调用者')} {bundle.caller.hex()}"),
-        (say("arguments", "参数"), row.arguments.hex()),
+        (say("call", "调用"), f"{bundle.contract}.{bundle.method}  {say('by', '调用者')} {proven.caller.hex()}"),
+        (say("arguments", "参数"), proven.arguments.hex()),
         (say("outcome", "结果"), f"{row.outcome & 255}  gas {row.gas}"),
         (say("result", "返回值"), row.result.hex()),
         *_block_lines(proven.header, proven.proposer, proven.agreed),

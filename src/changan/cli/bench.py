@@ -71,10 +71,10 @@ def cluster(json_file: Path | None, seconds: float) -> None:
 @click.option("--seconds", type=click.FloatRange(0.5, 600), default=10.0, show_default=True, help="Each measurement.")
 @click.option(
     "--lane",
-    type=click.Choice(["bundle", "packed"]),
+    type=click.Choice(list(ledger_bench.LANES)),
     default="bundle",
     show_default=True,
-    help="Many calls under one signature, or single signed calls many to a message.",
+    help="Many calls under one signature; of as many clients (their secret keys summed to sign faster); or single signed calls.",
 )
 @click.option(
     "--suite",
@@ -87,7 +87,12 @@ def cluster(json_file: Path | None, seconds: float) -> None:
     "--contract", type=click.Choice(list(LOADS)), default="payments", show_default=True, help="What is called."
 )
 @click.option("--accounts", type=click.IntRange(64, 20_000_000), default=1_000_000, show_default=True, help="Rows.")
-@click.option("--signers", type=click.IntRange(1, 20_000), default=64, show_default=True, help="Clients who sign.")
+@click.option(
+    "--signers",
+    type=click.IntRange(1, 100_000),
+    default=None,
+    help="Clients who sign.  [default: 64; distilled: one a row]",
+)
 @click.option("--rows", type=click.IntRange(1, 65_536), default=4096, show_default=True, help="Calls a message.")
 @click.option("--zipf", type=click.FloatRange(0, 3), default=0.0, show_default=True, help="Skew of the accounts.")
 @click.option("--inflight", type=click.IntRange(1, 256), default=16, show_default=True, help="Messages under way.")
@@ -107,7 +112,7 @@ def ledger(
     suite: str,
     contract: str,
     accounts: int,
-    signers: int,
+    signers: int | None,
     rows: int,
     zipf: float,
     inflight: int,
@@ -119,7 +124,8 @@ def ledger(
     verify: bool,
 ) -> None:
     """Signed, durable contract calls through the public door, beside SQLite that nobody signs for."""
-    load = ledger_bench.Load(suite, contract, lane, seconds, accounts, signers, rows, zipf, inflight, rate, engine)
+    clients = signers or (rows if lane == "distilled" else 64)
+    load = ledger_bench.Load(suite, contract, lane, seconds, accounts, clients, rows, zipf, inflight, rate, engine)
     table = ledger_bench.run(load, peers=peers, verify=verify, rounds=rounds)
     show(table)
     if json_file is not None:
@@ -128,7 +134,7 @@ def ledger(
             "lane": lane,
             "contract": contract,
             "accounts": accounts,
-            "signers": signers,
+            "signers": clients,
             "rows": rows,
             "zipf": zipf,
             "rate": rate,

@@ -112,6 +112,9 @@ TEXTS = {
     "HTTP; 0 for any.": "HTTP 端口；0 表示任意空闲端口。",
     "Organisations of a new home.  [default: 4]": "新目录中的组织数。  [默认：4]",
     "Algorithms of a new home: gm is SM2 and SM3.  [default: intl]": "新目录的算法套件：gm 即 SM2 与 SM3。  [默认：intl]",
+    "Open the lane of many clients under one BLS signature on a new home's chain; intl only.": (
+        "为新目录的链开启蒸馏通道：多个客户端共用一个 BLS 聚合签名；仅限 intl。"
+    ),
     "How members of a new home are known.  [default: cert]": "新目录的成员身份模式。  [默认：cert]",
     "TLS at both doors, gRPC and HTTP.": "gRPC 与 HTTP 均使用 TLS。",
     "With --tls: clients show certificates too.": "与 --tls 同用：客户端也须出示证书。",
@@ -203,12 +206,14 @@ TEXTS = {
         "经官方 SDK（若已安装）和本项目客户端的单笔签名调用，1、2、4 个进程。"
     ),
     "With --replay: derive the rows of bundles again in so many blocks only, and replay by the compiled engine.": "与 --replay 同用：只在这么多个区块中重新推导批量交易的各行，并用编译引擎重放。",
-    "Many calls under one signature, or single signed calls many to a message.": "一次签名多次调用，或一条消息中多个单独签名的调用。",
+    (
+        "Many calls under one signature; of as many clients (their secret keys summed to sign faster); or single signed calls."
+    ): "一次签名多次调用；同样多的客户端共同签名（为加快签名而将其私钥相加）；或单独签名的调用。",
     "Algorithms: international, or national (SM2, SM3).": "算法：国际，或国密（SM2、SM3）。",
     "What runs the contract.": "由哪个引擎运行合约。",
     "What is called.": "调用的合约。",
     "Rows.": "行数。",
-    "Clients who sign.": "签名的客户端数。",
+    "Clients who sign.  [default: 64; distilled: one a row]": "签名的客户端数。 [默认：64；distilled：每行一个]",
     "Calls a message.": "每条消息的调用数。",
     "Skew of the accounts.": "账户访问的偏斜度。",
     "Messages under way.": "同时在途的消息数。",

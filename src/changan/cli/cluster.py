@@ -117,6 +117,11 @@ def cluster() -> None:
     show_default=True,
     help="Algorithms: international, or national (SM2, SM3).",
 )
+@click.option(
+    "--distilled",
+    is_flag=True,
+    help="Open the lane of many clients under one BLS signature on a new home's chain; intl only.",
+)
 @click.option("--demo/--no-demo", default=True, help="Install the example contracts at the first start.")
 @new_password
 def init(
@@ -129,6 +134,7 @@ def init(
     p2p_port: int,
     suite: str,
     *,
+    distilled: bool,
     demo: bool,
     password_file: Path | None,
 ) -> None:
@@ -146,7 +152,8 @@ def init(
         raise click.ClickException(say("--hosts needs ports that are known", "使用 --hosts 时端口须为确定值"))
     names = [name.strip() for name in hosts.split(",")] if apart else [host] * orgs
     password = password_if_given(password_file)
-    places = init_cluster(home.resolve(), names, ports, SUITE_NAMES[suite], apart=apart, demo=demo)
+    chosen = SUITE_NAMES[suite]
+    places = init_cluster(home.resolve(), names, ports, chosen, distilled=distilled, apart=apart, demo=demo)
     if password is not None:
         for root in (home.resolve(), *(home.resolve() / place.org_id for place in places)):
             seal_authorities(read_crypto_config(root).organisations, password)

@@ -16,6 +16,7 @@ import structlog
 
 from changan.cli.language import say
 from changan.client.passwords import password_if_given
+from changan.crypto.bls import require_library
 from changan.crypto.suite import SUITE_NAMES
 from changan.node.founding import found_organisations
 from changan.node.home import Home
@@ -57,6 +58,11 @@ new_password = click.option(
     default=None,
     help="How members of a new home are known.  [default: cert]",
 )
+@click.option(
+    "--distilled",
+    is_flag=True,
+    help="Open the lane of many clients under one BLS signature on a new home's chain; intl only.",
+)
 @click.option("--tls/--no-tls", default=False, show_default=True, help="TLS at both doors, gRPC and HTTP.")
 @click.option("--mutual/--one-way", default=False, help="With --tls: clients show certificates too.")
 @click.option("--demo/--no-demo", default=True, help="Install the example contracts at the first start.")
@@ -77,6 +83,7 @@ def up(  # one parameter an option
     suite: str | None,
     auth: str | None,
     *,
+    distilled: bool,
     tls: bool,
     mutual: bool,
     demo: bool,
@@ -96,6 +103,8 @@ def up(  # one parameter an option
       changan up --rpc-port 0 --http-port 0 --no-demo
     """
     configure_logs(log_level)
+    if distilled:
+        require_library()
     place = Home(home.resolve())
     place.prepare()
     first_start = place.is_new
@@ -103,6 +112,7 @@ def up(  # one parameter an option
         None if orgs is None else numbered_organisations(orgs),
         None if auth is None else AUTH_NAMES[auth],
         None if suite is None else SUITE_NAMES[suite],
+        distilled=distilled,
     )
     password = password_if_given(password_file) if first_start else None
     if password is not None and not (place.root / DIRECTORY).exists():

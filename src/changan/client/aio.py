@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 
+from changan.client.broker import Gathering, gather, send_gathered
 from changan.client.calls import PAGE_ROWS, Answer, Calls, Entry, Page, Pause, Reply, Send, Steps, Written, unanswered
 from changan.client.connect import TIMEOUT_S, find
 from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS
+from changan.client.lane import OwnCall, own_call, register_bls
 from changan.client.many import invoke_many, query_many
 from changan.client.passwords import Ask, ask_password
 from changan.client.tables import ROWS_A_BUNDLE, Sent
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from changan.client.web import Web
+    from changan.crypto.bls import BlsSigningKey
 
 _T = TypeVar("_T")
 
@@ -118,6 +121,24 @@ class AsyncConnection:
     async def query_many(self, contract: str, method: str, table: object) -> pa.Table:
         """Ask a view once for every row of a table, all at one height, as `Connection.query_many`."""
         return await self._drive(query_many(self._calls, contract, method, table))
+
+    async def register_bls(self, key: BlsSigningKey) -> int:
+        """Register a BLS key as this user's in the distilled lane, as `Connection.register_bls`."""
+        return await self._drive(register_bls(self._calls, key))
+
+    async def own_call(self, contract: str, method: str, arguments: Mapping[str, object]) -> OwnCall:
+        """Return what signs bundles of a broker that hold this call, as `Connection.own_call`."""
+        return await self._drive(own_call(self._calls, contract, method, arguments))
+
+    async def gather(
+        self, contract: str, method: str, rows: Mapping[int, Mapping[str, object]], *, budget: int = 0
+    ) -> Gathering:
+        """Return one bundle of calls of many clients that they are to sign, as `Connection.gather`."""
+        return await self._drive(gather(self._calls, contract, method, rows, budget))
+
+    async def send_gathered(self, gathering: Gathering) -> Sent:
+        """Send what all clients of a bundle signed, as `Connection.send_gathered`."""
+        return await self._drive(send_gathered(self._calls, gathering))
 
     async def _drive(self, steps: Steps[_T]) -> _T:
         reply: Reply = None

@@ -16,7 +16,7 @@ from changan.client.requests import Signer, install_parameters, make_payload, ne
 from changan.errors import ChanganError
 from changan.ledger.bundle import PARAMETER
 from changan.ledger.system import OWN, QUERY_MANY, SystemContract
-from changan.ledger.wire.messages import BundleRows, TransactionInfo, TxRequest, TxResponse, TxStatusCode
+from changan.ledger.wire.messages import BundleRows, ChainConfig, TransactionInfo, TxRequest, TxResponse, TxStatusCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,9 +180,18 @@ class Calls:
 
     def bundle(self, contract: str, method: str, data: bytes) -> Steps[tuple[Answer, BundleRows]]:
         """Send one bundle, and ask what came of its rows."""
-        answer = yield from self._invoke(make_payload(self.chain_id, contract, method, {PARAMETER: data}), ())
+        return (yield from self.send_bundle(make_payload(self.chain_id, contract, method, {PARAMETER: data})))
+
+    def send_bundle(self, payload: Payload) -> Steps[tuple[Answer, BundleRows]]:
+        """Send a payload that is a bundle, and ask what came of its rows."""
+        answer = yield from self._invoke(payload, ())
         rows = yield from self.query(OWN, "BUNDLE", {"tx_id": answer.tx_id})
         return answer, BundleRows.FromString(rows.result)
+
+    def config(self) -> Steps[ChainConfig]:
+        """Ask for the chain's configuration."""
+        name = SystemContract.CHAIN_CONFIG.value
+        return ChainConfig.FromString((yield from self.query(name, "GET_CHAIN_CONFIG", {})).result)
 
     def query_many(self, contract: str, method: str, data: bytes) -> Steps[tuple[int, BundleRows]]:
         """Ask a view once for each row of a bundle's columns; return the height too."""

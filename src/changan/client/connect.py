@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 import grpc
 
 from changan.arrow import ArrowMissingError
+from changan.client.broker import Gathering, ShareError, gather, send_gathered
 from changan.client.calls import (
     PAGE_ROWS,
     Answer,
@@ -26,6 +27,7 @@ from changan.client.calls import (
     unanswered,
 )
 from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS, credentials, read_doors
+from changan.client.lane import Offer, OfferError, OwnCall, own_call, register_bls
 from changan.client.many import invoke_many, query_many
 from changan.client.members import crypto_config_of, find_administrators, find_member, organisations
 from changan.client.passwords import Ask, ask_password
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from changan.client.requests import Signer
+    from changan.crypto.bls import BlsSigningKey
 
 __all__ = [
     "Answer",
@@ -48,9 +51,14 @@ __all__ = [
     "CallError",
     "Connection",
     "Entry",
+    "Gathering",
+    "Offer",
+    "OfferError",
+    "OwnCall",
     "Page",
     "RowOutcome",
     "Sent",
+    "ShareError",
     "TableError",
     "UnreachableError",
     "Written",
@@ -186,6 +194,39 @@ class Connection:
         Raises ArrowMissingError, TableError before anything is sent, CallError, UnreachableError.
         """
         return self._drive(query_many(self._calls, contract, method, table))
+
+    def register_bls(self, key: BlsSigningKey) -> int:
+        """Register a BLS key as this user's in the distilled lane, and return the client's number.
+
+        A user has one live key; `invoke("CHANGAN.BLS", "REVOKE", {"number": N})` ends it for good. Needs `changan[distilled]`.
+        Raises CallError, UnreachableError.
+        """
+        return self._drive(register_bls(self._calls, key))
+
+    def own_call(self, contract: str, method: str, arguments: Mapping[str, object]) -> OwnCall:
+        """Return what signs, with this user's BLS key, bundles of a broker that hold this call as this user's own.
+
+        Raises TableError, CallError, UnreachableError.
+        """
+        return self._drive(own_call(self._calls, contract, method, arguments))
+
+    def gather(
+        self, contract: str, method: str, rows: Mapping[int, Mapping[str, object]], *, budget: int = 0
+    ) -> Gathering:
+        """Return one bundle of calls of many clients, by their numbers, that they are to sign; this user is its broker.
+
+        Show each client its offer (`offers`), take the shares that they give (`take`), leave out who does not sign
+        (`leave_out`, after which the others sign anew), then `send_gathered`. `budget` bounds the gas of all rows together.
+        Raises TableError, CallError, UnreachableError.
+        """
+        return self._drive(gather(self._calls, contract, method, rows, budget))
+
+    def send_gathered(self, gathering: Gathering) -> Sent:
+        """Send what all clients of a bundle signed, and wait until it rests. The rows are in the order of their numbers.
+
+        Raises ShareError, naming whose shares are missing or do not hold, before anything is sent; CallError, UnreachableError.
+        """
+        return self._drive(send_gathered(self._calls, gathering))
 
     def _drive(self, steps: Steps[_T]) -> _T:
         reply: Reply = None

@@ -80,6 +80,12 @@ class Method:
         result = None if found["result"] is None else types.read(found["result"])
         self.signature = Signature(name, kind, parameters, result)
 
+    def row(self, arguments: Mapping[str, object]) -> tuple[Value, ...]:
+        """Return the values of one call in the order of the parameters. Raises TableError."""
+        parameters = self.signature.parameters
+        columns = _columns({name: [value] for name, value in arguments.items()}, [name for name, _ in parameters])
+        return tuple(_value(kind, column[0], name, 0) for (name, kind), column in zip(parameters, columns, strict=True))
+
     def bundles(self, table: object, rows: int, budget: int) -> Iterator[tuple[int, bytes]]:
         """Yield the parameter of one bundle after another, each with its number of rows. Raises TableError."""
         if not 1 <= rows <= ROWS_MAX:

@@ -95,14 +95,27 @@ def tree_path(leaves: Sequence[bytes], index: int, digest: Digest) -> list[bytes
     """Return the siblings of leaf `index` in `tree_root`'s tree, from the bottom up. Raises IndexError."""
     if not 0 <= index < len(leaves):
         raise IndexError(index)
-    path = []
+    return _siblings(_levels(leaves, digest), index)
+
+
+def tree_paths(leaves: Sequence[bytes], digest: Digest) -> list[list[bytes]]:
+    """Return `tree_path` of every leaf, the tree made once."""
+    levels = _levels(leaves, digest)
+    return [_siblings(levels, index) for index in range(len(leaves))]
+
+
+def _levels(leaves: Sequence[bytes], digest: Digest) -> list[list[bytes]]:
+    """Return the rows of nodes below the root, the leaves' first."""
     level = [digest(_LEAF + leaf) for leaf in leaves]
+    levels = []
     while len(level) > 1:
-        if index ^ 1 < len(level):
-            path.append(level[index ^ 1])
+        levels.append(level)
         level = _next(level, digest)
-        index //= 2
-    return path
+    return levels
+
+
+def _siblings(levels: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
+    return [level[at ^ 1] for height, level in enumerate(levels) if (at := index >> height) ^ 1 < len(level)]
 
 
 def tree_verify(leaf: bytes, place: Place, path: Sequence[bytes], root: bytes, digest: Digest) -> bool:

@@ -10,6 +10,7 @@ from changan.crypto.suite import UnadmittedError
 from changan.errors import ChanganError, UnverifiedError
 from changan.ledger.default_policies import TX_TYPE_NAMES
 from changan.ledger.key_members import UnusedFormError
+from changan.ledger.lane import LaneError, look_at, recognise_callers
 from changan.ledger.members import UndecodableMemberError
 from changan.ledger.policy import DeniedError
 from changan.ledger.wire.messages import EndorsementEntry, TxRequest, TxStatusCode, TxType
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 
     from changan.crypto.batch.verifier import BatchVerifier
     from changan.crypto.keys import PublicKey
+    from changan.ledger.clients import Callers
+    from changan.ledger.lane import Look
     from changan.ledger.members import Identity, Members
     from changan.ledger.policy import Policies
     from changan.ledger.wire.messages import Member, Payload, Transaction
+    from changan.ledger.world import World
 
 TX_ID_CHARACTERS_MAX = 64
 ENDORSERS_MAX = 1000
@@ -48,11 +52,17 @@ class Admitted(NamedTuple):
     payer: Identity | None = None
     signed: bytes = b""
     """The payload as it was signed; empty where it was not looked at."""
+    callers: Callers | None = None
+    """Who calls the rows, where each has a caller of its own."""
 
     def holds_at(self, time: int) -> bool:
         """Whether the certificates of all who act are within their time at `time`, seconds of block time."""
-        sender, payer = self.sender, self.payer or self.sender
-        return sender.not_before <= time <= sender.not_after and payer.not_before <= time <= payer.not_after
+        sender, payer, callers = self.sender, self.payer or self.sender, self.callers
+        return (
+            sender.not_before <= time <= sender.not_after
+            and payer.not_before <= time <= payer.not_after
+            and (callers is None or callers.since <= time <= callers.until)
+        )
 
 
 def check_form(request: TxRequest) -> None:
@@ -84,36 +94,71 @@ def _header_problem(payload: Payload) -> str | None:
     return None
 
 
+class Asked(NamedTuple):
+    """What is to be looked at of a request: its sender's signature, and what it carries beside."""
+
+    sender: Signed | bytes  # where a sender is not known what is said to be signed
+    look: Look | None
+    epoch: int
+
+
 class Proven(NamedTuple):
     """A sender's signature that was looked at together with others: what was signed, by which key, and whether it holds."""
 
     signed: bytes
     key: PublicKey | None  # None: who sent it is not known
     holds: bool
+    lane: Callers | LaneError | None  # what came of the BLS signatures beside it; not looked at where it does not hold
+    epoch: int
 
 
-def signatures_of(requests: Sequence[TxRequest], members: Members, time: int) -> list[Signed | bytes]:
-    """Return the senders' signatures, or where a sender is not known what is said to be signed."""
-    found: list[Signed | bytes] = []
+def ask(requests: Sequence[TxRequest], world: World, time: int) -> list[Asked]:
+    """Return what is to be looked at of several requests."""
+    found = []
     for request in requests:
         signed = request.payload.SerializeToString()
         try:
-            sender = members.identify(request.sender.signer, time)
+            sender = world.members.identify(request.sender.signer, time)
         except UnverifiedError:
-            found.append(signed)
+            found.append(Asked(signed, None, world.epoch))
         else:
-            found.append(Signed(sender.key, signed, request.sender.signature, sender.signature_hash))
+            asked = Signed(sender.key, signed, request.sender.signature, sender.signature_hash)
+            found.append(Asked(asked, look_at(request.payload, sender, world, time), world.epoch))
     return found
 
 
-def prove(signatures: Sequence[Signed | bytes], verifier: BatchVerifier) -> list[Proven]:
+def prove(asked: Sequence[Asked], verifier: BatchVerifier) -> list[Proven]:
     """Look at many signatures together. It may run in a thread: it touches nothing but them."""
-    known = [one for one in signatures if isinstance(one, Signed)]
-    verdicts = iter(verifier.verify(known))
+    verdicts = iter(verifier.verify([one.sender for one in asked if isinstance(one.sender, Signed)]))
     return [
-        Proven(one, None, holds=False) if isinstance(one, bytes) else Proven(one.message, one.key, next(verdicts))
-        for one in signatures
+        Proven(one.sender, None, False, None, one.epoch)  # noqa: FBT003  # it does not hold
+        if isinstance(one.sender, bytes)
+        else _proven(one.sender, one, holds=next(verdicts))
+        for one in asked
     ]
+
+
+def _proven(sender: Signed, asked: Asked, *, holds: bool) -> Proven:
+    return Proven(sender.message, sender.key, holds, _looked(asked.look) if holds else None, asked.epoch)
+
+
+def _looked(look: Look | None) -> Callers | LaneError | None:
+    try:
+        return None if look is None else look()
+    except LaneError as error:
+        return error
+
+
+def admit(request: TxRequest, world: World, time: int, proven: Proven | None = None) -> Admitted:
+    """Return who sent `request` to a chain and who calls its rows, if every signature holds. Raises RefusedError."""
+    admitted = authenticate(request, world.members, world.policies, time, world.epoch, proven)
+    if proven is not None and proven.holds and proven.epoch == world.epoch:
+        found = proven.lane
+    else:
+        found = _looked(look_at(request.payload, admitted.sender, world, time))
+    if isinstance(found, LaneError):
+        raise RefusedError(TxStatusCode.INVALID_PARAMETER, f"{found}, txId:{request.payload.tx_id}") from found
+    return admitted._replace(callers=found)
 
 
 def authenticate(  # everything that decides, and nothing else
@@ -151,10 +196,12 @@ def _sender(request: TxRequest, members: Members, time: int, proven: Proven | No
     return found if found.key == proven.key else None
 
 
-def recognise(request: TxRequest, members: Members, time: int, epoch: int) -> Admitted:
-    """Return who sent a request of a block that was sealed: its signatures were looked at then. Raises UnverifiedError."""
+def recognise(request: TxRequest, world: World, time: int) -> Admitted:
+    """Return who acts in a request of a block that was sealed: its signatures were looked at then. Raises UnverifiedError."""
+    members = world.members
     payer = members.identify(request.payer.signer, time) if request.HasField("payer") else None
-    return Admitted(members.identify(request.sender.signer, time), epoch, payer)
+    callers = recognise_callers(request.payload, world, time)
+    return Admitted(members.identify(request.sender.signer, time), world.epoch, payer, callers=callers)
 
 
 def _identified(request: TxRequest, entry: EndorsementEntry, signed: bytes, members: Members, time: int) -> Identity:

@@ -17,19 +17,21 @@ from changan.contract.codec import BadArgumentError
 from changan.contract.compiled import marshal
 from changan.contract.compiled.columns import ColumnData, check_columns
 from changan.contract.compiled.layout import fixed_size
+from changan.contract.types import ADDRESS
 from changan.errors import ChanganError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from changan.contract.instance import Value
+    from changan.contract.program import Program
     from changan.contract.types import Signature, ValueType
 
 PARAMETER = "__bundle__"
 MESSAGE = "BUNDLE"
 """What the result of a bundle says. No contract can say it, so no contract's own result passes for a bundle's."""
 ROWS_MAX = 65_536
-_MAGIC = b"CGB\x01"
+MAGIC = b"CGB\x01"
 _HEAD = struct.Struct("<4sIQ8s")
 HEAD_BYTES = _HEAD.size
 """What stands before the columns."""
@@ -41,11 +43,21 @@ class BundleError(ChanganError):
 
 
 class Bundle(NamedTuple):
-    """A decoded bundle: how many rows, the gas that they share, and the columns as they lie in the parameter."""
+    """A decoded bundle: how many rows, the gas that they share, and the columns as they lie in the parameter.
+
+    Where rows have callers of their own, these are 20 bytes a row; else one caller stands for all rows.
+    """
 
     rows: int
     budget: int
     columns: list[ColumnData]
+    callers: bytes = b""
+
+    def shown(self, signature: Signature) -> list[tuple[ValueType, ColumnData]]:
+        """Return the columns that a row's leaf shows, with their types: its own caller where it has one, and its arguments."""
+        callers = [(ADDRESS, ColumnData(self.callers))] if self.callers else []
+        kinds = (kind for _, kind in signature.parameters)
+        return [*callers, *zip(kinds, self.columns, strict=True)]
 
     def arguments(self, signature: Signature, row: int) -> tuple[Value, ...]:
         """Return the arguments of one row."""
@@ -72,12 +84,19 @@ def schema(signature: Signature) -> bytes:
     return sha256(f"{signature.name}({parameters})".encode()).digest()[:8]
 
 
+def encode_head(signature: Signature, rows: int, budget: int, magic: bytes = MAGIC) -> bytes:
+    """Return the first bytes of a bundle."""
+    return _HEAD.pack(magic, rows, budget, schema(signature))
+
+
+def encode_columns(columns: Sequence[ColumnData]) -> bytes:
+    """Return columns as they follow the head."""
+    return b"".join(bytes(part) for column in columns for part in (column.ends or b"", column.data))
+
+
 def encode_bundle(signature: Signature, columns: Sequence[ColumnData], rows: int, budget: int) -> bytes:
     """Return the parameter of a bundle."""
-    parts = [_HEAD.pack(_MAGIC, rows, budget, schema(signature))]
-    for column in columns:
-        parts += [bytes(column.ends or b""), bytes(column.data)]
-    return b"".join(parts)
+    return encode_head(signature, rows, budget) + encode_columns(columns)
 
 
 def columns_of(signature: Signature, rows: Sequence[Sequence[Value]]) -> list[ColumnData]:
@@ -96,7 +115,28 @@ def columns_of(signature: Signature, rows: Sequence[Sequence[Value]]) -> list[Co
 def decode_bundle(data: bytes, signature: Signature) -> Bundle:
     """Return the bundle in a parameter. Raises BundleError."""
     rows, budget = read_head(data, signature)
-    view, at = memoryview(data), HEAD_BYTES
+    return Bundle(rows, budget, read_columns(data, HEAD_BYTES, rows, signature))
+
+
+def open_bundle(program: Program, method: str, data: bytes, kind: str = "call") -> tuple[Signature, Bundle]:
+    """Return the bundle in a parameter, and the method of a kind that it is for. Raises BundleError."""
+    signature = bundled_method(program, method, kind)
+    return signature, decode_bundle(data, signature)
+
+
+def bundled_method(program: Program, method: str, kind: str = "call") -> Signature:
+    """Return a method that takes bundles. Raises BundleError."""
+    signature = program.method(method)
+    if signature is None or signature.kind != kind:
+        raise BundleError(f"the contract has no @{kind} {method[:128]!r}")
+    if program.tree.interfaces:
+        raise BundleError("the contract calls other contracts: its calls go one by one")
+    return signature
+
+
+def read_columns(data: bytes, at: int, rows: int, signature: Signature) -> list[ColumnData]:
+    """Return the columns that take up a parameter from `at` to its end. Raises BundleError."""
+    view = memoryview(data)
     columns = []
     for name, kind in signature.parameters:
         column, at = _column(view, at, rows, kind, name)
@@ -107,12 +147,12 @@ def decode_bundle(data: bytes, signature: Signature) -> Bundle:
         check_columns(signature, columns)
     except BadArgumentError as error:
         raise BundleError(str(error)) from error
-    return Bundle(rows, budget, columns)
+    return columns
 
 
-def read_head(data: bytes, signature: Signature) -> tuple[int, int]:
+def read_head(data: bytes, signature: Signature, magic: bytes = MAGIC) -> tuple[int, int]:
     """Return how many rows a bundle has and what gas they share, from its first bytes. Raises BundleError."""
-    if len(data) < HEAD_BYTES or data[:4] != _MAGIC:
+    if len(data) < HEAD_BYTES or data[:4] != magic:
         raise BundleError("this is no bundle of version 1")
     _, rows, budget, digest = _HEAD.unpack_from(data)
     if digest != schema(signature):

@@ -14,7 +14,7 @@ from changan.ledger.wire.messages import BundleRows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from changan.contract.types import Signature
+    from changan.contract.types import Signature, ValueType
 
 _EVENT = struct.Struct("<III")  # row, kind, length
 _LEAF = struct.Struct("<IIQ")  # row, outcome, gas
@@ -41,7 +41,7 @@ class BundleRow(NamedTuple):
     """One row of a bundle with what came of it, as bytes."""
 
     number: int
-    arguments: bytes
+    arguments: bytes  # behind the row's own caller, 20 bytes, where rows of the bundle have such
     outcome: int  # code | detail << 8 | line << 16
     gas: int
     result: bytes
@@ -64,19 +64,16 @@ def rows_of_bundle(signature: Signature, bundle: Bundle, rows: BundleRows | Bund
     if len(outcomes) != bundle.rows or len(gas) != bundle.rows or (size is None and len(ends) != bundle.rows):
         raise BadArgumentError("the columns of a bundle's rows do not fit its arguments")
     events = _events_by_row(rows.events, bundle.rows)
-    start = 0
+    start, shown = 0, bundle.shown(signature)
     for number in range(bundle.rows):
-        pieces = [
-            bytes(Bundle.piece(column, kind, number))
-            for column, (_, kind) in zip(bundle.columns, signature.parameters, strict=True)
-        ]
         end = ends[number] if size is None else start + size
         result, start = rows.results[start:end], end
-        arguments = b"".join(
-            piece if fixed_size(kind) is not None else _LENGTH.pack(len(piece)) + piece
-            for piece, (_, kind) in zip(pieces, signature.parameters, strict=True)
-        )
+        arguments = b"".join(_argument(kind, Bundle.piece(column, kind, number)) for kind, column in shown)
         yield BundleRow(number, arguments, outcomes[number], gas[number], result, events.get(number, b""))
+
+
+def _argument(kind: ValueType, piece: memoryview) -> bytes:
+    return bytes(piece) if fixed_size(kind) is not None else _LENGTH.pack(len(piece)) + bytes(piece)
 
 
 def _events_by_row(data: bytes, rows: int) -> dict[int, bytes]:

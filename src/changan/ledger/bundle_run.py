@@ -50,7 +50,10 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
     block: BlockContext,
     roots: Roots,
 ) -> RanBundle:
-    """Execute the rows of a bundle in order; all together may use the bundle's budget, where it has one."""
+    """Execute the rows of a bundle in order; all together may use the bundle's budget, where it has one.
+
+    `caller` (20 bytes) calls every row, unless the bundle has a caller a row.
+    """
     batch = _run_rows(instance, signature, bundle, caller, block)
     columns = BundleColumns(
         outcomes=batch.outcomes.tobytes(),
@@ -64,7 +67,7 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
         rows=bundle.rows,
         succeeded=batch.outcomes.count(0),
         gas=sum(batch.gas),
-        caller=caller,
+        caller=b"" if bundle.callers else caller,
         contract=name,
         method=signature.name,
     )
@@ -94,7 +97,7 @@ def run_views(
 
 
 def _run_rows(instance: AnyInstance, signature: Signature, rows: Bundle, caller: bytes, block: BlockContext) -> Batch:
-    budget = rows.budget or None
+    budget, callers = rows.budget or None, rows.callers or caller
     if isinstance(instance, CompiledInstance):
-        return instance.run_columns(signature.name, caller, rows.columns, block, GAS_LIMIT_MAX, budget)
-    return run_columns(instance, signature.name, caller, rows.columns, block, gas_limit=GAS_LIMIT_MAX, budget=budget)
+        return instance.run_columns(signature.name, callers, rows.columns, block, GAS_LIMIT_MAX, budget)
+    return run_columns(instance, signature.name, callers, rows.columns, block, gas_limit=GAS_LIMIT_MAX, budget=budget)

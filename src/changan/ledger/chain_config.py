@@ -52,6 +52,9 @@ PUBLIC_ORGANISATION = "public"
 ADMITS = "changan.admits"
 """The entry of `consensus.ext_config` that names, comma-joined, the suites a chain admits beside its own: `gm` or `intl`."""
 
+DISTILLED = "changan.distilled"
+"""The entry of `consensus.ext_config` that opens the distilled lane, at genesis and for ever."""
+
 _TEMPLATE = (
     ("CHAIN_CONFIG-NODE_ID_UPDATE", "SELF", ("ADMIN",)),
     ("CHAIN_CONFIG-TRUST_ROOT_ADD", "MAJORITY", ("ADMIN",)),
@@ -77,8 +80,17 @@ def chain_suite(config: ChainConfig) -> Suite:
 
 def admitted_suites(config: ChainConfig) -> frozenset[Suite]:
     """Return the suites whose keys may sign: the chain's own, and what its configuration adds. Raises MalformedError."""
-    added = next((entry.value for entry in config.consensus.ext_config if entry.key == ADMITS), "")
+    added = _extension(config, ADMITS) or ""
     return frozenset({chain_suite(config), *(suite_named(name.strip()) for name in added.split(",") if name.strip())})
+
+
+def is_distilled(config: ChainConfig) -> bool:
+    """Return whether the chain takes bundles of many clients under one multi-signature."""
+    return _extension(config, DISTILLED) is not None
+
+
+def _extension(config: ChainConfig, name: str) -> str | None:
+    return next((entry.value for entry in config.consensus.ext_config if entry.key == name), None)
 
 
 def mode_of(config: ChainConfig) -> Mode:
@@ -153,6 +165,7 @@ def default_config(
     mode: Mode = Mode.CERTIFICATES,
     suite: Suite = Suite.INTERNATIONAL,
     admits: Iterable[Suite] = (),
+    distilled: bool = False,
     block_tx_capacity: int = 1000,
     block_interval_ms: int = 10,
     tx_timeout_s: int = 600,
@@ -160,7 +173,7 @@ def default_config(
     """Return the configuration a new chain starts with: the suite's digest, ChainMaker's template of policies for this mode.
 
     `trust_roots` are (organisation, root certificate or administrator's key in PEM), `nodes` are (organisation, node id),
-    `admits` the suites beside `suite` whose keys may sign.
+    `admits` the suites beside `suite` whose keys may sign; `distilled` opens the lane of many clients under one signature.
     """
     roots: dict[str, list[str]] = {}
     for org, root in trust_roots:
@@ -169,6 +182,7 @@ def default_config(
     for org, node_id in nodes:
         members.setdefault(org, []).append(node_id)
     added = ",".join(suite_name(one) for one in sorted(set(admits) - {suite}))
+    extensions = {ADMITS: added, DISTILLED: "1" if distilled else ""}
     return ChainConfig(
         chain_id=chain_id,
         version=PROTOCOL_VERSION,
@@ -190,7 +204,7 @@ def default_config(
         consensus=ConsensusConfig(
             type=ConsensusType.SOLO,
             nodes=[OrgConfig(org_id=org, node_id=ids) for org, ids in members.items()],
-            ext_config=[ConfigKeyValue(key=ADMITS, value=added)] if added else [],
+            ext_config=[ConfigKeyValue(key=name, value=value) for name, value in extensions.items() if value],
         ),
         trust_roots=[TrustRootConfig(org_id=org, root=pems) for org, pems in roots.items()],
         resource_policies=[

@@ -12,9 +12,18 @@ from cryptography import x509
 from changan.crypto import certificates
 from changan.crypto.key_forms import read_public_key
 from changan.crypto.node_ids import is_node_id
-from changan.crypto.suite import SUITE_NAMES, require_admitted
+from changan.crypto.suite import SUITE_NAMES, Suite, require_admitted
 from changan.errors import MalformedError, UnverifiedError
-from changan.ledger.chain_config import ADMITS, PUBLIC_ORGANISATION, Mode, admitted_suites, mode_of
+from changan.ledger.chain_config import (
+    ADMITS,
+    DISTILLED,
+    PUBLIC_ORGANISATION,
+    Mode,
+    admitted_suites,
+    chain_suite,
+    is_distilled,
+    mode_of,
+)
 from changan.ledger.config_parameters import ConfigError
 from changan.ledger.config_voters import check_voters
 from changan.ledger.members import ROLES, read_certificate
@@ -52,6 +61,8 @@ def check_config(before: ChainConfig, after: ChainConfig, time: int) -> None:
         _check_root(root, mode)
     _check_trust_members(after)
     check_suites(after)
+    if is_distilled(before) != is_distilled(after):
+        raise ConfigError(f"{DISTILLED} is settled when a chain is made: make a new one with `changan up --distilled`")
     _check_nodes(before, after, organisations)
     check_voters(before, after, time)
     _check_policies(after, organisations, mode)
@@ -87,7 +98,14 @@ def _check_authority(certificate: x509.Certificate) -> None:
 
 
 def check_suites(config: ChainConfig) -> None:
-    """Raise ConfigError unless every key that a configuration trusts is of a suite that it admits."""
+    """Raise ConfigError unless every key that a configuration trusts is of a suite that it admits.
+
+    Nor are there BLS signatures on a chain of the national suite, which has none.
+    """
+    if is_distilled(config) and chain_suite(config) is Suite.NATIONAL:
+        raise ConfigError(
+            "the national suite has no BLS signatures: leave distilled out, or make the chain with suite intl"
+        )
     try:
         admitted = admitted_suites(config)
     except MalformedError as error:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.codec import BadArgumentError
 from changan.contract.instance import Call, Code
-from changan.ledger.bundle import MESSAGE, PARAMETER, Bundle, BundleError, decode_bundle
+from changan.ledger.bundle import MESSAGE, PARAMETER, BundleError, bundled_method, decode_bundle, open_bundle
 from changan.ledger.bundle_run import RanBundle, run_bundle, run_views
 from changan.ledger.contracts import Calls, contract_events, find_standing, stopped
 from changan.ledger.delta import collect_rows
+from changan.ledger.distilled import decode_distilled
 from changan.ledger.gas import (
     ACCOUNTS,
     CONTRACT_GAS_MAX,
@@ -25,7 +26,7 @@ from changan.ledger.native.call import LimitPassedError, NativeCall, NativeError
 from changan.ledger.native.directory import native_method
 from changan.ledger.outcomes import failure_text
 from changan.ledger.state import Overlay, Write
-from changan.ledger.system import OWN, SETTLE, SystemContract
+from changan.ledger.system import LANE, OWN, SETTLE, SystemContract
 from changan.ledger.wire.messages import ContractResult, TxStatusCode
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
     from changan.contract.engines import AnyInstance
     from changan.contract.instance import BlockContext
-    from changan.contract.program import Program
-    from changan.contract.types import Signature
     from changan.ledger.admission import Admitted
     from changan.ledger.contracts import Standing
     from changan.ledger.delta import Delta
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 
 PARAMETERS_MAX = 50
 PARAMETER_KEY_CHARACTERS_MAX = 1024
-_SYSTEM = frozenset(name.value for name in SystemContract)
+_SYSTEM = frozenset({*SystemContract, LANE})
 _KEY = re.compile(r"[a-zA-Z0-9._-]+")  # the hyphen is missing in the words of the refusal, not in the rule
 _MIB = 1024 * 1024
 _UNBOUNDED = 2**63 - 1
@@ -139,7 +138,7 @@ class Execution:
             return _bring_up_to_date(verdict.sender)
         if name in _SYSTEM:
             return self._native(request, parameters, verdict.sender, gas_max, keep=keep)
-        return self._python(payload, parameters, verdict.sender, gas_max, keep=keep)
+        return self._python(payload, parameters, verdict, gas_max, keep=keep)
 
     def _native(
         self, request: TxRequest, parameters: dict[str, bytes], sender: Identity, gas_max: int, *, keep: bool
@@ -179,14 +178,14 @@ class Execution:
         )
 
     def _python(
-        self, payload: Payload, parameters: dict[str, bytes], sender: Identity, gas_max: int, *, keep: bool
+        self, payload: Payload, parameters: dict[str, bytes], verdict: Admitted, gas_max: int, *, keep: bool
     ) -> Executed:
         standing = find_standing(self._world.rows, payload.contract_name)
         refusal = _refusal(standing)
         if standing is None or refusal is not None:
             return refusal or _failed(TxStatusCode.INTERNAL_ERROR, "")
         if parameters.keys() == {PARAMETER}:
-            return self._bundle(payload, standing.name, sender, gas_max, keep=keep)
+            return self._bundle(payload, standing.name, verdict, gas_max, keep=keep)
         name, program = payload.method, self._world.instances[standing.name].program
         method = program.method(name)
         if method is None or method.kind not in {"call", "view"}:
@@ -199,22 +198,27 @@ class Execution:
             arguments = program.decode_arguments(name, parameters)
         except BadArgumentError as error:
             return _failed(TxStatusCode.CONTRACT_FAIL, f"bad argument: {error}")
-        call = Call(sender.address, arguments, min(CONTRACT_GAS_MAX, gas_max))
+        call = Call(verdict.sender.address, arguments, min(CONTRACT_GAS_MAX, gas_max))
         return self._call(standing.name, name, payload.tx_id, call, keep=keep)
 
-    def _bundle(self, payload: Payload, name: str, sender: Identity, gas_max: int, *, keep: bool) -> Executed:
-        instance = self._world.instances[name]
+    def _bundle(self, payload: Payload, name: str, verdict: Admitted, gas_max: int, *, keep: bool) -> Executed:
+        instance, data = self._world.instances[name], payload.parameters[0].value
         try:
-            signature, bundle = open_bundle(instance.program, payload.method, payload.parameters[0].value)
             if not keep:
                 raise BundleError("a bundle is invoked, not asked")
+            signature = bundled_method(instance.program, payload.method)
+            if verdict.callers is None:
+                bundle = decode_bundle(data, signature)
+            else:
+                bundle = decode_distilled(data, signature).called_by(verdict.callers.addresses)
         except BundleError as error:
             return _failed(TxStatusCode.INVALID_PARAMETER, f"bundle refused: {error}")
         if not gas_max:
             return _failed(_PASSED, "")
         if gas_max < _UNBOUNDED:
             bundle = bundle._replace(budget=min(bundle.budget or gas_max, gas_max))
-        ran = run_bundle(instance, name, signature, bundle, sender.address, self._block, self._world.roots)
+        sender = verdict.sender.address
+        ran = run_bundle(instance, name, signature, bundle, sender, self._block, self._world.roots)
         return Executed(TxStatusCode.SUCCESS, ContractResult(message=MESSAGE, gas_used=ran.gas), [], bundle=ran)
 
     def _call(self, name: str, method: str, tx_id: str, call: Call, *, keep: bool) -> Executed:
@@ -261,22 +265,6 @@ def _bring_up_to_date(sender: Identity) -> Executed:
     if sender.role not in {"CONSENSUS", "COMMON"}:
         return _failed(TxStatusCode.NO_PERMISSION, "only a node asks for the state root")
     return Executed(TxStatusCode.SUCCESS, ContractResult(message="OK"), [])
-
-
-def open_bundle(program: Program, method: str, data: bytes, kind: str = "call") -> tuple[Signature, Bundle]:
-    """Return the bundle in a parameter, and the method of a kind that it is for. Raises BundleError."""
-    signature = bundled_method(program, method, kind)
-    return signature, decode_bundle(data, signature)
-
-
-def bundled_method(program: Program, method: str, kind: str = "call") -> Signature:
-    """Return a method that takes bundles. Raises BundleError."""
-    signature = program.method(method)
-    if signature is None or signature.kind != kind:
-        raise BundleError(f"the contract has no @{kind} {method[:128]!r}")
-    if program.tree.interfaces:
-        raise BundleError("the contract calls other contracts: its calls go one by one")
-    return signature
 
 
 def disabled(rows: Rows | Overlay, contract: str) -> tuple[int, str] | None:

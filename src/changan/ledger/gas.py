@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.crypto.addresses import ZXL_PREFIX
-from changan.ledger.system import OWN, SystemContract
+from changan.ledger.system import LANE, OWN, SystemContract
 from changan.ledger.wire.messages import AddrType, TxStatusCode
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def is_priced(payload: Payload) -> bool:
     """Whether a transaction costs gas: calls of contracts, installations, and multi-signs."""
     if payload.contract_name == SystemContract.CONTRACT_MANAGE:
         return payload.method in _INSTALLS
-    return payload.contract_name == SystemContract.MULTI_SIGN or payload.contract_name not in {*_SYSTEM, OWN}
+    return payload.contract_name == SystemContract.MULTI_SIGN or payload.contract_name not in {*_SYSTEM, OWN, LANE}
 
 
 def fare(config: ChainConfig, rows: Rows, payload: Payload, payer: bytes) -> Fare | Unpaid | None:

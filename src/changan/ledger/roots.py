@@ -90,10 +90,8 @@ class KernelRoots(Roots):
 
     def outcome_root(self, signature: Signature, bundle: Bundle, rows: BundleColumns) -> bytes:
         """Return the root over the rows of a bundle with what came of them."""
-        columns = [
-            Column(column.data, fixed_size(kind) or 0, column.ends or b"")
-            for column, (_, kind) in zip(bundle.columns, signature.parameters, strict=True)
-        ]
+        shown = bundle.shown(signature)
+        columns = [Column(column.data, fixed_size(kind) or 0, column.ends or b"") for kind, column in shown]
         results = None
         if signature.result is not None:
             results = Column(rows.results, fixed_size(signature.result) or 0, rows.result_ends)

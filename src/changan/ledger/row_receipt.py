@@ -1,7 +1,7 @@
 """Receipts of single rows of a bundle: row, bundle, block. The bundle itself need not be shown.
 
-A row's leaf binds its arguments, outcome, gas, result and events; the bundle's result binds the root over its leaves, who
-called, and what; the block binds the bundle's result by its outcome root.
+A row's leaf binds its arguments, outcome, gas, result and events, and the caller where each row has its own; the bundle's
+result binds the root over its leaves, else who called, and what; the block binds the bundle's result by its outcome root.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from changan.crypto.addresses import ADDRESS_BYTES
 from changan.crypto.merkle import Place, tree_path, tree_verify
 from changan.crypto.suite import algorithms
 from changan.errors import MalformedError, UnverifiedError
@@ -48,6 +49,8 @@ class ProvenRow(NamedTuple):
     tx_id: str
     bundle: BundleResult
     row: BundleRow
+    caller: bytes  # 20 bytes
+    arguments: bytes
     proposer: str | None  # common name of who sealed the block; None where no trust roots were given
     agreed: tuple[str, ...]  # organisations whose seals of the block hold, where trust roots were given
 
@@ -115,4 +118,7 @@ def verify_row_receipt(receipt: Mapping[str, Any], trust: Trust | None = None) -
     place = Place(receipt["index"], header.tx_count)
     if not tree_verify(outcome_leaf(bare, digest), place, path_in(receipt, "outcome_path"), root, digest):
         raise UnverifiedError("the bundle's result is not the one under the block's outcome root")
-    return ProvenRow(header, tx_id, bundle, row, *sealed_by(receipt, header, trust))
+    caller, own = bundle.caller, arguments
+    if not caller:  # each row of a distilled bundle has its own
+        caller, own = arguments[:ADDRESS_BYTES], arguments[ADDRESS_BYTES:]
+    return ProvenRow(header, tx_id, bundle, row, caller, own, *sealed_by(receipt, header, trust))

@@ -9,7 +9,7 @@ from changan.contract.engines import plain
 from changan.contract.instance import BlockContext
 from changan.crypto.merkle import chainmaker_root, tree_root
 from changan.errors import ChanganError
-from changan.ledger.admission import RefusedError, authenticate, check_form
+from changan.ledger.admission import RefusedError, admit, check_form
 from changan.ledger.commitment import delta_root
 from changan.ledger.delta import StateChanges
 from changan.ledger.done import Done, done_at_genesis, done_of, is_settling
@@ -180,7 +180,7 @@ def _verdict(world: World, request: TxRequest, verdict: Admitted | None, time: i
         return verdict
     try:
         check_form(request)
-        return authenticate(request, world.members, world.policies, time, world.epoch)
+        return admit(request, world, time)
     except RefusedError as error:
         raise InvalidBlockError(f"transaction {request.payload.tx_id}: {error}") from error
 

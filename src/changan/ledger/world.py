@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from changan.contract.engines import plain
 from changan.crypto.batch.verifier import BatchVerifier
-from changan.ledger.chain_config import Mode, block_version, chain_digest, mode_of
+from changan.crypto.bls import require_library
+from changan.ledger.chain_config import Mode, block_version, chain_digest, is_distilled, mode_of
+from changan.ledger.clients import Clients
 from changan.ledger.commitment import StateCommitment
 from changan.ledger.key_members import KeyMembers
 from changan.ledger.members import Members
@@ -48,11 +50,19 @@ class World:
         self.block_version = block_version(config.version)
         self.members = self._members(config)
         self.policies = Policies(config, self.members.voters)
+        self.clients = self._clients(config)
 
     def _members(self, config: ChainConfig) -> Members:
         if mode_of(config) is Mode.CERTIFICATES:
             return Members(config, read_records(self.rows), self.digest)
         return KeyMembers(config, read_keys(self.rows), self.digest)
+
+    def _clients(self, config: ChainConfig) -> Clients | None:
+        """Return the clients of the distilled lane, None where it is closed. Raises BlsMissingError."""
+        if not is_distilled(config):
+            return None
+        require_library()
+        return Clients(self.rows, self.members, self.policies)
 
     def begin_epoch(self) -> None:
         """Read configuration, members and policies again: a block changed them. Cached verdicts end here."""

@@ -18,6 +18,7 @@ from changan.node.audit_agreement import Agreement
 from changan.node.audit_bundle import BundleAudit, Installed, State
 from changan.node.audit_hashes import DIGESTS, AuditHashes
 from changan.node.audit_keys import MemberError
+from changan.node.audit_lane import AuditLane, is_distilled, is_registration, proves_possession
 from changan.node.audit_members import AuditMembers
 from changan.node.audit_tree import AuditTree
 
@@ -69,8 +70,9 @@ class Auditor:
         self._ids: dict[int, bytes] = {}
         self._forgotten: int | None = None
         self._seen: set[bytes] = set()
-        self._bundles = BundleAudit(self._hashes.prefixed_root, self._hashes.of)
         self._members = AuditMembers(self._rows)
+        lane = AuditLane(self._rows, self._members, self._hashes.prefixed_root, self._hashes.of)
+        self._bundles = BundleAudit(self._hashes.prefixed_root, self._hashes.of, lane)
         self._agreement = Agreement(self._members)
         self.transactions = self.signatures = self.state_roots = 0
 
@@ -100,7 +102,7 @@ class Auditor:
             need(header.chain_id == previous.chain_id, "is of another chain")
         need(header.pre_conf_height == self._config_height, "names another configuration block")
         self._roots(need, stored)
-        self._signatures(need, block)
+        self._signatures(need, stored)
         self._arguments(need, stored)
         for tx in block.txs:
             key = self._hashes.of(tx.payload.tx_id.encode())
@@ -136,8 +138,8 @@ class Auditor:
 
     # Signatures
 
-    def _signatures(self, need: _Need, block: Block) -> None:
-        header = block.header
+    def _signatures(self, need: _Need, stored: BlockWithRWSet) -> None:
+        block, header = stored.block, stored.block.header
         if header.block_height == 0:
             return
         if self._agreement.ordered_by_vote(self._rows):
@@ -146,12 +148,15 @@ class Auditor:
             self._signed(
                 need, header.proposer, header.block_hash, header.signature, header.block_timestamp, "the proposer's"
             )
-        for tx in block.txs:
+        for tx, rw_set in zip(block.txs, stored.txRWSets, strict=True):
             signed = tx.payload.SerializeToString()
             for who, entry in (("sender", tx.sender), ("payer", tx.payer)):
                 if who == "sender" or tx.HasField("payer"):
                     whose = f"{tx.payload.tx_id}: the {who}'s"
                     self._signed(need, entry.signer, signed, entry.signature, header.block_timestamp, whose)
+            if is_registration(tx):
+                need(proves_possession(tx, rw_set), f"{tx.payload.tx_id}: a client did not prove to hold its BLS key")
+                self.signatures += 1
 
     def _signed(self, need: _Need, member: Member, message: bytes, signature: bytes, time: int, whose: str) -> None:
         try:
@@ -180,7 +185,9 @@ class Auditor:
         for position, (tx, rw_set) in enumerate(zip(stored.block.txs, stored.txRWSets, strict=True)):
             writes = [(write.contract_name, write.key.decode(), write.value or None) for write in rw_set.tx_writes]
             listed += writes
-            changed += self._bundle(need, tx, sides.pop(position, None), writes) if _is_bundle(tx) else writes
+            if _is_bundle(tx):
+                writes = self._bundle(need, tx, sides.pop(position, None), writes, header.block_timestamp)
+            changed += writes
         need(not sides, "carries rows of a bundle that it does not hold")
         if header.block_height:
             ids = self._id_rows(stored.block)
@@ -205,7 +212,7 @@ class Auditor:
         need(given == due, "state_root is wrong, or not where it is due")
         self.state_roots += due is not None
 
-    def _bundle(self, need: _Need, tx: Transaction, side: BundleRows | None, writes: State) -> State:
+    def _bundle(self, need: _Need, tx: Transaction, side: BundleRows | None, writes: State, time: int) -> State:
         """Return the rows of state that a bundle changed, once they were found to be those under its roots."""
         record = self._rows.get(("CONTRACT_MANAGE", f"Contract:{tx.payload.contract_name}"))
         name = "" if record is None else Contract.FromString(record).name
@@ -215,8 +222,12 @@ class Auditor:
             raise need.error(f"{tx.payload.tx_id}: a bundle without its rows")
         if self._step and need.height % self._step:
             return [write for write in writes if write[1] != "__bundle__"]
-        problem, state = self._bundles.check(tx, side, Installed(name, code), roots[0] or b"")
+        try:
+            problem, state = self._bundles.check(tx, side, Installed(name, code), roots[0] or b"", time)
+        except MemberError as error:
+            raise need.error(f"{tx.payload.tx_id}: {error}") from None
         need(problem is None, f"{tx.payload.tx_id}: {problem}")
+        self.signatures += is_distilled(tx.payload.parameters[0].value)
         return [write for write in writes if write[1] != "__bundle__"] + state
 
     def _id_rows(self, block: Block) -> list[tuple[str, str, bytes | None]]:

@@ -9,6 +9,7 @@ from changan.contract.package import recognise
 from changan.contract.program import compile_source
 from changan.contract.types import BoolType, BytesType, EnumType, IntType, RecordType, TextType
 from changan.ledger.wire.messages import BundleResult
+from changan.node.audit_lane import columns_start, is_distilled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from changan.contract.program import Program
     from changan.contract.types import ValueType
     from changan.ledger.wire.messages import BundleRows, Transaction
+    from changan.node.audit_lane import AuditLane
 
-_HEAD_BYTES = 24
 _GROUP = 16
 _GONE = 0xFFFFFFFF
 State = list[tuple[str, str, bytes | None]]
@@ -33,22 +34,31 @@ class Installed(NamedTuple):
 class BundleAudit:
     """Knows the contracts' methods from their sources on the chain; checks one bundle after another."""
 
-    def __init__(self, root: Callable[[Sequence[bytes]], bytes], digest: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self, root: Callable[[Sequence[bytes]], bytes], digest: Callable[[bytes], bytes], lane: AuditLane
+    ) -> None:
         self._root = root
         self._digest = digest
+        self._lane = lane
         self._programs: dict[bytes, Program] = {}
 
-    def check(self, tx: Transaction, side: BundleRows, contract: Installed, listed: bytes) -> tuple[str | None, State]:
-        """Return what is wrong with a bundle, or None, and the rows that it changed. `listed` is its one listed write."""
+    def check(
+        self, tx: Transaction, side: BundleRows, contract: Installed, listed: bytes, time: int
+    ) -> tuple[str | None, State]:
+        """Return what is wrong with a bundle, or None, and the rows that it changed. `listed` is its one listed write.
+
+        Raises MemberError for a client who may not sign at `time`, BlsMissingError.
+        """
         program = self._program(contract.code)
         method = program.method(tx.payload.method)
         result = BundleResult.FromString(tx.result.contract_result.result)
         if method is None:
             return "a bundle calls a method that its contract has not", []
+        data = tx.payload.parameters[0].value
         try:
-            leaves = _leaves(
-                tx.payload.parameters[0].value, [kind for _, kind in method.parameters], method.result, side
-            )
+            clients = self._lane.clients(data, time) if is_distilled(data) else []
+            arguments = _arguments(data, [kind for _, kind in method.parameters], [each.address for each in clients])
+            leaves = _leaves(arguments, method.result, side)
             records = list(_records(side.delta))
             names = list(program.fields)
             state = [
@@ -66,6 +76,10 @@ class BundleAudit:
             "a bundle's outcome root is wrong": result.outcome_root == self._root(leaves),
             "a bundle's event root is wrong": result.event_root == self._digest(side.events),
             "a bundle's delta root is wrong": listed == self._root(_grouped([record for *_, record in records])),
+            "a bundle's multi-signature is not that of its clients": not clients
+            or self._lane.signed(tx.payload, clients, arguments),
+            "a bundle names one caller for rows that have their own, or none for all": bool(result.caller)
+            != bool(clients),
             "a bundle names another contract or method": (result.contract, result.method)
             == (contract.name, tx.payload.method),
         }
@@ -104,15 +118,21 @@ def _split(data: bytes, at: int, count: int, width: int | None) -> tuple[list[by
     return [data[base + start : base + end] for start, end in zip((0, *ends), ends, strict=False)], base + ends[-1]
 
 
-def _leaves(data: bytes, kinds: Sequence[ValueType], result: ValueType | None, side: BundleRows) -> list[bytes]:
+def _arguments(data: bytes, kinds: Sequence[ValueType], callers: Sequence[bytes]) -> list[bytes]:
+    """Return what the leaf of each row shows of its call: its own caller, if it has one, and its arguments."""
     (count,) = struct.unpack_from("<I", data, 4)
-    at = _HEAD_BYTES
-    columns = []
+    at = columns_start(data)
+    columns = [list(callers)] if callers else []
     for kind in kinds:
         values, at = _split(data, at, count, _width(kind))
         columns.append(
             [value if _width(kind) is not None else struct.pack("<I", len(value)) + value for value in values]
         )
+    return [b"".join(column[row] for column in columns) for row in range(count)]
+
+
+def _leaves(arguments: Sequence[bytes], result: ValueType | None, side: BundleRows) -> list[bytes]:
+    count = len(arguments)
     results = [b""] * count
     if result is not None:
         results, _ = _split(side.result_ends + side.results, 0, count, _width(result))
@@ -126,7 +146,7 @@ def _leaves(data: bytes, kinds: Sequence[ValueType], result: ValueType | None, s
     for row in range(count):
         (outcome,) = struct.unpack_from("<I", side.outcomes, 4 * row)
         (gas,) = struct.unpack_from("<Q", side.gas, 8 * row)
-        parts = (b"".join(column[row] for column in columns), results[row], events[row])
+        parts = (arguments[row], results[row], events[row])
         head = struct.pack("<IIQ", row, outcome, gas)
         leaves.append(head + b"".join(struct.pack("<I", len(part)) + part for part in parts))
     return leaves

@@ -49,13 +49,21 @@ class AuditMembers:
 
     def verifies(self, member: Member, message: bytes, signature: bytes, time: int) -> bool:
         """Whether a member signed `message`. Raises MemberError for who is none at this time."""
+        known = self._standing(member, time)
+        return known.key.signed(message, signature, known.algorithm)
+
+    def require(self, member: Member, time: int) -> None:
+        """Raise MemberError for who is no member at this time."""
+        self._standing(member, time)
+
+    def _standing(self, member: Member, time: int) -> _Known:
         name = (member.org_id, member.member_type, member.member_info)
         known = self._known.get(name)
         if known is None:
             known = self._known[name] = self._read(member)
         if not known.since <= time <= known.until:
             raise MemberError("a certificate was out of its time")
-        return known.key.signed(message, signature, known.algorithm)
+        return known
 
     def _read(self, member: Member) -> _Known:
         row = self._rows.get(("CHAIN_CONFIG", "CHAIN_CONFIG"))

@@ -15,10 +15,9 @@ from changan.arrow import need_arrow
 from changan.client.doors import REQUEST_HEADER
 from changan.errors import MalformedError
 from changan.ledger.admission import RefusedError
-from changan.ledger.bundle import HEAD_BYTES, MESSAGE, PARAMETER, BundleError, encode_bundle, read_head
+from changan.ledger.bundle import HEAD_BYTES, MESSAGE, PARAMETER, BundleError, bundled_method, encode_bundle, read_head
 from changan.ledger.contracts import find_instance
-from changan.ledger.execution import bundled_method
-from changan.ledger.wire.messages import BundleResult, TxRequest
+from changan.ledger.wire.messages import BundleResult, TxRequest, TxType
 from changan.node.access import SIGNED_BYTES_MAX
 from changan.node.rpc import REQUEST_BYTES_MAX
 
@@ -88,7 +87,10 @@ def _chain(chains: Mapping[str, Chain], request: TxRequest) -> Chain:
 
 async def _send(chain: Chain, request: TxRequest) -> dict[str, Any]:
     try:
-        response = await chain.submit_and_wait(request, request.ByteSize())
+        proven = None
+        if request.payload.tx_type == TxType.INVOKE_CONTRACT:
+            [proven] = await chain.prove([request])
+        response = await chain.submit_and_wait(request, request.ByteSize(), proven)
     except RefusedError as error:
         raise HTTPException(422, error.message) from error
     called = response.contract_result

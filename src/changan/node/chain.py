@@ -8,10 +8,11 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.instance import BlockContext
-from changan.ledger.admission import RefusedError, authenticate, check_form, prove, signatures_of
-from changan.ledger.bundle import PARAMETER, BundleError
+from changan.ledger.admission import RefusedError, admit, ask, check_form, prove
+from changan.ledger.bundle import PARAMETER, BundleError, open_bundle
 from changan.ledger.contracts import find_instance
-from changan.ledger.execution import Execution, disabled, open_bundle
+from changan.ledger.execution import Execution, disabled
+from changan.ledger.lane import carries_bls
 from changan.ledger.system import OWN, QUERY_MANY, SystemContract
 from changan.ledger.transition import apply_block
 from changan.ledger.wire.messages import (
@@ -44,6 +45,10 @@ POLL_HELD_S = 5.0
 MICROSECONDS = 1_000_000
 SETTLING_MAX = 2
 """So many executed blocks may be on their way to the disk: one is written while the next already waits behind it."""
+BLS_AT_ONCE = 2
+"""So many threads look at BLS signatures: while one adds keys, under the interpreter's lock, another is in a pairing."""
+BLS_A_TURN = 16
+"""Requests with BLS signatures that are looked at before those of others."""
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 """The largest answer of a view over many rows; clients take messages of 100 MiB."""
 
@@ -86,6 +91,7 @@ class Chain:
         self.rest = Rest(world, storage)
         self.reads = Reads(world, self.rest)
         self.arrived = asyncio.Event()  # something waits in the pool
+        self._lane = asyncio.Semaphore(BLS_AT_ONCE)
         self._hurry = asyncio.Event()  # somebody waits for a result, so the next block is sealed at once
         self._query = ChainQuery(world, self.reader, nodes, chains)
         self.request_bytes_max: int | None = None
@@ -114,8 +120,17 @@ class Chain:
 
     async def prove(self, requests: Sequence[TxRequest]) -> list[Proven]:
         """Look at the senders' signatures of several requests together, or of a large one, beside everything else."""
-        signatures = signatures_of(requests, self.world.members, self.time())
-        return await asyncio.to_thread(prove, signatures, self.world.signatures)
+        if not any(carries_bls(request.payload) for request in requests):
+            return await self._prove(requests)
+        found: list[Proven] = []
+        for start in range(0, len(requests), BLS_A_TURN):
+            # Few at once: what the first finds of thousands of clients the next need not find again.
+            async with self._lane:
+                found += await self._prove(requests[start : start + BLS_A_TURN])
+        return found
+
+    async def _prove(self, requests: Sequence[TxRequest]) -> list[Proven]:
+        return await asyncio.to_thread(prove, ask(requests, self.world, self.time()), self.world.signatures)
 
     async def submit(self, request: TxRequest, size: int, proven: Proven | None = None) -> TxResponse:
         """Take a request for the next block. Raises RefusedError. The answer says only that it was accepted."""
@@ -153,7 +168,8 @@ class Chain:
         if payload.contract_name == SystemContract.CHAIN_QUERY:
             text = f"CHAIN_QUERY-{payload.method} reads the chain's past: send it as a query, tx: {payload.tx_id}"
             raise RefusedError(TxStatusCode.CONTRACT_FAIL, text)
-        self._check_bundle(payload)
+        if verdict.callers is None:
+            self._check_bundle(payload)
         if self.request_bytes_max is not None and size > self.request_bytes_max:
             text = f"the request is {size} bytes, the ordering carries at most {self.request_bytes_max}"
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, {text}, {place}")
@@ -182,8 +198,7 @@ class Chain:
     def authenticate(self, request: TxRequest, proven: Proven | None = None) -> Admitted:
         """Check who sent a request and that the policies allow it. Raises RefusedError."""
         check_form(request)
-        world = self.world
-        return authenticate(request, world.members, world.policies, self.time(), world.epoch, proven)
+        return admit(request, self.world, self.time(), proven)
 
     def time(self) -> int:
         """Return the time, in seconds, that a block sealed now would have."""

@@ -62,6 +62,7 @@ def genesis_of(crypto: CryptoConfig, chain: ChainSettings, suite: Suite) -> Chai
         mode=crypto.mode,
         suite=suite,
         admits=chain.admits,
+        distilled=chain.distilled,
         block_tx_capacity=chain.block_tx_capacity,
         block_interval_ms=chain.block_interval_ms,
         tx_timeout_s=chain.tx_timeout_s,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from changan.crypto.suite import Suite, suite_name
 from changan.errors import ChanganError
 from changan.ledger.chain_config import Mode
-from changan.node.settings import Settings, SettingsError, auth_name, read_settings, settings_text
+from changan.node.settings import ChainSettings, Settings, SettingsError, auth_name, read_settings, settings_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,14 +63,24 @@ class Home:
         return self.root / _SETTINGS_FILE
 
     def settings(
-        self, organisations: Sequence[str] | None = None, auth: Mode | None = None, suite: Suite | None = None
+        self,
+        organisations: Sequence[str] | None = None,
+        auth: Mode | None = None,
+        suite: Suite | None = None,
+        *,
+        distilled: bool = False,
     ) -> Settings:
         """Return the settings; where there is no file, write one that says what counts.
 
-        Raises SettingsError, also where the file has another way to know members than `auth`, or another suite.
+        Raises SettingsError, also where the file has another way to know members than `auth`, another suite, or a first
+        chain without the distilled lane that is asked for.
         """
         if not self.settings_file.exists():
-            settings = Settings(auth=auth or Mode.CERTIFICATES, suite=suite or Suite.INTERNATIONAL)
+            settings = Settings(
+                chains=(ChainSettings(distilled=distilled),),
+                auth=auth or Mode.CERTIFICATES,
+                suite=suite or Suite.INTERNATIONAL,
+            )
             if organisations is not None:
                 settings = replace(settings, organisations=tuple(organisations))
             self.settings_file.write_text(settings_text(settings), encoding="utf-8")
@@ -80,6 +90,8 @@ class Home:
             raise self._kept("auth", auth_name(settings.auth))
         if suite not in {None, settings.suite}:
             raise self._kept("suite", suite_name(settings.suite))
+        if distilled and not settings.chains[0].distilled:
+            raise self._kept("distilled", "false")
         return settings
 
     def _kept(self, name: str, value: str) -> SettingsError:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from changan.contract.codec import from_text, pack, to_json, unpack
 from changan.contract.types import U64, ListType, MapType, value_type
 from changan.errors import ChanganError, MalformedError
-from changan.ledger.bundle import PARAMETER, BundleError, decode_bundle
+from changan.ledger.bundle import PARAMETER, Bundle, BundleError, decode_bundle
+from changan.ledger.clients import addresses_of
+from changan.ledger.distilled import MAGIC, decode_distilled
 from changan.ledger.receipt import make_receipt
 from changan.ledger.row_receipt import make_row_receipt
 from changan.ledger.system import QUERY_MANY
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from changan.contract.engines import AnyInstance
     from changan.contract.field_view import FieldView
     from changan.contract.instance import Row
-    from changan.contract.types import FieldType, ValueType
+    from changan.contract.types import FieldType, Signature, ValueType
     from changan.ledger.wire.messages import BundleRows
     from changan.ledger.world import World
     from changan.node.rest import Rest
@@ -263,13 +265,19 @@ class Reads:
         try:
             if signature is None:
                 raise BundleError(f"the contract has no method {payload.method} any more")
-            bundle = decode_bundle(data, signature)
+            bundle = self._bundle(data, signature)
         except BundleError as error:
             raise ReadError(f"the contract was upgraded since: {error}") from error
         if number >= bundle.rows:
             raise ReadError(f"the bundle has {bundle.rows} rows, numbered from 0")
         links = self._rest.reader.membership(found.block.block.header.block_height)
         return make_row_receipt(found.block, found.position, signature, bundle, number, links)
+
+    def _bundle(self, data: bytes, signature: Signature) -> Bundle:
+        if not data.startswith(MAGIC):
+            return decode_bundle(data, signature)
+        sent = decode_distilled(data, signature)
+        return sent.called_by(addresses_of(self._world.rows, sent.clients))
 
     def _instance(self, contract: str) -> AnyInstance:
         instance = self._world.instances.get(contract)

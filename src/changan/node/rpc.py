@@ -10,6 +10,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from changan.ledger.admission import RefusedError
+from changan.ledger.lane import carries_bls
 from changan.ledger.system import SystemContract
 from changan.ledger.wire.messages import (
     BytesValue,
@@ -68,7 +69,8 @@ REQUEST_BYTES_MAX = 12 * 1024 * 1024
 """One transaction: ChainMaker's 10 MiB a parameter and its envelope."""
 PACKED_MAX = 10_000
 LARGE_BYTES = 64 * 1024
-"""From here on a request's signature is looked at in a thread: digesting it takes longer than going there."""
+"""From here on a request's signature is looked at in a thread: digesting it takes longer than going there. So is what carries
+BLS signatures."""
 REQUESTS_A_TURN = 64
 """Of one message are looked at together, before others have their turn."""
 _SYSTEM_CHAIN = "system_chain"
@@ -151,7 +153,8 @@ class RpcNode:
             raise
         try:
             proven = None
-            if LARGE_BYTES <= len(data) <= REQUEST_BYTES_MAX:
+            large = len(data) >= LARGE_BYTES or carries_bls(request.payload)
+            if large and len(data) <= REQUEST_BYTES_MAX:
                 [proven] = await self._prove([request])
             return await self._dispatch(request, len(data), wait=wait, proven=proven)
         except StoppedError as error:

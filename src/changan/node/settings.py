@@ -45,6 +45,7 @@ class ChainSettings:
     tx_timeout_s: int = 600
     tx_timestamp_verify: bool = True
     admits: tuple[Suite, ...] = ()  # suites whose keys may sign, beside the home's own
+    distilled: bool = False  # bundles of many clients under one BLS multi-signature
     policies: Mapping[str, Rule] = field(default_factory=dict)
 
 
@@ -59,6 +60,11 @@ class Settings:
     auth: Mode = Mode.CERTIFICATES
     suite: Suite = Suite.INTERNATIONAL  # of the members' keys, and of the chains' digests and addresses
     engine: str = "plain"  # of contracts; nodes with different ones agree
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError where two settings cannot go together."""
+        if self.suite is Suite.NATIONAL and any(chain.distilled for chain in self.chains):
+            raise SettingsError("the national suite has no BLS signatures: leave distilled out, or take suite intl")
 
 
 AUTH_NAMES = {"cert": Mode.CERTIFICATES, "key": Mode.KEYS, "public": Mode.PUBLIC}
@@ -148,7 +154,7 @@ def _chain(entry: object) -> ChainSettings:
         match key, value:
             case "id", _:
                 found["chain_id"] = _text("chains.id", value, _CHAIN_ID)
-            case "tx_timestamp_verify", bool():
+            case "tx_timestamp_verify" | "distilled", bool():
                 found[key] = value
             case "admits", list() if all(isinstance(name, str) and name in SUITE_NAMES for name in value):
                 found[key] = tuple(SUITE_NAMES[name] for name in value)
@@ -160,7 +166,7 @@ def _chain(entry: object) -> ChainSettings:
                     raise SettingsError(f"chains.{key} is a number from {low} to {high}")
                 found[key] = value
             case _:
-                known = ", ".join(["id", "tx_timestamp_verify", "admits (a list of intl, gm)", *_NUMBERS])
+                known = ", ".join(["id", "tx_timestamp_verify", "distilled", "admits (a list of intl, gm)", *_NUMBERS])
                 raise SettingsError(f"chains.{key} = {value!r}: known are {known} and [chains.policies]")
     return ChainSettings(**found)
 
@@ -211,6 +217,7 @@ def settings_text(settings: Settings) -> str:
             f"tx_timeout_s = {chain.tx_timeout_s}",
             f"tx_timestamp_verify = {str(chain.tx_timestamp_verify).lower()}",
             f"admits = {json.dumps([suite_name(suite) for suite in chain.admits])}  # suites of keys beside the home's own",
+            f"distilled = {str(chain.distilled).lower()}  # bundles of many clients under one BLS signature; suite intl only",
             "# [chains.policies]",
             '# CONTRACT_MANAGE-INIT_CONTRACT = { rule = "MAJORITY", roles = ["ADMIN"] }',
         ]

@@ -13,6 +13,7 @@ from changan.ledger.admission import RefusedError
 from changan.ledger.system import OWN, SETTLE
 from changan.ledger.transition import Decided
 from changan.ledger.wire.messages import TxStatusCode
+from changan.node.chain import MICROSECONDS
 
 if TYPE_CHECKING:
     from changan.crypto.keys import SigningKey
@@ -64,9 +65,10 @@ class Solo:
             taken = chain.pool.take(config.block_tx_capacity or 1, max(1, config.block_size) * _MIB)
             if not len(chain.pool):
                 chain.arrived.clear()
-            taken = [waiting for waiting in taken if self._still_good(waiting)]
+            time_us = chain.next_time_us()
+            taken = [waiting for waiting in taken if self._still_good(waiting, time_us // MICROSECONDS)]
             if taken:
-                await self._make_block(taken)
+                await self._make_block(taken, time_us)
             elif not len(chain.pool):
                 await chain.settled()
 
@@ -95,14 +97,14 @@ class Solo:
             before = len(chain.pool)
             await asyncio.sleep(0)
 
-    def _still_good(self, waiting: Waiting) -> bool:
-        """Whether a request may still be proposed; one that may not is told so."""
+    def _still_good(self, waiting: Waiting, time: int) -> bool:
+        """Whether a request may be in a block of `time`, seconds; one that may not is told so."""
         chain, payload = self._chain, waiting.request.payload
         try:
-            if not chain.world.remembered.in_time(payload.timestamp, chain.time(), chain.world.tx_timeout):
+            if not chain.world.remembered.in_time(payload.timestamp, time, chain.world.tx_timeout):
                 text = f"TxTimestamp error, chainId:{chain.chain_id}, txId:{payload.tx_id}"
                 raise RefusedError(TxStatusCode.INTERNAL_ERROR, text)
-            if waiting.verdict.epoch != chain.world.epoch:
+            if waiting.verdict.epoch != chain.world.epoch or not waiting.verdict.holds_at(time):
                 chain.authenticate(waiting.request)
         except RefusedError as error:
             _log.info("transaction.dropped", tx_id=payload.tx_id, reason=error.message)
@@ -110,11 +112,11 @@ class Solo:
             return False
         return True
 
-    async def _make_block(self, taken: list[Waiting]) -> None:
+    async def _make_block(self, taken: list[Waiting], time_us: int) -> None:
         chain = self._chain
         decided = Decided(
             chain.world.height + 1,
-            chain.next_time_us(),
+            time_us,
             self._proposer.member,
             [waiting.request for waiting in taken],
             [waiting.verdict for waiting in taken],

@@ -219,7 +219,7 @@ def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:
     time = header.block_timestamp
     # The log is ours and checksummed: identities are read again, signatures are left to `changan verify`.
     try:
-        verdicts = [recognise(request, world.members, time, world.epoch) for request in requests]
+        verdicts = [recognise(request, world, time) for request in requests]
     except UnverifiedError as error:
         raise ReplayError(f"block {header.block_height} holds a sender who is no member: {error}") from error
     decided = Decided(

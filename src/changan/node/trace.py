@@ -61,10 +61,10 @@ class Tracer:
         execution = Execution(world, context)
         for transaction in block.txs[: self._position]:
             request = request_of(transaction)
-            execution.invoke(request, recognise(request, world.members, context.time, world.epoch))
+            execution.invoke(request, recognise(request, world, context.time))
         watched = _watch(world)
         request = request_of(block.txs[self._position])
-        executed = execution.invoke(request, recognise(request, world.members, context.time, world.epoch))
+        executed = execution.invoke(request, recognise(request, world, context.time))
         reads = {(name, key): value for name, instance in watched.items() for key, value in instance.reads.items()}
         return Trace(reads, executed)
 

@@ -11,7 +11,7 @@ import yaml
 from changan.crypto.keys import Scheme
 from changan.crypto.suite import Suite
 from changan.errors import ChanganError
-from changan.ledger.chain_config import default_config
+from changan.ledger.chain_config import default_config, is_distilled
 from changan.ledger.roster import roster_of
 from changan.ledger.transition import apply_genesis
 from changan.node.comet.cluster import genesis_of_cluster, read_node_file
@@ -103,6 +103,27 @@ def test_a_national_cluster_is_one_of_sm2_and_sm3_throughout(tmp_path):
         assert len(list(place.rglob("ca.key"))) == 2
         assert all(org(n) in str(path.relative_to(place)) for path in place.rglob("*.key"))
     assert len(hashes) == 1
+
+
+def test_a_cluster_opens_the_distilled_lane_or_says_why_not(tmp_path):
+    pytest.importorskip("chia_rs")
+    home = tmp_path / "home"
+    done = changan("cluster", "init", "--home", str(home), "--distilled", "--suite", "gm")
+    assert done.returncode == 1
+    assert "the national suite has no BLS signatures: leave distilled out, or take suite intl" in done.stderr
+    assert not home.exists()
+    done = changan("cluster", "init", "--home", str(home), "--distilled")
+    assert done.returncode == 0, done.stderr
+    crypto = read_crypto_config(home)
+    configs = []
+    for number in range(1, 5):
+        place = home / f"wx-org{number}.chainmaker.org"
+        [chain] = Home(place).settings().chains
+        assert chain.distilled
+        file = read_node_file(place)
+        configs.append(genesis_of_cluster(crypto, chain, file.voters, Suite.INTERNATIONAL))
+    assert all(is_distilled(config) for config in configs)
+    assert len({config.SerializeToString() for config in configs}) == 1
 
 
 def test_a_suite_that_is_none_is_refused(tmp_path):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from changan.ledger.native import (
     account_manager,
+    bls_clients,
     cert_manage,
     chain_config,
     contract_manage,
@@ -15,7 +16,7 @@ from changan.ledger.native import (
     transaction_manager,
 )
 from changan.ledger.native.call import NativeError
-from changan.ledger.system import SystemContract
+from changan.ledger.system import LANE, SystemContract
 from changan.ledger.wire.messages import TxStatusCode
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _ABSENT: Mapping[str, str] = {
 
 def native_method(contract: str, name: str) -> Method:
     """Return the method of a system contract. Raises NativeError in ChainMaker's words, or saying what this node lacks."""
-    built = _BUILT.get(SystemContract(contract))
+    built = _BUILT.get(contract)
     if built is None:
         lacks = _ABSENT.get(contract)
         text = f"this node is one without {lacks}" if lacks else f"{contract} has no methods to call"
@@ -55,4 +56,5 @@ _BUILT: Mapping[str, Mapping[str, Method]] = {
     SystemContract.MULTI_SIGN: multi_sign.methods(native_method),
     SystemContract.TRANSACTION_MANAGER: transaction_manager.METHODS,
     SystemContract.T: probe.METHODS,
+    LANE: bls_clients.METHODS,
 }

@@ -260,6 +260,22 @@ class BundleRows(Message):
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...
 
+class BlsClient(Message):
+    number: int
+    key: bytes
+    address: bytes
+    member: Member
+    revoked: bool
+    def __init__(self, *, number: int | None = ..., key: bytes | None = ..., address: bytes | None = ..., member: Member | None = ..., revoked: bool | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class BlsClients(Message):
+    clients: RepeatedCompositeFieldContainer[BlsClient]
+    def __init__(self, *, clients: Iterable[BlsClient] | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
 class PackedRequests(Message):
     requests: RepeatedScalarFieldContainer[bytes]
     wait: bool

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from google.protobuf.message import DecodeError
 
 from changan.errors import MalformedError
-from changan.ledger.admission import Proven, RefusedError, authenticate, check_form, prove, signatures_of
+from changan.ledger.admission import Proven, RefusedError, admit, ask, check_form, prove
 from changan.ledger.system import SystemContract
 from changan.ledger.wire.fields import prefixed
 from changan.ledger.wire.messages import Member, TxRequest, TxStatusCode, TxType
@@ -104,7 +104,7 @@ def decode_head(data: bytes) -> Head:
 
 def judge_requests(world: World, requests: Sequence[TxRequest], time: int) -> list[Admitted | RefusedError]:
     """Check the requests of a batch at a block's time, by the state at the end of the block before."""
-    proven = prove(signatures_of(requests, world.members, time), world.signatures)
+    proven = prove(ask(requests, world, time), world.signatures)
     return [_judge(world, request, time, found) for request, found in zip(requests, proven, strict=True)]
 
 
@@ -116,7 +116,7 @@ def _judge(world: World, request: TxRequest, time: int, proven: Proven) -> Admit
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"not a transaction of this chain, txId:{payload.tx_id}")
         if payload.contract_name == SystemContract.CHAIN_QUERY:
             raise RefusedError(TxStatusCode.CONTRACT_FAIL, f"CHAIN_QUERY reads the past, txId:{payload.tx_id}")
-        return authenticate(request, world.members, world.policies, time, world.epoch, proven)
+        return admit(request, world, time, proven)
     except RefusedError as error:
         return error
 

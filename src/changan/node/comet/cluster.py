@@ -18,7 +18,7 @@ from changan.node.comet.engine_home import EngineHome, EngineKeys
 from changan.node.founding import genesis_of
 from changan.node.home import Home
 from changan.node.pki.layout import DIRECTORY, make_crypto_config
-from changan.node.settings import numbered_organisations
+from changan.node.settings import ChainSettings, Settings, numbered_organisations
 from changan.node.store.blocklog import BlockLog
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from changan.crypto.suite import Suite
     from changan.ledger.roster import Roster
     from changan.node.pki.layout import CryptoConfig
-    from changan.node.settings import ChainSettings
 
 CLUSTER_FILE = "cluster.json"
 NODE_FILE = "node.json"
@@ -118,13 +117,21 @@ def engine_home(home: Path, chain_id: str) -> EngineHome:
 
 
 def init_cluster(
-    root: Path, hosts: Sequence[str], ports: Ports, suite: Suite, *, apart: bool, demo: bool
+    root: Path,
+    hosts: Sequence[str],
+    ports: Ports,
+    suite: Suite,
+    *,
+    distilled: bool = False,
+    apart: bool,
+    demo: bool,
 ) -> list[Place]:
-    """Make the folders of a new cluster, one organisation a host, its members' keys of `suite`. Raises ClusterError, LayoutError.
+    """Make the folders of a new cluster, one organisation a host, its members' keys of `suite`.
 
     With `apart` every node has a machine of its own: the same ports everywhere, and in each folder only what its
-    organisation may know.
+    organisation may know. Raises ClusterError, LayoutError, SettingsError; the last before anything is made.
     """
+    Settings(chains=(ChainSettings(distilled=distilled),), suite=suite)  # refuses what cannot go together
     organisations = len(hosts)
     if organisations < VOTERS_MIN:
         raise ClusterError(f"{organisations} organisations cannot outvote one that lies: it takes {VOTERS_MIN} or more")
@@ -145,7 +152,7 @@ def init_cluster(
             copy_certificates(root / DIRECTORY, home, org.org_id)
         else:
             shutil.copytree(root / DIRECTORY, home / DIRECTORY)
-        settings = Home(home).settings(names, suite=suite)
+        settings = Home(home).settings(names, suite=suite, distilled=distilled)
         for chain in settings.chains:
             engine_home(home, chain.chain_id).make(keys[org.org_id], chain.chain_id, voters)
         step = 0 if apart else number

@@ -87,10 +87,8 @@ class Selection:
 
     def _verdict(self, request: TxRequest, found: Admitted | RefusedError) -> Admitted:
         # Endorsers' certificates have times of their own, which a verdict does not carry.
-        if not isinstance(found, RefusedError) and not request.endorsers:
-            sender = found.sender
-            if sender.not_before <= self._time <= sender.not_after:
-                return found
+        if not isinstance(found, RefusedError) and not request.endorsers and found.holds_at(self._time):
+            return found
         [verdict] = judge_requests(self._world, [request], self._time)
         if isinstance(verdict, RefusedError):
             raise UnfitError(f"transaction {request.payload.tx_id[:64]!r}: {verdict}")
