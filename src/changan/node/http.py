@@ -31,6 +31,7 @@ from changan.node.rest import StoppedError
 from changan.node.rpc import REQUEST_BYTES_MAX
 from changan.node.store.archive import ArchivedError
 from changan.node.tables import Tables, TablesBusyError, write_history
+from changan.node.tls_peers import StandingPeersApp, TlsPeers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -104,7 +105,7 @@ def make_http(
     app.add_exception_handler(AccessError, _not_admitted)
     if open_at is not None:  # a page of the web that calls this machine by a name of its own reads nothing
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[open_at, "localhost", "127.0.0.1"])
-    return LimitedApp(app, limits)
+    return LimitedApp(StandingPeersApp(app, TlsPeers(chains)), limits)
 
 
 def _answering(status: int) -> Callable[[Request, Exception], JSONResponse]:
