@@ -20,7 +20,7 @@ from changan.ledger.contracts import find_instance
 from changan.ledger.execution import bundled_method
 from changan.ledger.wire.messages import BundleResult, TxRequest
 from changan.node.access import SIGNED_BYTES_MAX
-from changan.node.rpc import REQUEST_BYTES_MAX
+from changan.node.rpc import LARGE_BYTES, REQUEST_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,8 +87,10 @@ def _chain(chains: Mapping[str, Chain], request: TxRequest) -> Chain:
 
 
 async def _send(chain: Chain, request: TxRequest) -> dict[str, Any]:
+    size = request.ByteSize()
+    [proven] = await chain.prove([request]) if size >= LARGE_BYTES else [None]
     try:
-        response = await chain.submit_and_wait(request, request.ByteSize())
+        response = await chain.submit_and_wait(request, size, proven)
     except RefusedError as error:
         raise HTTPException(422, error.message) from error
     called = response.contract_result
