@@ -30,7 +30,7 @@ from changan.node.reads import PAGE_MAX, ReadError
 from changan.node.rest import StoppedError
 from changan.node.rpc import REQUEST_BYTES_MAX
 from changan.node.store.archive import ArchivedError
-from changan.node.tables import Tables, TablesBusyError, write_history
+from changan.node.tables import Tables, TablesBusyError
 from changan.node.tls_peers import StandingPeersApp, TlsPeers
 
 if TYPE_CHECKING:
@@ -267,17 +267,19 @@ class _Routes:
         key: RowKey = "",
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> list[dict[str, Any]]:
-        return chain.reads.history(name, field, key, limit)
+        return await chain.reads.history(name, field, key, limit)
 
     async def history_table(
         self,
+        request: Request,
         name: Name,
         field: Name,
         chain: Reading,
         key: RowKey = "",
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_MAX,
     ) -> Response:
-        return Response(write_history(chain.reads, name, field, key, limit), media_type=MEDIA_TYPE)
+        made = await self._tables.history(chain.reads, name, field, key, limit, _peer(request))
+        return Response(made, media_type=MEDIA_TYPE)
 
     async def proof(
         self,
