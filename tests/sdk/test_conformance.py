@@ -20,9 +20,11 @@ TOKEN = ROOT / "src" / "changan" / "examples" / "token.py"
 TRANSPORTS = {"plaintext": ((), "sdk_config.yml"), "mutual TLS": (("--tls", "--mutual"), "sdk_config_tls.yml")}
 
 
-def drive(program: Path, *arguments: object) -> dict:
-    """Run a program that uses the SDK; return the JSON that it prints."""
+def drive(program: Path, *arguments: object, release: Path | None = None) -> dict:
+    """Run a program that uses the SDK, that of the environment or another release; return the JSON that it prints."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if release is not None:
+        environment["PYTHONPATH"] = str(release)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(program), *map(str, arguments)],
         env=environment,
