@@ -57,9 +57,11 @@ $(VENV)/.run: $(VENV)/.made requirements/run.txt pyproject.toml
 	@touch $@
 
 # What tests and linters need too. The official SDK goes in without its metadata, which names a package that no longer builds.
-$(VENV)/.dev: $(VENV)/.run requirements/dev.txt requirements/sdk.txt
+# Its newer release, which cannot call contracts but by hand, lies beside it.
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt requirements/sdk.txt requirements/sdk-3.0.7.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/sdk.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade --target $(VENV)/sdk-3.0.7 -r requirements/sdk-3.0.7.txt
 	@touch $@
 
 lock: $(VENV)/.made

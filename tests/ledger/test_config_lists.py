@@ -74,14 +74,18 @@ class Lists(RuleBasedStateMachine):
 
     @rule(org=NAMES, ids=st.lists(st.sampled_from(NODES), unique=True, min_size=1, max_size=2), change=st.booleans())
     def node_organisation(self, org, ids, change):
-        said = edit(self.config, "NODE_ORG_UPDATE" if change else "NODE_ORG_ADD", org_id=org, node_ids=" ,".join(ids))
+        said = edit(
+            self.config, "NODE_ORG_UPDATE" if change else "NODE_ORG_ADD", org_id=f"{org}\n", node_ids=" ,".join(ids)
+        )
         if self.agrees(said, (org in self.nodes) == change):
             self.nodes[org] = list(ids)
 
     @rule(org=NAMES)
     def node_organisation_leaves(self, org):
         assume(self.nodes)
-        if self.agrees(edit(self.config, "NODE_ORG_DELETE", org_id=org), len(self.nodes) > 1 and org in self.nodes):
+        if self.agrees(
+            edit(self.config, "NODE_ORG_DELETE", org_id=f" {org}"), len(self.nodes) > 1 and org in self.nodes
+        ):
             del self.nodes[org]
 
     @rule(org=NAMES, old=st.sampled_from(NODES), new=st.sampled_from(NODES))
@@ -89,6 +93,18 @@ class Lists(RuleBasedStateMachine):
         said = edit(self.config, "NODE_ID_UPDATE", org_id=org, node_id=f" {old}", new_node_id=f"{new} ")
         if self.agrees(said, old in self.nodes.get(org, [])):
             self.nodes[org][self.nodes[org].index(old)] = new
+
+    @rule(org=NAMES, ids=st.lists(st.sampled_from(NODES), unique=True, min_size=1, max_size=2))
+    def nodes_come(self, org, ids):
+        said = edit(self.config, "NODE_ID_ADD", org_id=f" {org}", node_ids=f" {' , '.join(ids)} ")
+        if self.agrees(said, org in self.nodes):
+            self.nodes[org] += ids
+
+    @rule(org=NAMES, one=st.sampled_from(NODES))
+    def node_goes(self, org, one):
+        said = edit(self.config, "NODE_ID_DELETE", org_id=f"{org} ", node_id=f"\t{one} ")
+        if self.agrees(said, one in self.nodes.get(org, [])):
+            self.nodes[org].remove(one)
 
     @invariant()
     def all_are_listed_in_order(self):

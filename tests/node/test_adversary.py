@@ -170,6 +170,8 @@ def revoked(desk: Desk) -> Signer:
 
 
 NO_AUTHORITY = x509.BasicConstraints(ca=False, path_length=None)
+FOR_ENCRYPTION = x509.KeyUsage(False, False, True, False, False, False, False, False, False)  # nine flags
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
 AN_AUTHORITY = x509.BasicConstraints(ca=True, path_length=0)
 MEMBERS = {
     "a stranger's authority": lambda desk: desk.stranger(ORG),
@@ -184,6 +186,9 @@ MEMBERS = {
     "issued by a user": of_a_user_as_an_authority,
     "issued by one whose CA flag says no": lambda desk: of_a_user_as_an_authority(desk, NO_AUTHORITY),
     "issued below the roots": lambda desk: of_a_user_as_an_authority(desk, AN_AUTHORITY),
+    "a key that its issuer meant for no signatures": lambda desk: by_hand(desk, extensions=[FOR_ENCRYPTION]),
+    "bound to what nobody knows": lambda desk: by_hand(desk, extensions=[UNKNOWN]),
+    "a suite that the chain does not admit": lambda desk: issued(desk.crypto.organisations[0].authority(), curve="SM2"),
     "a role that is none": lambda desk: by_hand(desk, unit="king"),
     "an organisation of its own invention": lambda desk: by_hand(desk, org="wx-org7.chainmaker.org"),
     "another's certificate": lambda desk: Signer(desk.admins[0].member, desk.client.key),

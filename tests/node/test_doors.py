@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 
 import grpc
@@ -102,6 +103,19 @@ def test_a_contract_is_checked_built_deployed_upgraded(node, tmp_path):
     assert f"{source}:9: floats are refused" in bad.stdout
 
 
+def test_a_receipt_is_asked_for_alone(node):
+    def queries() -> int:
+        return int(re.search(r'requests_total\{type="query"\} (\d+)', httpx2.get(f"{node.http}/metrics").text)[1])
+
+    with node.connect() as client:
+        tx_id = client.invoke("T", "P", {"k": "a", "v": "b"}).tx_id
+        before = queries()
+    assert '"transaction"' in changan("receipt", tx_id, *where(node)).stdout
+    assert queries() == before + 1, "and not for the block beside it"
+    assert changan("receipt", "last", *where(node)).returncode == 0
+    assert queries() == before + 4, "for the height, and for the block that tells the id"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -109,7 +123,7 @@ def test_a_contract_is_checked_built_deployed_upgraded(node, tmp_path):
         (["contract", "call", "token", "transfer", "to"], "name=value"),
         (["contract", "call", "nothing", "f"], "contractName not found"),
         (["contract", "query", "token", "balance_of", "who=zz"], "40 hex digits"),
-        (["receipt", "ab" * 32], "no such transaction"),
+        (["receipt", "ab" * 32], "rests on this chain (yet)"),
         (["block", "999999"], "no such block"),
     ],
 )

@@ -1,81 +1,112 @@
-"""Authorities and members that a run makes for itself, as files."""
+"""Authorities and members that a run makes for itself, as files: by OpenSSL's command line, on P-256 or on SM2."""
 
 from __future__ import annotations
 
-import datetime as dt
+import base64
+import subprocess
+import textwrap
 from pathlib import Path
+from typing import NamedTuple
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+_PROFILES = """\
+[req]
+distinguished_name = whole
+[whole]
+[authority]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, digitalSignature, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+[member]
+keyUsage = critical, digitalSignature, nonRepudiation
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+"""
 
-_UNUSED = dict.fromkeys(
-    ("key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only"), False
+
+class Algorithm(NamedTuple):
+    """A curve, and with which digest and options OpenSSL signs on it."""
+
+    curve: str
+    digest: str
+    identifier: tuple[str, ...]
+    head: str
+    """The beginning of a PKCS#8 key, as hex: what comes before the key in the form of SEC 1, which has one length."""
+
+
+P256 = Algorithm("prime256v1", "sha256", (), "308193020100301306072a8648ce3d020106082a8648ce3d0301070479")
+SM2 = Algorithm(
+    "SM2", "sm3", ("distid:1234567812345678",), "308193020100301306072a8648ce3d020106082a811ccf5501822d0479"
 )
 
 
-def make_authority(path: Path, organisation: str) -> tuple[Path, Path]:
+def make_authority(path: Path, organisation: str, algorithm: Algorithm) -> tuple[Path, Path]:
     """Return the files of an authority's certificate and key, made at the first use."""
-    files = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
-    if not files[0].exists():
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = _name(organisation, "root-cert", f"ca.{organisation}")
-        usage = x509.KeyUsage(
-            digital_signature=True, content_commitment=False, key_cert_sign=True, crl_sign=True, **_UNUSED
-        )
-        made = (
-            _certificate(key, name, name, key, usage)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        _write(files, made, key)
-    return files
+    return _made(path, algorithm, _subject(organisation, "root-cert", f"ca.{organisation}"), "authority")
 
 
-def issue(path: Path, name: str, organisation: str, authority: tuple[Path, Path]) -> tuple[Path, Path]:
+def issue(
+    path: Path, name: str, organisation: str, authority: tuple[Path, Path], algorithm: Algorithm
+) -> tuple[Path, Path]:
     """Return the files of a client's certificate and key, made at the first use."""
-    files = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
-    if not files[0].exists():
-        issuer = x509.load_pem_x509_certificate(authority[0].read_bytes())
-        signing = serialization.load_pem_private_key(authority[1].read_bytes(), None)
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = _name(organisation, "client", f"{name}.sign.{organisation}")
-        usage = x509.KeyUsage(
-            digital_signature=True, content_commitment=True, key_cert_sign=False, crl_sign=False, **_UNUSED
-        )
-        made = _certificate(key, subject, issuer.subject, signing, usage).sign(signing, hashes.SHA256())
-        _write(files, made, key)
-    return files
+    subject = _subject(organisation, "client", f"{name}.sign.{organisation}")
+    return _made(path, algorithm, subject, "member", "-CA", str(authority[0]), "-CAkey", str(authority[1]))
 
 
-def _name(organisation: str, unit: str, common: str) -> x509.Name:
-    parts = (
-        (NameOID.ORGANIZATION_NAME, organisation),
-        (NameOID.ORGANIZATIONAL_UNIT_NAME, unit),
-        (NameOID.COMMON_NAME, common),
-    )
-    return x509.Name([x509.NameAttribute(oid, text) for oid, text in parts])
+def revocation_list(certificate: Path, authority: tuple[Path, Path], algorithm: Algorithm) -> str:
+    """Return an authority's list (PEM) that revokes one certificate."""
+    index, profile = certificate.with_suffix(".index"), certificate.with_suffix(".ca")
+    serial = _openssl("x509", "-in", str(certificate), "-noout", "-serial").decode().strip().removeprefix("serial=")
+    index.write_text(f"R\t491231235959Z\t260101000000Z\t{serial}\tunknown\t/CN=revoked\n")
+    profile.write_text(f"[ca]\ndefault_ca = own\n[own]\ndatabase = {index}\ndefault_crl_days = 1\n")
+    signing = ("-md", algorithm.digest, *(part for option in algorithm.identifier for part in ("-sigopt", option)))
+    signer = ("-cert", str(authority[0]), "-keyfile", str(authority[1]))
+    return _openssl("ca", "-gencrl", "-config", str(profile), *signing, *signer).decode()
 
 
-def _certificate(key, subject: x509.Name, issuer: x509.Name, signing, usage: x509.KeyUsage) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
-    authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key())
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(authority_key, critical=False)
-    )
+def public_pem(key: Path) -> bytes:
+    """Return the public half of a key file."""
+    return _openssl("pkey", "-in", str(key), "-pubout")
 
 
-def _write(files: tuple[Path, Path], certificate: x509.Certificate, key) -> None:
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    form = serialization.PrivateFormat.PKCS8
-    files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+def holds(key: Path, message: bytes, signature: bytes, algorithm: Algorithm, scratch: Path) -> bool:
+    """Whether the owner of a key file signed a message."""
+    for name, data in (("message", message), ("signature", signature)):
+        (scratch / name).write_bytes(data)
+    options = [part for option in algorithm.identifier for part in ("-pkeyopt", option)]
+    files = ("-inkey", str(key), "-in", str(scratch / "message"), "-sigfile", str(scratch / "signature"))
+    try:
+        _openssl("pkeyutl", "-verify", "-rawin", "-digest", algorithm.digest, *options, *files)
+    except subprocess.CalledProcessError:
+        return False
+    return True
+
+
+def _made(path: Path, algorithm: Algorithm, subject: str, profile: str, *issuer: str) -> tuple[Path, Path]:
+    certificate, key = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
+    if not certificate.exists():
+        profiles = path.with_name("openssl.cnf")
+        profiles.write_text(_PROFILES)
+        key.write_bytes(_new_key(algorithm))
+        options = [part for option in algorithm.identifier for part in ("-sigopt", option)]
+        signing = ("-new", "-x509", "-days", "1", f"-{algorithm.digest}", *options, *issuer)
+        shape = ("-config", str(profiles), "-extensions", profile, "-subj", subject)
+        certificate.write_bytes(_openssl("req", *signing, *shape, "-key", str(key)))
+    return certificate, key
+
+
+def _new_key(algorithm: Algorithm) -> bytes:
+    """Return a new key in the one form in which the SDK reads keys of SM2 (PEM): PKCS#8 that names the curve twice."""
+    inner = _openssl("ec", "-outform", "DER", given=_openssl("ecparam", "-name", algorithm.curve, "-genkey", "-noout"))
+    assert len(inner) == int(algorithm.head[-2:], 16), "a key in the form of SEC 1, with its curve and its public half"
+    text = base64.b64encode(bytes.fromhex(algorithm.head) + inner).decode()
+    return "\n".join(
+        ("-----BEGIN PRIVATE KEY-----", *textwrap.wrap(text, 64), "-----END PRIVATE KEY-----", "")
+    ).encode()
+
+
+def _subject(organisation: str, unit: str, common: str) -> str:
+    return f"/O={organisation}/OU={unit}/CN={common}"
+
+
+def _openssl(*arguments: str, given: bytes = b"") -> bytes:
+    return subprocess.run(["openssl", *arguments], input=given, capture_output=True, check=True).stdout

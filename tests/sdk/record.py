@@ -173,6 +173,25 @@ FOUND_HERE = {
 }
 """Defects of the SDK that the record does not list; this test found them, and no node can mend them."""
 
+CERTIFICATE_DIGEST = "asks `cryptography` for the digest of a certificate's signature, and that knows none of SM2"
+SIGNS_LISTS = "signs the list by `cryptography`, which takes no key of SM2"
+
+ON_SM2 = {
+    "address": "takes Ethereum's form for its own, whatever the chain says, until `addr_type` was asked for",
+    "sender_address": "wants ChainMaker's form of the address, for which its reader of SM2 keys fails",
+    "add_cert": CERTIFICATE_DIGEST,
+    "enable_cert_hash": CERTIFICATE_DIGEST,
+    "cert_hash": CERTIFICATE_DIGEST,
+    "cert_hash_bytes": CERTIFICATE_DIGEST,
+    "user_cert_hash": CERTIFICATE_DIGEST,
+    "get_user_cert_hash": CERTIFICATE_DIGEST,
+    "get_cert_hash_bytes": CERTIFICATE_DIGEST,
+    "get_cert_hash": CERTIFICATE_DIGEST,
+    "create_cert_crl": SIGNS_LISTS,
+    "revoke_cert": SIGNS_LISTS,
+}
+"""What the SDK cannot do, or does otherwise, on a chain of SM2 and SM3 alone."""
+
 
 def kind_of(method: str) -> str:
     """Return the class of a method: C1, C2, C3 or local. Raises KeyError for one that the record does not know."""

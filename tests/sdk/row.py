@@ -17,6 +17,7 @@ DEFECT = "defect of the SDK"
 REFUSED = "refused as on the real node"
 NOT_BUILT = "not built"
 FAIL = "FAIL"
+DEFECTS = record.DEFECTS | record.FOUND_HERE
 
 Call = Callable[["World"], object]
 Check = Callable[["World", object], object]
@@ -75,8 +76,7 @@ def forbidden(method: str, call: Call, resource: str) -> Row:
 
 def broken(method: str, call: Call, says: str) -> Row:
     """A method in which the SDK itself raises."""
-    note = record.DEFECTS.get(method) or record.FOUND_HERE[method]
-    return Row(method, DEFECT, call, says=says, note=note)
+    return Row(method, DEFECT, call, says=says, note=DEFECTS[method])
 
 
 _TYPES = {"I": TxType.INVOKE_CONTRACT, "Q": TxType.QUERY_CONTRACT, "A": TxType.ARCHIVE}

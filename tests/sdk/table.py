@@ -10,14 +10,15 @@ import table_contracts
 import table_gas
 import table_governance
 import table_modes
+import table_national
 import table_queries
 import table_stake
+from members import CERTIFICATES
 from row import Row
-from world import CERTIFICATES
 
 
-def rows(mode: str) -> list[Row]:
-    """Return the rows of an identity mode, in the order in which they are driven."""
+def rows(mode: str, *, national: bool) -> list[Row]:
+    """Return the rows of an identity mode and a suite, in the order in which they are driven."""
     parts = (
         table_client,
         table_contracts,
@@ -29,7 +30,8 @@ def rows(mode: str) -> list[Row]:
         table_stake,
         table_queries,  # last: much was refused or put back by then, and the past has to show it
     )
-    return table_modes.of_mode(mode, [row for part in parts for row in part.ROWS])
+    of_mode = table_modes.of_mode(mode, [row for part in parts for row in part.ROWS])
+    return table_national.on_sm2(of_mode) if national else of_mode
 
 
 def left_out(mode: str) -> frozenset[str]:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from chainmaker.protos.common.result_pb2 import AliasInfos, CertInfos, TxResponse
 from cryptography import x509
+from members import done
 from row import Row, makes, works
 from world import World
 
 
-def on_chain(world: World, member) -> bool:
+def on_chain(world: World, name: str) -> bool:
     """Whether a member's certificate is known by its hash."""
-    return bool(world.real.query_cert([member.cert_hash]).cert_infos[0].cert)
+    return bool(world.real.query_cert([world.fingerprint(name)]).cert_infos[0].cert)
 
 
-def add(world: World, name: str):
-    """Return a member whose certificate is known by its hash."""
-    member = world.member(name)
-    world.keep(f"added {name}", member._client.add_cert)
-    return member
+def add(world: World, name: str) -> str:
+    """Return the hash of a member's certificate, by which the chain knows it."""
+    client = world.member(name)._client
+    sent = ("CERT_MANAGE", "CERT_ADD", {})
+    world.keep(f"added {name}", lambda: done(client.invoke_system_contract(*sent, with_sync_result=True)))
+    assert on_chain(world, name)
+    return world.fingerprint(name)
 
 
 def alias(world: World, name: str) -> str:
@@ -77,9 +80,7 @@ def sends(world: World) -> TxResponse:
 
 
 def deletes(world: World) -> TxResponse:
-    member = add(world, "deleted")
-    assert on_chain(world, member)
-    return world.cc.delete_certs([member.cert_hash])
+    return world.cc.delete_certs([add(world, "deleted")])
 
 
 def updates(world: World) -> TxResponse:
@@ -94,7 +95,7 @@ def queries(method: str) -> Row:
     """A query for two certificates at once: one that is known and one that is not."""
 
     def ask(world: World) -> CertInfos:
-        hashes = [add(world, "known").cert_hash, world.member("unknown").cert_hash]
+        hashes = [add(world, "known"), world.fingerprint("unknown")]
         return getattr(world.cc, method)(hashes)
 
     return works(
@@ -123,18 +124,17 @@ ROWS = [
         "add_cert",
         TxResponse,
         lambda world, answer: (
-            on_chain(world, world.member("added"))
-            and answer.contract_result.result.decode() == world.member("added").cert_hash
+            on_chain(world, "added") and answer.contract_result.result.decode() == world.fingerprint("added")
         ),
         lambda world: world.member("added").add_cert(),
     ),
     queries("query_cert"),
     queries("query_certs"),
-    works("delete_certs", TxResponse, lambda world, _: not on_chain(world, world.member("deleted")), deletes),
+    works("delete_certs", TxResponse, lambda world, _: not on_chain(world, "deleted"), deletes),
     works(
         "enable_cert_hash",
         tuple,
-        lambda world, sender: sender == (CERT_HASH, bytes.fromhex(world.member("under_hash").cert_hash)),
+        lambda world, sender: sender == (CERT_HASH, bytes.fromhex(world.fingerprint("under_hash"))),
         enables_hash,
     ),
     works("freeze_certs", TxResponse, lambda world, _: not world.accepted(world.member("frozen")), freezes),

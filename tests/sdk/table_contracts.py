@@ -99,7 +99,7 @@ ROWS = [
         lambda world, found: (
             (found.name, found.version, found.runtime_type) == (world.token, "1.0", 6)
             and found.creator.org_id == world.org
-            and len(found.address) == 40
+            and len(found.address) == len(world.account)
         ),
         lambda world: world.cc.get_contract_info(world.token),
     ),

@@ -12,10 +12,10 @@ from chainmaker.protos.config.chain_config_pb2 import ChainConfig
 from chainmaker.protos.syscontract.account_manager_pb2 import RechargeGas, RechargeGasReq
 from chainmaker.protos.syscontract.multi_sign_pb2 import MultiSignInfo, MultiSignStatus, VoteStatus
 from chainmaker.protos.txpool.transaction_pool_pb2 import TxPoolStatus
+from members import PUBLIC, done
 from row import DEFECT, Call, Row, broken, forbidden, makes, sent_as, works
-from world import ACCOUNT, PUBLIC, World, done
+from world import ACCOUNT, World
 
-OTHER = "33" * 20
 REFILL = [RechargeGasItem(ACCOUNT, 5)]
 REFILL_SENT = RechargeGasReq(batch_recharge_gas=[RechargeGas(address=ACCOUNT, gas_amount=5)]).SerializeToString()
 COMMITTED = 3
@@ -25,20 +25,24 @@ NORMAL, FROZEN = 0, 1
 # Gas accounts: each row finds ACCOUNT empty and leaves it so
 
 
+def refill(world: World) -> list[RechargeGasItem]:
+    return [RechargeGasItem(world.account, 5)]
+
+
 def fill(world: World) -> None:
-    done(world.real.recharge_gas(REFILL))
+    done(world.real.recharge_gas(refill(world)))
 
 
 def empty(world: World, _: ChainConfig) -> None:
-    done(world.real.refund_gas(ACCOUNT, 5))
+    done(world.real.refund_gas(world.account, 5))
 
 
 def thaw(world: World, _: ChainConfig) -> None:
-    done(world.real.unfreeze_gas_account(ACCOUNT))
+    done(world.real.unfreeze_gas_account(world.account))
 
 
 def balance(world: World) -> int:
-    return world.real.get_gas_balance(ACCOUNT)
+    return world.real.get_gas_balance(world.account)
 
 
 def after(prepare: Callable[[World], object], call: Call) -> Call:
@@ -50,11 +54,11 @@ def after(prepare: Callable[[World], object], call: Call) -> Call:
 
 
 def freeze(world: World) -> None:
-    done(world.real.freeze_gas_account(ACCOUNT))
+    done(world.real.freeze_gas_account(world.account))
 
 
 def refills(world: World) -> TxResponse:
-    payload = world.real.create_recharge_gas_payload(REFILL)
+    payload = world.real.create_recharge_gas_payload(refill(world))
     return world.cc.send_gas_manage_request(payload, world.endorsed(payload))
 
 
@@ -80,48 +84,50 @@ GAS = [
     works(
         "set_gas_admin",
         TxResponse,
-        lambda world, _: world.real.get_gas_admin() == OTHER,
-        lambda world: world.cc.set_gas_admin(OTHER),
+        lambda world, _: world.real.get_gas_admin() == world.other_account,
+        lambda world: world.cc.set_gas_admin(world.other_account),
     )._replace(undo=lambda world, _: done(world.real.set_gas_admin(world.gas_administrator))),
     works(
         "get_gas_balance",
         int,
         lambda _, amount: amount == 5,
-        after(fill, lambda world: world.cc.get_gas_balance(ACCOUNT)),
+        after(fill, lambda world: world.cc.get_gas_balance(world.account)),
     )._replace(undo=empty),
     works(
         "recharge_gas",
         TxResponse,
         lambda world, _: balance(world) == 5,
-        lambda world: world.cc.recharge_gas(REFILL),
+        lambda world: world.cc.recharge_gas(refill(world)),
     )._replace(undo=empty),
     works("send_gas_manage_request", TxResponse, lambda world, _: balance(world) == 5, refills)._replace(undo=empty),
     works(
         "refund_gas",
         TxResponse,
         lambda world, _: balance(world) == 2,
-        after(fill, lambda world: world.cc.refund_gas(ACCOUNT, 3)),
-    )._replace(undo=lambda world, _: done(world.real.refund_gas(ACCOUNT, 2))),
+        after(fill, lambda world: world.cc.refund_gas(world.account, 3)),
+    )._replace(undo=lambda world, _: done(world.real.refund_gas(world.account, 2))),
     works(
         "freeze_gas_account",
         TxResponse,
-        lambda world, _: not world.real.get_gas_account_status(ACCOUNT),
-        lambda world: world.cc.freeze_gas_account(ACCOUNT),
+        lambda world, _: not world.real.get_gas_account_status(world.account),
+        lambda world: world.cc.freeze_gas_account(world.account),
     )._replace(undo=thaw),
     works(
         "unfreeze_gas_account",
         TxResponse,
-        lambda world, _: world.real.get_gas_account_status(ACCOUNT),
-        after(freeze, lambda world: world.cc.unfreeze_gas_account(ACCOUNT)),
+        lambda world, _: world.real.get_gas_account_status(world.account),
+        after(freeze, lambda world: world.cc.unfreeze_gas_account(world.account)),
     ),
     works(
         "get_gas_account_status",
         bool,
-        lambda world, usable: not usable and world.real.get_gas_account_status(OTHER),
-        after(freeze, lambda world: world.cc.get_gas_account_status(ACCOUNT)),
+        lambda world, usable: not usable and world.real.get_gas_account_status(world.other_account),
+        after(freeze, lambda world: world.cc.get_gas_account_status(world.account)),
     )._replace(undo=thaw),
-    fails("charge_gas", lambda world: world.cc.charge_gas(REFILL), "params key charge_public_key not exist"),
-    fails("refund_gas_vm", lambda world: world.cc.refund_gas_vm(ACCOUNT, 5), "gasBalance[0] < chargeGasAmount[5]"),
+    fails("charge_gas", lambda world: world.cc.charge_gas(refill(world)), "params key charge_public_key not exist"),
+    fails(
+        "refund_gas_vm", lambda world: world.cc.refund_gas_vm(world.account, 5), "gasBalance[0] < chargeGasAmount[5]"
+    ),
     makes("create_set_gas_admin_payload", (ACCOUNT,), "I ACCOUNT_MANAGER-SET_ADMIN", address_key=ACCOUNT),
     makes("create_recharge_gas_payload", (REFILL,), "I ACCOUNT_MANAGER-RECHARGE_GAS", batch_recharge=REFILL_SENT),
     makes("create_frozen_gas_account_payload", (ACCOUNT,), "I ACCOUNT_MANAGER-FROZEN_ACCOUNT", address_key=ACCOUNT),
@@ -156,7 +162,7 @@ GAS = [
     ),
     broken(
         "estimate_gas",
-        lambda world: world.cc.estimate_gas(world.real.create_set_gas_admin_payload(OTHER)),
+        lambda world: world.cc.estimate_gas(world.real.create_set_gas_admin_payload(ACCOUNT)),
         "AttributeError.*'name'",
     ),
     broken(
@@ -205,7 +211,7 @@ def proposal(world: World, method: str) -> Payload:
 def propose(world: World, method: str, votes: int = 0) -> Payload:
     """Send such a request with nobody's endorsement, and let the first administrators agree; return it."""
     payload = proposal(world, method)
-    done(world.lonely().multi_sign_req(payload, with_sync_result=True))
+    done(world.lonely.multi_sign_req(payload, with_sync_result=True))
     for number in range(1, votes + 1):
         done(world.real.multi_sign_vote(payload, world.administrator(number)))
     assert standing(world, method) == (MultiSignStatus.PROCESSING, [VoteStatus.AGREE] * votes, NORMAL)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from chainmaker.protos.common.result_pb2 import TxResponse
+from members import CERTIFICATES, KEYS, PUBLIC, STRANGERS, done
 from row import WORKS, Row, forbidden, works
 from table_config import NODE, OTHER, change, nodes_are, roots
-from world import CERTIFICATES, KEYS, PUBLIC, STRANGERS, World, done
+from world import World
 
 _OF_A_CERTIFICATE = (
     "cert get_cert_pem cert_hash cert_hash_bytes user_cert_hash get_user_cert_hash get_cert_hash_bytes get_cert_hash"

@@ -193,7 +193,7 @@ ROWS = [
     ),
     holds("chain_config", ChainConfig, lambda world, config: config == world.config_now()),
     holds("version", str, lambda world, text: text == world.config_now().version and text.isdigit()),
-    holds("addr_type", AddrType, lambda world, kind: kind == AddrType.ETHEREUM),
+    holds("addr_type", AddrType, lambda world, kind: kind.value == world.config_now().vm.addr_type),
     holds("enabled_gas", bool, lambda world, enabled: enabled == world.config_now().account_config.enable_gas),
     holds("default_gas", int, lambda world, gas: gas == world.config_now().account_config.default_gas),
     holds("gas_count", int, lambda world, gas: gas == world.config_now().account_config.gas_count),

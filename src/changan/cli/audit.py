@@ -137,12 +137,8 @@ def receipt(tx_id: str, output: Path | None, **options: Any) -> None:
     """Fetch the receipt of transaction TX_ID (or `last`, or a bundle's row as TX_ID.ROW): what proves it offline."""
     call, dot, row = tx_id.rpartition(".")
     with reach(**options) as node:
-        if dot and row.isdigit():
-            document, shown = node.receipt(call, int(row)), tx_id
-        else:
-            stored, position = node.find(tx_id)
-            shown = stored.block.txs[position].payload.tx_id
-            document = node.receipt(shown, None)
+        shown = node.last_id() if tx_id == "last" else tx_id
+        document = node.receipt(call, int(row)) if dot and row.isdigit() else node.receipt(shown, None)
     write_document(document, output, f"{output}  tx {shown}")
 
 

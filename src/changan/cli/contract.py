@@ -15,7 +15,9 @@ from changan.cli.reach import gas_limit, reach, where
 from changan.contract.check import check as check_source
 from changan.contract.compiled.module import emit_module
 from changan.contract.package import build_package, recognise
-from changan.contract.program import compile_source
+from changan.contract.program import Program, compile_source
+from changan.contract.refusal import CheckError, Message
+from changan.errors import MalformedError
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -34,7 +36,7 @@ def check(files: tuple[Path, ...]) -> None:
         messages = check_source(_source(path))
         failed = failed or bool(messages)
         for message in messages:
-            click.echo(f"{path}:{message.line}: {message.text} [{message.rule}]")
+            click.echo(_finding(path, message))
         if not messages:
             click.echo(f"{path}: {say('ok', '通过')}")
     if failed:
@@ -52,7 +54,7 @@ def check(files: tuple[Path, ...]) -> None:
 @click.option("--show", is_flag=True, help="Print the WebAssembly that nodes make of it, as text, and build nothing.")
 def build(file: Path, output: Path | None, *, show: bool) -> None:
     """Build a package: the checked source with its description, to deploy or hand on."""
-    program = compile_source(_source(file), str(file))
+    program = _program(file)
     if show:
         click.echo(emit_module(program.tree).text)
         return
@@ -75,7 +77,7 @@ def deploy(
 ) -> None:  # options
     """Install a contract FILE under NAME; ARGUMENTS (name=value) go to its @init method."""
     code = file.read_bytes()
-    compile_source(_source(file), str(file))
+    _program(file)
     with reach(**options) as node:
         answer = node.connection.deploy(name, version_, code, _arguments(arguments), upgrade=upgrade)
     click.echo(f"{name} {version_}  tx {answer.tx_id}  {say('block', '区块')} {answer.height}  gas {answer.gas}")
@@ -154,6 +156,18 @@ def prove(
     with reach(**options) as node:
         document = node.connection.prove(name, field, key, block=block)
     write_document(document, output, str(output))
+
+
+def _program(path: Path) -> Program:
+    """Compile a contract file. Raises MalformedError, which names the file beside each line."""
+    try:
+        return compile_source(_source(path), str(path))
+    except CheckError as error:
+        raise MalformedError("; ".join(_finding(path, message) for message in error.messages)) from error
+
+
+def _finding(path: Path, message: Message) -> str:
+    return f"{path}:{message.line}: {message.text} [{message.rule}]"
 
 
 def _source(path: Path) -> str:

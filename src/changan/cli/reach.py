@@ -106,11 +106,19 @@ class Reached:
     def find(self, tx_id: str) -> tuple[BlockWithRWSet, int]:
         """Return a transaction's block and place; `last` is the last one of the chain. Raises CallError."""
         if tx_id == "last":
-            stored = self.block(self.info().block_height)
-            return stored, len(stored.block.txs) - 1
+            return self._last()
         answer = self.connection.query(_QUERY, "GET_TX_BY_TX_ID", {"txId": tx_id, "withRWSet": "false"})
         found = TransactionInfo.FromString(answer.result)
         return self.block(found.block_height), found.tx_index
+
+    def last_id(self) -> str:
+        """Return the id of the last transaction of the chain. Raises CallError."""
+        stored, position = self._last()
+        return stored.block.txs[position].payload.tx_id
+
+    def _last(self) -> tuple[BlockWithRWSet, int]:
+        stored = self.block(self.info().block_height)
+        return stored, len(stored.block.txs) - 1
 
 
 @contextlib.contextmanager

@@ -123,7 +123,7 @@ def trust_member_delete(config: ChainConfig, parameters: Parameters) -> None:
 
 def node_id_add(config: ChainConfig, parameters: Parameters) -> None:
     """NODE_ID_ADD."""
-    org, ids = text_of(parameters, "org_id"), text_of(parameters, "node_ids")
+    org, ids = _stripped(parameters, "org_id", "node_ids")
     if blank(org, ids):
         raise EditError("add node id failed, require param [org_id, node_ids], but not found")
     node = _node(config, org)
@@ -134,7 +134,7 @@ def node_id_add(config: ChainConfig, parameters: Parameters) -> None:
 
 def node_id_update(config: ChainConfig, parameters: Parameters) -> None:
     """NODE_ID_UPDATE."""
-    org, old, new = (text_of(parameters, name).strip() for name in ("org_id", "node_id", "new_node_id"))
+    org, old, new = _stripped(parameters, "org_id", "node_id", "new_node_id")
     if blank(org, old, new):
         raise EditError("update node id failed, require param [org_id, node_id, new_node_id], but not found")
     ids = _node_ids(config, org, old, "update")
@@ -143,10 +143,15 @@ def node_id_update(config: ChainConfig, parameters: Parameters) -> None:
 
 def node_id_delete(config: ChainConfig, parameters: Parameters) -> None:
     """NODE_ID_DELETE."""
-    org, old = text_of(parameters, "org_id"), text_of(parameters, "node_id")
+    org, old = _stripped(parameters, "org_id", "node_id")
     if blank(org, old):
         raise EditError("delete node id failed, require param [org_id, node_id], but not found")
     _node_ids(config, org, old, "delete").remove(old)
+
+
+def _stripped(parameters: Parameters, *names: str) -> list[str]:
+    """Return what names organisations and nodes: blanks around it are no part of it."""
+    return [text_of(parameters, name).strip() for name in names]
 
 
 def _node(config: ChainConfig, org: str) -> OrgConfig | None:
@@ -164,7 +169,7 @@ def _node_ids(config: ChainConfig, org: str, node_id: str, doing: str) -> Repeat
 
 def node_org_add(config: ChainConfig, parameters: Parameters) -> None:
     """NODE_ORG_ADD."""
-    org, ids = text_of(parameters, "org_id"), text_of(parameters, "node_ids")
+    org, ids = _stripped(parameters, "org_id", "node_ids")
     if blank(org, ids):
         raise EditError("add node org failed, require param [org_id, node_ids], but not found")
     if _node(config, org) is not None:
@@ -176,7 +181,7 @@ def node_org_add(config: ChainConfig, parameters: Parameters) -> None:
 
 def node_org_update(config: ChainConfig, parameters: Parameters) -> None:
     """NODE_ORG_UPDATE."""
-    org, ids = text_of(parameters, "org_id"), text_of(parameters, "node_ids")
+    org, ids = _stripped(parameters, "org_id", "node_ids")
     if blank(org, ids):
         raise EditError("update node org failed, require param [org_id, node_ids], but not found")
     node = _node(config, org)
@@ -189,7 +194,7 @@ def node_org_update(config: ChainConfig, parameters: Parameters) -> None:
 
 def node_org_delete(config: ChainConfig, parameters: Parameters) -> None:
     """NODE_ORG_DELETE."""
-    org = text_of(parameters, "org_id")
+    [org] = _stripped(parameters, "org_id")
     if blank(org):
         raise EditError("delete node org failed, require param [org_id], but not found")
     if len(config.consensus.nodes) == 1:

@@ -155,6 +155,15 @@ class Members:
         identity.key.verify(signed, entry.signature, identity.signature_hash)
         return identity
 
+    def require_standing(self, certificate: x509.Certificate) -> str:
+        """Return the hash of a certificate on this chain. Raises UnverifiedError for one that the chain froze or revoked."""
+        certificate_hash = self._digest(certificate.public_bytes(Encoding.DER)).hex()
+        if certificate_hash in self._records.frozen:
+            raise UnverifiedError("the certificate is frozen")
+        if (certificate.issuer.rfc4514_string(), certificate.serial_number) in self._records.revoked:
+            raise UnverifiedError("the certificate is revoked")
+        return certificate_hash
+
     def issued_list(self, revocations: x509.CertificateRevocationList) -> bool:
         """Whether one of the trust roots signed this list."""
         for root in (root for roots in self._roots.values() for root in roots):
@@ -182,12 +191,7 @@ class Members:
         org_id, role = admitted or self._issued(certificate)
         if member.org_id != org_id:
             raise UnverifiedError(f"the certificate belongs to {org_id!r}, not to {member.org_id!r}")
-        certificate_hash = self._digest(certificate.public_bytes(Encoding.DER)).hex()
-        if certificate_hash in self._records.frozen:
-            raise UnverifiedError("the certificate is frozen")
-        if (certificate.issuer.rfc4514_string(), certificate.serial_number) in self._records.revoked:
-            raise UnverifiedError("the certificate is revoked")
-        return self._identity(certificate, org_id, role, pem, certificate_hash)
+        return self._identity(certificate, org_id, role, pem, self.require_standing(certificate))
 
     def _issued(self, certificate: x509.Certificate) -> tuple[str, str]:
         """Return the organisation and role that a certificate names, once one of that organisation's roots issued it."""

@@ -19,7 +19,7 @@ from changan.ledger.bundle import HEAD_BYTES, MESSAGE, PARAMETER, BundleError, b
 from changan.ledger.contracts import find_instance
 from changan.ledger.wire.messages import BundleResult, TxRequest, TxType
 from changan.node.access import SIGNED_BYTES_MAX
-from changan.node.rpc import REQUEST_BYTES_MAX
+from changan.node.rpc import REQUEST_BYTES_MAX, takes_long_to_prove
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,11 +86,11 @@ def _chain(chains: Mapping[str, Chain], request: TxRequest) -> Chain:
 
 
 async def _send(chain: Chain, request: TxRequest) -> dict[str, Any]:
+    size = request.ByteSize()
+    is_call = request.payload.tx_type == TxType.INVOKE_CONTRACT
+    [proven] = await chain.prove([request]) if is_call and takes_long_to_prove(request, size) else [None]
     try:
-        proven = None
-        if request.payload.tx_type == TxType.INVOKE_CONTRACT:
-            [proven] = await chain.prove([request])
-        response = await chain.submit_and_wait(request, request.ByteSize(), proven)
+        response = await chain.submit_and_wait(request, size, proven)
     except RefusedError as error:
         raise HTTPException(422, error.message) from error
     called = response.contract_result

@@ -30,7 +30,8 @@ from changan.node.reads import PAGE_MAX, ReadError
 from changan.node.rest import StoppedError
 from changan.node.rpc import REQUEST_BYTES_MAX
 from changan.node.store.archive import ArchivedError
-from changan.node.tables import Tables, TablesBusyError, write_history
+from changan.node.tables import Tables, TablesBusyError
+from changan.node.tls_peers import StandingPeersApp, TlsPeers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -104,7 +105,7 @@ def make_http(
     app.add_exception_handler(AccessError, _not_admitted)
     if open_at is not None:  # a page of the web that calls this machine by a name of its own reads nothing
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[open_at, "localhost", "127.0.0.1"])
-    return LimitedApp(app, limits)
+    return LimitedApp(StandingPeersApp(app, TlsPeers(chains)), limits)
 
 
 def _answering(status: int) -> Callable[[Request, Exception], JSONResponse]:
@@ -266,17 +267,19 @@ class _Routes:
         key: RowKey = "",
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
     ) -> list[dict[str, Any]]:
-        return chain.reads.history(name, field, key, limit)
+        return await chain.reads.history(name, field, key, limit)
 
     async def history_table(
         self,
+        request: Request,
         name: Name,
         field: Name,
         chain: Reading,
         key: RowKey = "",
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_MAX,
     ) -> Response:
-        return Response(write_history(chain.reads, name, field, key, limit), media_type=MEDIA_TYPE)
+        made = await self._tables.history(chain.reads, name, field, key, limit, _peer(request))
+        return Response(made, media_type=MEDIA_TYPE)
 
     async def proof(
         self,

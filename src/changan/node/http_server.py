@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from changan.node.tls_peers import PEER
+
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from starlette.types import ASGIApp
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 CONNECTIONS_MAX = 1000
 """Beyond it the connection that has kept the node waiting longest makes room; where none does, that is the new one."""
 HEAD_S = 10.0
-"""How long the head of a request may take to arrive, from the connection or the last answer on."""
+"""How long the head of a request may take to arrive, from the connection or the last answer on; and a handshake of TLS."""
 BODY_S = 120.0
 """How long its body may take: 12 MiB at 100 KiB a second."""
 PATIENCE_S = 30.0
@@ -36,10 +39,17 @@ class Crowd(ServerState):
 
     def __init__(self) -> None:
         super().__init__()
-        self.open: set[PatientProtocol] = set()
-        self.awaited: dict[PatientProtocol, None] = {}
+        self.open: set[PatientProtocol | Handshake] = set()
+        self.awaited: dict[PatientProtocol | Handshake, None] = {}
 
-    def drop(self, one: PatientProtocol) -> None:
+    def enter(self, one: PatientProtocol | Handshake) -> None:
+        """Take in a connection whose peer is awaited, and have one make room where there are too many."""
+        self.open.add(one)
+        self.awaited[one] = None
+        if len(self.open) > CONNECTIONS_MAX:
+            next(iter(self.awaited)).cut_off()
+
+    def drop(self, one: PatientProtocol | Handshake) -> None:
         """Forget a connection that ends."""
         self.open.discard(one)
         self.awaited.pop(one, None)
@@ -57,10 +67,10 @@ class PatientProtocol(H11Protocol):
         super().connection_made(transport)
         # What the kernel holds for a reader counts as taken, and it asks for more only when much of that is gone.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        self._crowd.open.add(self)
+        tls = transport.get_extra_info("ssl_object")
+        self.app_state = {**self.app_state, PEER: tls and tls.getpeercert(binary_form=True)}
         self._watch()
-        if len(self._crowd.open) > CONNECTIONS_MAX:
-            next(iter(self._crowd.awaited)).cut_off()
+        self._crowd.enter(self)
 
     @property
     def awaits(self) -> float | None:
@@ -122,6 +132,69 @@ class PatientProtocol(H11Protocol):
         self._late = None if awaited is None else self.loop.call_later(awaited, self.cut_off)
 
 
+class Handshake(asyncio.Protocol):
+    """A connection that is to become one of TLS, and counts as one whose peer is awaited; what it carries is for `then`."""
+
+    def __init__(self, tls: ssl.SSLContext, **given: Any) -> None:
+        self._tls = tls
+        self._then = PatientProtocol(**given)
+        self._early: list[bytes] | None = []  # what came with the end of the handshake; None once `then` has taken over
+        self._lost = False
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class has it
+        """Begin the handshake."""
+        transport.pause_reading()  # until TLS reads
+        self._transport = transport
+        self._crowd.enter(self)
+        self._shaking = self._then.loop.create_task(self._shake())
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what came early."""
+        if self._early is None:
+            self._then.data_received(data)
+        else:
+            self._early.append(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go: the connection ended between its handshake and its first request."""
+        self._lost = True
+        if self._early is None:
+            self._then.connection_lost(exc)
+
+    def cut_off(self) -> None:
+        """End the connection now."""
+        self._crowd.drop(self)
+        self._transport.abort()
+
+    @property
+    def _crowd(self) -> Crowd:
+        assert isinstance(self._then.server_state, Crowd)
+        return self._then.server_state
+
+    async def _shake(self) -> None:
+        try:
+            secured = await self._then.loop.start_tls(
+                self._transport,
+                self,
+                self._tls,
+                server_side=True,
+                ssl_handshake_timeout=HEAD_S,
+                ssl_shutdown_timeout=HEAD_S,
+            )
+        except OSError:  # too slow, or no TLS, or none that holds: the connection is closed
+            return
+        finally:
+            self._crowd.drop(self)
+        if secured is None or self._lost:
+            return
+        early, self._early = self._early or [], None
+        secured.set_protocol(self._then)
+        self._then.connection_made(secured)
+        for data in early:
+            self._then.data_received(data)
+
+
 class HttpServer(uvicorn.Server):
     """A server that leaves signals to the node, and raises what `taken` makes of its words when it cannot open its port."""
 
@@ -147,10 +220,9 @@ def server_config(app: ASGIApp, host: str, port: int, tls: ssl.SSLContext | None
         app,
         host=host,
         port=port,
-        http=PatientProtocol,
+        http=PatientProtocol if tls is None else partial(Handshake, tls),  # type: ignore[arg-type]  # a factory will do
         ws="none",
         proxy_headers=False,  # whoever reaches the door could name any address as his own, and be counted there
-        ssl_context_factory=None if tls is None else lambda *_: tls,
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -112,7 +112,7 @@ class Reads:
                 height = _number("height", text) if text else None
                 found = await self.rows(contract, field, given.pop("after", ""), limit, height)
             case "HISTORY":
-                found = self.history(contract, field, given.pop("key", ""), limit)
+                found = await self.history(contract, field, given.pop("key", ""), limit)
             case "PROVE":
                 text = given.pop("block", "")
                 height = _number("block", text) if text else None
@@ -179,26 +179,23 @@ class Reads:
         for place in [place for place, pin in self._pins.items() if pin.until < now]:
             del self._pins[place]
 
-    def history(self, contract: str, field: str, key: str, limit: int) -> list[dict[str, Any]]:
+    async def history(self, contract: str, field: str, key: str, limit: int) -> list[dict[str, Any]]:
         """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises ReadError."""
-        found: list[dict[str, Any]] = []
-        past = self.past(contract, field, key, limit)
-        for wrote in past.writes:
-            shown: object = VIOLATION
-            if wrote.value is not None:
-                try:
-                    shown = to_json(past.kind, unpack(past.kind, wrote.value)) if wrote.value else None
-                except MalformedError:  # written by an older version, whose type was another
-                    shown = wrote.value.hex()
-            found.append({"height": wrote.height, "index": wrote.position, "tx_id": wrote.tx_id, "value": shown})
-        return found
+        past = await self.past(contract, field, key, limit)
+        return await asyncio.to_thread(lambda: [_told(past.kind, wrote) for wrote in past.writes])
 
-    def past(self, contract: str, field: str, key: str, limit: int) -> Past:
+    async def past(self, contract: str, field: str, key: str, limit: int) -> Past:
         """Return what `history` tells, as it rests. Raises ReadError."""
         _, kind = self._field(contract, field)
         if not 1 <= limit <= PAGE_MAX:
             raise ReadError(f"limit is 1 to {PAGE_MAX}")
         row_key = _row_key(field, kind, key)
+        found = await asyncio.to_thread(self._written, contract, row_key, limit)
+        writes = [one._replace(value=None) if is_hidden(self._world, one.tx_id) else one for one in found]
+        return Past(U64 if row_key == field and isinstance(kind, ListType) else value_type(kind), writes)
+
+    def _written(self, contract: str, row_key: str, limit: int) -> list[Wrote]:
+        """Return all that was written into a row, masked or not: read from the disk alone, by a thread."""
         writes: list[Wrote] = []
         reader = self._rest.reader
         for height, position in reader.key_history(contract, row_key, limit):
@@ -208,13 +205,10 @@ class Reads:
                 text = f"{error}: ask for the {len(writes)} newest, or have it restored"
                 raise ReadError(text) from error
             assert stored is not None
-            tx_id = stored.block.txs[position].payload.tx_id
-            value = None
-            if not is_hidden(self._world, tx_id):
-                made = stored.txRWSets[position].tx_writes
-                value = next(w.value for w in made if w.contract_name == contract and w.key == row_key.encode())
-            writes.append(Wrote(height, position, tx_id, value))
-        return Past(U64 if row_key == field and isinstance(kind, ListType) else value_type(kind), writes)
+            made = stored.txRWSets[position].tx_writes
+            value = next(w.value for w in made if w.contract_name == contract and w.key == row_key.encode())
+            writes.append(Wrote(height, position, stored.block.txs[position].payload.tx_id, value))
+        return writes
 
     async def proof(self, contract: str, field: str, key: str, block: int | None) -> dict[str, Any]:
         """Return the proof of a row's value or absence, or with `block` of what that block wrote into it.
@@ -291,6 +285,16 @@ class Reads:
         if instance is None or kind is None:
             raise ReadError(f"there is no contract {contract[:128]!r} with a field {field[:128]!r}")
         return instance, kind
+
+
+def _told(kind: ValueType, wrote: Wrote) -> dict[str, Any]:
+    shown: object = VIOLATION
+    if wrote.value is not None:
+        try:
+            shown = to_json(kind, unpack(kind, wrote.value)) if wrote.value else None
+        except MalformedError:  # written by an older version, whose type was another
+            shown = wrote.value.hex()
+    return {"height": wrote.height, "index": wrote.position, "tx_id": wrote.tx_id, "value": shown}
 
 
 def _number(name: str, text: str) -> int:

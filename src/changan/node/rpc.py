@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ from changan.node.limits import RateLimits, address_of
 from changan.node.metrics import METRICS
 from changan.node.rest import StoppedError
 from changan.node.subscribe import Subscriptions
+from changan.node.tls_peers import TlsPeers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -85,6 +87,7 @@ class RpcNode:
     def __init__(self, chains: Mapping[str, Chain], limits: RateLimits) -> None:
         self._chains = chains
         self._limits = limits
+        self._peers = TlsPeers(chains)
         self._subscriptions = Subscriptions(chains, limits.streams)
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -127,10 +130,14 @@ class RpcNode:
         return grpc.unary_unary_rpc_method_handler(limited, response_serializer=_encode)
 
     async def _admit(self, context: Context, count: int) -> None:
-        """Refuse a peer that sends too much; the message says so, and the official SDK tries again."""
+        """Refuse a peer that sends too much; the message says so, and the official SDK tries again. And one taken back."""
         peer = address_of(context.peer())
         if not self._limits.admit(peer, count):
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, self._limits.refusal(peer))
+        for pem in context.auth_context().get("x509_pem_cert", ()):  # one, under mutual TLS
+            refusal = self._peers.refusal(ssl.PEM_cert_to_DER_cert(pem.decode()))
+            if refusal is not None:
+                await context.abort(grpc.StatusCode.UNAUTHENTICATED, refusal)
         await self._turn(context)
 
     async def _turn(self, context: Context) -> None:
@@ -153,8 +160,7 @@ class RpcNode:
             raise
         try:
             proven = None
-            large = len(data) >= LARGE_BYTES or carries_bls(request.payload)
-            if large and len(data) <= REQUEST_BYTES_MAX:
+            if takes_long_to_prove(request, len(data)) and len(data) <= REQUEST_BYTES_MAX:
                 [proven] = await self._prove([request])
             return await self._dispatch(request, len(data), wait=wait, proven=proven)
         except StoppedError as error:
@@ -354,6 +360,11 @@ def _reads_at_the_door(request: TxRequest) -> bool:
     """The SDK sends this one question as an invocation and expects its answer at once."""
     payload = request.payload
     return payload.contract_name == SystemContract.CHAIN_CONFIG and payload.method == "GET_CHAIN_CONFIG_AT"
+
+
+def takes_long_to_prove(request: TxRequest, size: int) -> bool:
+    """Whether a request's signatures are looked at in a thread."""
+    return size >= LARGE_BYTES or carries_bls(request.payload)
 
 
 def _decode_request(data: bytes) -> TxRequest:

@@ -1,4 +1,4 @@
-"""Fields of contracts as Arrow: all rows at one height as a stream, few streams at a time, none for ever."""
+"""Fields of contracts as Arrow: all rows at one height, or what one row held, few tables at a time, none for ever."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from changan.arrow.fields import FieldTable
-    from changan.node.reads import Reads
+    from changan.node.reads import Past, Reads
 
 BATCH_ROWS = 65_536
 TABLES_MAX = 4
@@ -48,6 +48,16 @@ class Tables:
         pieces = self._pieces(reads, contract, field, height, peer)
         await anext(pieces)  # a generator that has begun ends itself, also if nobody goes on with it
         return pieces
+
+    async def history(self, reads: Reads, contract: str, field: str, key: str, limit: int, peer: str) -> bytes:
+        """Return an Arrow IPC stream of what a row held, newest first. Raises ArrowMissingError, TablesBusyError, ReadError."""
+        need_arrow()
+        self._enter(peer)
+        try:
+            past = await reads.past(contract, field, key, limit)
+            return await asyncio.to_thread(_encoded, past, {"contract": contract, "field": field, "key": key})
+        finally:
+            self._leave(peer)
 
     async def _pieces(
         self, reads: Reads, contract: str, field: str, height: int | None, peer: str
@@ -94,11 +104,7 @@ async def _table(reads: Reads, contract: str, field: str, height: int | None) ->
     return await asyncio.to_thread(make)
 
 
-def write_history(reads: Reads, contract: str, field: str, key: str, limit: int) -> bytes:
-    """Return an Arrow IPC stream of what a row held, newest first. Raises ArrowMissingError, ReadError."""
-    need_arrow()
-    past = reads.past(contract, field, key, limit)
-    metadata = {"contract": contract, "field": field, "key": key}
+def _encoded(past: Past, metadata: dict[str, str]) -> bytes:
     table = import_module("changan.arrow.histories").history_table(past.kind, past.writes, metadata)
     sink = BytesIO()
     with import_module("pyarrow").ipc.new_stream(sink, table.schema) as writer:
