@@ -223,6 +223,12 @@ def _stop_event() -> asyncio.Event:
 @click.option("--http-port", type=_PORT, default=8080, show_default=True, help="HTTP; 0 for any.")
 @click.option("--tls/--no-tls", default=False, show_default=True, help="TLS at both doors, gRPC and HTTP.")
 @click.option("--mutual/--one-way", default=False, help="With --tls: clients show certificates too.")
+@click.option(
+    "--sync-from",
+    multiple=True,
+    metavar="URL",
+    help="A member's HTTP door: a node without a chain takes the state from its peers. May be repeated.",
+)
 @click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 @_LEVEL
 def node(
@@ -235,6 +241,7 @@ def node(
     *,
     tls: bool,
     mutual: bool,
+    sync_from: tuple[str, ...],
     with_parent: bool,
 ) -> None:
     """Start one organisation's node, from its home below a cluster's folder."""
@@ -244,7 +251,7 @@ def node(
     place.prepare()
     level = "none" if not tls else "mutual" if mutual else "server"
     doors = Doors(host, rpc_port, http_port, level)
-    running = CometNode(place, place.settings(), doors, find_engine(engine_binary))
+    running = CometNode(place, place.settings(), doors, find_engine(engine_binary), sync_from)
     asyncio.run(_serve(running, place, with_parent=with_parent))
 
 
@@ -252,9 +259,20 @@ async def _serve(running: CometNode, home: Home, *, with_parent: bool) -> None:
     stopped = _stop_event()
     if with_parent:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _on_input, stopped)
+    opened = asyncio.Event()
+    working = asyncio.create_task(_work(running, home, opened, stopped))
+    await asyncio.wait({working, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    if not opened.is_set():  # it waits for a state from its peers
+        working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+
+
+async def _work(running: CometNode, home: Home, opened: asyncio.Event, stopped: asyncio.Event) -> None:
     async with running.open(crash_point_from(os.environ.get(CRASH_VARIABLE, ""))) as ready:
         sys.stdout.write(f"ready rpc={ready.rpc} http={ready.http} home={home.root}\n")
         sys.stdout.flush()
+        opened.set()
         await stopped.wait()
 
 

@@ -128,6 +128,13 @@ class StateCommitment:
         if self._aside_height is not None:
             self._set_out()
 
+    def begin(self, rows: Iterable[Write | Delta]) -> bytes:
+        """Take the place of an empty tree with all rows of a state; return the root over them."""
+        waiting = Waiting()
+        waiting.add(rows)
+        self._roots.fold(self.tree, waiting)
+        return self.tree.root
+
     @property
     def behind(self) -> bool:
         """Whether rows have changed that no root covers yet."""

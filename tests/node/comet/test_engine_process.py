@@ -18,6 +18,7 @@ from changan.node.comet.binary import BinaryError, check_sources, find_engine, f
 from changan.node.comet.cluster import genesis_of_cluster
 from changan.node.comet.engine import EngineError, end_leftover, socket_folder
 from changan.node.comet.engine_home import EngineHome, EngineKeys
+from changan.node.comet.link import Link
 from changan.node.comet.ordering import Comet
 from changan.node.founding import install_examples, proposer_of
 from changan.node.pki.layout import make_crypto_config
@@ -47,16 +48,12 @@ class Single:
         storage = ChainStorage(self.directory / "chain")
         self.chain = Chain(storage.open_world(self.config), storage, [], list)
         self.ordering = Comet(
-            self.chain, proposer_of(self.crypto, self.crypto.organisations[0]), self.engine, self.home
+            self.chain,
+            storage.directory,
+            proposer_of(self.crypto, self.crypto.organisations[0]),
+            Link(self.engine, self.home),
         )
         self.ordering.served = Recorder(self.ordering.application, self.grammar)
-        before = self.ordering._begin
-
-        def begin(engine_is_new: bool) -> None:
-            self.grammar.restart()
-            before(engine_is_new)
-
-        self.ordering._begin = begin
         self.task = asyncio.create_task(self.ordering.run())
 
     async def stop(self) -> None:

@@ -124,6 +124,7 @@ class Story:
         elif kind == "engine":
             await peer.handshake(engine_lost=True)
         elif kind == "disk":
+            await peer.snapshots.close()
             peer.storage.close()
             shutil.rmtree(model.directory / str(peer.number))
             peer.mempool.clear()
@@ -228,7 +229,7 @@ async def test_an_engine_that_is_begun_anew_has_the_voters_of_now(five, tmp_path
     assert [one["address"] for one in made["validators"]] == [voter.address.hex().upper() for voter in voters]
     # The application takes an engine with these voters, and none with those of the genesis.
     application = LedgerApplication(
-        peer.chain, peer.cache, peer.submission, peer.seals, peer.rosters, first_height=first
+        peer.chain, peer.cache, peer.submission, peer.seals, peer.rosters, peer.snapshots, first_height=first
     )
     for named, fits in ((voters, True), (model.voters, False)):
         updates = [ValidatorUpdate(power=1) for _ in named]

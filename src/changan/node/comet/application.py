@@ -21,6 +21,8 @@ from changan.node.comet.abci.messages import (
     ResponseFinalizeBlock,
     ResponseInfo,
     ResponseInitChain,
+    ResponseListSnapshots,
+    ResponseLoadSnapshotChunk,
     ResponsePrepareProposal,
     ResponseProcessProposal,
     ResponseQuery,
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
         RequestFinalizeBlock,
         RequestInfo,
         RequestInitChain,
+        RequestListSnapshots,
+        RequestLoadSnapshotChunk,
         RequestPrepareProposal,
         RequestProcessProposal,
         RequestQuery,
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
     from changan.node.comet.batches import BatchCache
     from changan.node.comet.rosters import Rosters
     from changan.node.comet.seals import Seals
+    from changan.node.comet.snapshots import Snapshots
 
 _log = structlog.get_logger()
 CLOCK_US_MAX = 10_000_000
@@ -95,6 +100,7 @@ class LedgerApplication(Application):
         own: OwnBatches,
         seals: Seals,
         rosters: Rosters,
+        snapshots: Snapshots,
         *,
         first_height: int = 1,
         dialled: Collection[str] = (),
@@ -105,6 +111,7 @@ class LedgerApplication(Application):
         self._own = own
         self._seals = seals
         self._rosters = rosters
+        self._snapshots = snapshots
         self._dialled = frozenset(dialled)
         self._pending: _Pending | None = None
         self._told: _Pending | None = None  # what an engine that lost its blocks was told again
@@ -118,6 +125,10 @@ class LedgerApplication(Application):
         self._unrecorded: list[Misbehaviour] = []  # what the engine proved since the last ledger block
         self._sealed_by_votes = _header(chain, chain.reader.height).pre_block_hash
         """What the votes for the engine's last block sealed: the last ledger block before it."""
+
+    def engine_starts(self, *, is_new: bool) -> None:
+        """Hear whether the engine begins without blocks: then it is told again what came of them."""
+        self.engine_is_new = is_new
 
     # Query connection
 
@@ -341,23 +352,43 @@ class LedgerApplication(Application):
             raise OrderingError("nothing was executed that could be committed")
         if pending.applied is not None:
             await self._chain.settle(pending.applied)
+            self._snapshots.take(pending.applied, pending.height)
         self._pending = None
         self.engine_is_new = False
         self.height = max(self.height, pending.height)
         self._own.decided(pending.height)
         return ResponseCommit()
 
+    # Snapshot connection
+
+    async def list_snapshots(self, _: RequestListSnapshots) -> ResponseListSnapshots:
+        """Offer the snapshots that lie here and that the engine can prove."""
+        return ResponseListSnapshots(snapshots=[held.offer() for held in await self._snapshots.offered(self.height)])
+
+    async def load_snapshot_chunk(self, request: RequestLoadSnapshotChunk) -> ResponseLoadSnapshotChunk:
+        """Hand out a chunk."""
+        return ResponseLoadSnapshotChunk(
+            chunk=await self._snapshots.chunk(request.height, request.format, request.chunk)
+        )
+
     # The mapping between the engine's heights and the chain's
 
     def _hash_at(self, height: int) -> bytes:
-        """Return the hash of the last ledger block at or below a height of the engine that rests here."""
-        low, high = 0, self._chain.reader.height + 1  # block `low` is at or below, block `high` above
+        """Return the hash of the last ledger block at or below a height of the engine that rests here. Raises OrderingError."""
+        low, high = (
+            self._chain.reader.held_from,
+            self._chain.reader.height + 1,
+        )  # block `low` is at or below, block `high` above
         while high - low > 1:
             middle = (low + high) // 2
             if _engine_height(self._chain, middle) <= height:
                 low = middle
             else:
                 high = middle
+        if low and _engine_height(self._chain, low) > height:
+            raise OrderingError(
+                f"the blocks up to {low} are away: what came of the engine's height {height} is not known here"
+            )
         return _header(self._chain, low).block_hash
 
 
@@ -376,6 +407,6 @@ def _engine_height(chain: Chain, ledger_height: int) -> int:
 
 
 def _header(chain: Chain, ledger_height: int) -> BlockHeader:
-    stored = chain.reader.block(ledger_height)
+    stored = chain.reader.stored(ledger_height)
     assert stored is not None
     return stored.block.header

@@ -301,7 +301,8 @@ class BlockLog:
             position = self._segment_of(height)
             offset, file, start = self._offsets[height], self._files[position], self._starts[position]
             if file < 0:
-                raise ArchivedError(f"block {height} is archived, and its file is not in {self._directory / ARCHIVE}")
+                away = f"block {height} is archived, and its file is not in {self._directory / ARCHIVE}"
+                raise ArchivedError(f"{away}: bring it back, or ask another node")
             head = os.pread(file, RECORD_HEAD.size, offset)
             payload, checksum = b"", -1
             if len(head) == RECORD_HEAD.size and head_is_whole(head):
@@ -311,6 +312,18 @@ class BlockLog:
         if zlib.crc32(payload) != checksum:
             raise CorruptLogError(f"block {height} at byte {offset} of {start:020d}.log fails its checksum")
         return payload
+
+    def holds(self, height: int) -> bool:
+        """Whether the block at a height rests here, in the archive or not, and its file is not away."""
+        with self._lock:
+            return 0 <= height <= self._durable and self._files[self._segment_of(height)] >= 0
+
+    @property
+    def held_from(self) -> int:
+        """The height from which on no block is away."""
+        with self._lock:
+            away = max((at for at, file in enumerate(self._files) if file < 0), default=-1)
+            return self._starts[away + 1]
 
     def _segment_of(self, height: int) -> int:
         low, high = 0, len(self._starts)

@@ -60,6 +60,9 @@ class Application:
     connections they interleave wherever a method awaits.
     """
 
+    def engine_starts(self, *, is_new: bool) -> None:
+        """Hear that the engine is about to start, and whether it begins without blocks."""
+
     # Any connection
 
     async def echo(self, request: RequestEcho) -> ResponseEcho:
