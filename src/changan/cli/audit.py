@@ -30,7 +30,7 @@ from changan.ledger.snapshot import load_state
 from changan.ledger.transition import apply_genesis
 from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.audit import Auditor
-from changan.node.base import open_base
+from changan.node.beginning import open_base
 from changan.node.genesis_file import read_genesis
 from changan.node.kernels import NodeKernels
 from changan.node.pki.layout import read_crypto_config
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from changan.ledger.agreement import Trust
     from changan.ledger.wire.messages import BlockHeader
-    from changan.node.base import Base
+    from changan.node.beginning import Base
     from changan.node.store.blocklog import BlockLog
 
 _CHAIN = click.option("--chain", default="chain1", show_default=True, help="The chain.")

@@ -9,7 +9,7 @@ from changan.errors import UnverifiedError
 from changan.ledger.transition import apply_genesis
 from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.audit import Auditor
-from changan.node.base import FILE, Base, blocks_of, read_base
+from changan.node.beginning import FILE, Base, blocks_of, read_base
 from changan.node.store.blocklog import BlockLog
 from changan.node.store.partial import write_partial_log
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from changan.ledger.wire.messages import Block, BundleRows, Member, Transaction
-    from changan.node.base import Base
+    from changan.node.beginning import Base
     from changan.node.store.blocklog import BlockLog
 
 _AT_ONCE = 256

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from changan.node.audit_hashes import AuditHashes
-    from changan.node.base import Base
+    from changan.node.beginning import Base
 
 _CODE = "ContractByteCode:"
 _OWN = "CHANGAN"
@@ -43,7 +43,7 @@ def read_state(base: Base, hashes: AuditHashes) -> BaseState:
         for (contract, key), code in list(rows.items()):
             if contract == "CONTRACT_MANAGE" and key.startswith(_CODE):
                 rows.update(_contract_rows(base, rows, key.removeprefix(_CODE), code))
-    except (struct.error, IndexError, KeyError, UnicodeDecodeError, DecodeError) as error:
+    except (struct.error, IndexError, KeyError, ValueError, DecodeError) as error:
         raise MalformedError("the rows of the base do not decode") from error
     rows.update({(_OWN, f"ids.{second}"): digest for second, digest in running.items()})
     if forgotten is not None:

@@ -18,7 +18,7 @@ from changan.ledger.system import OWN
 from changan.ledger.transition import Decided, apply_block, apply_genesis
 from changan.ledger.wire.fields import field
 from changan.ledger.wire.messages import Block, BlockWithRWSet, ChainConfig, ConsensusArgs, TxWrite
-from changan.node.base import open_base
+from changan.node.beginning import open_base
 from changan.node.store.archive import ArchivedError
 from changan.node.store.blocklog import BlockLog
 from changan.node.store.checkpoint import newest_checkpoint, write_checkpoint

@@ -13,11 +13,13 @@ from grammar import Grammar, Recorder
 
 from changan.client.requests import Signer, make_payload, sign_request
 from changan.crypto.suite import Suite
+from changan.errors import MalformedError, UnverifiedError
 from changan.node.chain import Chain
 from changan.node.comet.binary import BinaryError, check_sources, find_engine, find_go, installed_path, version_of
 from changan.node.comet.cluster import genesis_of_cluster
 from changan.node.comet.engine import EngineError, end_leftover, socket_folder
 from changan.node.comet.engine_home import EngineHome, EngineKeys
+from changan.node.comet.light import committed
 from changan.node.comet.link import Link
 from changan.node.comet.ordering import Comet
 from changan.node.founding import install_examples, proposer_of
@@ -78,6 +80,19 @@ async def single(tmp_path, engine):
     yield made
     if not made.task.done():
         await made.stop()
+
+
+async def test_the_engines_own_commits_are_believed_and_no_others(single):
+    for n in range(1, 4):
+        await single.call(n)
+    door, roster = single.ordering.engine.door, single.ordering.rosters.newest.roster
+    for height in (1, 2, 3):
+        answer = await door.ask("commit", {"height": str(height)})
+        block = await door.ask("block", {"height": str(height)})
+        assert committed(roster, "chain1", height, answer).hex().upper() == block["block_id"]["hash"]
+        for chain_id, at in (("chain2", height), ("chain1", height + 1)):
+            with pytest.raises((UnverifiedError, MalformedError)):
+                committed(roster, chain_id, at, answer)
 
 
 async def test_calls_come_in_the_published_order_through_kills_and_starts(single):

@@ -3,114 +3,29 @@
 from __future__ import annotations
 
 import shutil
-from hashlib import sha256
 
 import pytest
-from membership_running import audited, calls, genesis, join
-from model import Model, Node, Peer, node_of
+from membership_running import audited, calls, genesis
+from model import Model, Peer, node_of
+from syncing import ACCEPT, Newcomer, fetched
 from test_application import TO, balance, transfer
 
-from changan.client.requests import install_parameters
 from changan.ledger.admission import RefusedError
 from changan.ledger.receipt import verify_receipt
-from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.audit import AuditError, Auditor
-from changan.node.base import BLOCKS, FILE, blocks_of, open_base, read_base
+from changan.node.beginning import FILE, blocks_of, open_base, read_base
 from changan.node.chain_query import QueryError
-from changan.node.comet import snapshots, state_sync
 from changan.node.comet.abci.messages import (
-    RequestApplySnapshotChunk,
     RequestInfo,
     RequestListSnapshots,
     RequestLoadSnapshotChunk,
-    RequestOfferSnapshot,
-    Snapshot,
 )
 from changan.node.comet.engine_home import EngineHome
-from changan.node.comet.snapshots import Manifest
-from changan.node.comet.state_sync import StateSync, SyncError, begin_sync
+from changan.node.comet.state_sync import SyncError, begin_sync
 from changan.node.reads import ReadError
 from changan.node.store.archive import ArchivedError
 from changan.node.store.blocklog import BlockLog
 from changan.node.store.checkpoint import write_checkpoint
-from consortium import EXAMPLES
-
-ACCEPT, REJECT, RETRY, REJECT_SNAPSHOT = 1, 3, 3, 5
-
-
-@pytest.fixture(autouse=True)
-def often(monkeypatch):
-    """Snapshots of little work, in small chunks."""
-    monkeypatch.setattr(snapshots, "WORK_MIN", 12)
-    for module in (snapshots, state_sync):
-        monkeypatch.setattr(module, "CHUNK_BYTES", 4000)
-
-
-@pytest.fixture
-async def grown(model, five) -> Model:
-    """A chain on which an organisation joined, with contracts, events and some thirty calls behind that."""
-    await join(model, node_of(five, 5))
-    code = (EXAMPLES / "evidence.py").read_bytes()
-    model.submit(0, model.request("CONTRACT_MANAGE", "INIT_CONTRACT", install_parameters("evidence", "1.0", code, {})))
-    await model.send()
-    await model.step(0)
-    await calls(model, 30)
-    await model.step(1)
-    await model.step(2)
-    return model
-
-
-class Newcomer:
-    """A node without a chain, and the engine that offers it snapshots."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.home = EngineHome(model.directory / "engine")
-        self.chain = model.directory / str(len(model.peers))
-        self.sync = StateSync(self.home, self.chain, model.config, [voter.peer for voter in model.voters])
-
-    async def offer(self, offered: Snapshot, app_hash: bytes | None = None) -> int:
-        app_hash = self.model.app_hashes[offered.height] if app_hash is None else app_hash
-        return (await self.sync.offer_snapshot(RequestOfferSnapshot(snapshot=offered, app_hash=app_hash))).result
-
-    async def chunk(self, index: int, data: bytes) -> tuple[int, list[int], list[str]]:
-        request = RequestApplySnapshotChunk(index=index, chunk=data, sender="peer")
-        answer = await self.sync.apply_snapshot_chunk(request)
-        return answer.result, list(answer.refetch_chunks), list(answer.reject_senders)
-
-    async def take(self, offered: Snapshot, chunks: list[bytes], app_hash: bytes | None = None) -> int:
-        """Offer a snapshot and hand its chunks over; return what came of the last one."""
-        assert await self.offer(offered, app_hash) == ACCEPT
-        for index, data in enumerate(chunks):
-            result, _, _ = await self.chunk(index, data)
-        return result
-
-    async def goes_on(self, node: Node) -> Peer:
-        """Open the chain that was restored, and let the engine tell it what came since."""
-        assert self.chain == self.model.directory / str(len(self.model.peers))
-        peer = self.model.add(node)
-        await peer.handshake()
-        return peer
-
-
-async def fetched(peer: Peer) -> tuple[Snapshot, list[bytes]]:
-    """The newest snapshot that a node offers, with its chunks."""
-    await peer.snapshots.close()
-    offered = (await peer.app.list_snapshots(RequestListSnapshots())).snapshots[-1]
-    chunks = [
-        (await peer.app.load_snapshot_chunk(RequestLoadSnapshotChunk(height=offered.height, format=1, chunk=at))).chunk
-        for at in range(offered.chunks)
-    ]
-    assert len(chunks) > 3
-    return offered, chunks
-
-
-def offer_of(data: bytes, height: int, engine_height: int) -> tuple[Snapshot, list[bytes]]:
-    """An offer of whatever a liar makes of a snapshot."""
-    chunks = [data[at : at + 4000] for at in range(0, len(data), 4000)]
-    metadata = Manifest(height, tuple(sha256(chunk).digest() for chunk in chunks)).encode()
-    hash_ = sha256(metadata).digest()
-    return Snapshot(height=engine_height, format=1, chunks=len(chunks), hash=hash_, metadata=metadata), chunks
 
 
 async def test_a_newcomer_takes_the_state_and_goes_on_like_the_others(grown, five):
@@ -236,150 +151,6 @@ async def test_an_id_of_the_past_is_refused_though_its_block_is_away(grown, five
     assert held == grown.peers[0].chain.world.remembered.holds(again.payload.tx_id)
     with pytest.raises(RefusedError):
         grown.submit(peer.number, again)
-
-
-async def test_a_wrong_chunk_is_fetched_again_from_another(grown):
-    offered, chunks = await fetched(grown.peers[0])
-    newcomer = Newcomer(grown)
-    assert await newcomer.offer(offered) == ACCEPT
-    for index, data in enumerate(chunks):
-        for wrong in (b"", data[:-1], data + b"\x00", chunks[index - 1], data[:7] + bytes([data[7] ^ 1]) + data[8:]):
-            assert await newcomer.chunk(index, wrong) == (RETRY, [index], ["peer"])
-        assert (await newcomer.chunk(index, data))[0] == ACCEPT
-    assert newcomer.chain.exists()
-    assert await newcomer.offer(offered) == REJECT  # it has a state now
-    assert (await newcomer.chunk(0, chunks[0]))[0] == REJECT_SNAPSHOT
-
-
-async def test_an_offer_of_another_form_is_refused(grown):
-    offered, _ = await fetched(grown.peers[0])
-    newcomer = Newcomer(grown)
-    for change in (
-        {"format": 2},
-        {"chunks": 0},
-        {"chunks": offered.chunks + 1},
-        {"chunks": 2**32 - 1},
-        {"hash": bytes(32)},
-        {"metadata": b""},
-        {"metadata": offered.metadata[:-1]},
-        {"metadata": offered.metadata + bytes(32)},
-        {"metadata": bytes(8 + 32 * offered.chunks)},
-    ):
-        wrong = Snapshot.FromString(offered.SerializeToString())
-        for name, value in change.items():
-            setattr(wrong, name, value)
-        assert await newcomer.offer(wrong) == REJECT, change
-    assert (await newcomer.chunk(0, b""))[0] == REJECT_SNAPSHOT
-    assert not newcomer.chain.exists()
-
-
-async def test_a_snapshot_of_another_block_than_was_agreed_on_is_refused(grown):
-    offered, chunks = await fetched(grown.peers[0])
-    newcomer = Newcomer(grown)
-    for app_hash in (bytes(32), grown.app_hashes[offered.height - 1]):
-        assert await newcomer.take(offered, chunks, app_hash) == REJECT_SNAPSHOT
-        assert not newcomer.chain.exists()
-    assert await newcomer.take(offered, chunks) == ACCEPT  # the same newcomer takes an honest one
-
-
-def sections_of(path):
-    base = read_base(path)
-    return {name: list(base.section(name)) for name in base.checkpoint.places}
-
-
-def changed_block(records: list[bytes], height: int, change) -> list[bytes]:
-    found = []
-    for record in records:
-        stored = BlockWithRWSet.FromString(record)
-        if stored.block.header.block_height == height:
-            change(stored)
-        found.append(stored.SerializeToString())
-    return found
-
-
-def lies(changed: int, height: int):
-    """What a lying peer may make of the sections of a snapshot of a height; an organisation joined in the block `changed`."""
-
-    def item(name: str, at: int, data) -> object:
-        return lambda made: made[name].__setitem__(at, data(made[name][at]))
-
-    def flip(at: int):
-        return lambda data: data[:at] + bytes([data[at] ^ 1]) + data[len(data) + at + 1 :]
-
-    def block(height: int, change):
-        return lambda made: made.__setitem__(BLOCKS, changed_block(made[BLOCKS], height, change))
-
-    def without(height: int):
-        return lambda made: made.__setitem__(
-            BLOCKS, [one for one in made[BLOCKS] if BlockWithRWSet.FromString(one).block.header.block_height != height]
-        )
-
-    def forge(stored: BlockWithRWSet) -> None:
-        seals = stored.block.additional_data.extra_data
-        data = seals["changan.certificate"]
-        seals["changan.certificate"] = data[:-1] + bytes([data[-1] ^ 1])
-
-    return {
-        "a balance": item("contract.token", 0, flip(-1)),
-        "a row of the contract left out": lambda made: made["contract.token"].clear(),
-        "a system row": item("rows", 5, flip(-1)),
-        "a system row left out": lambda made: made["rows"].pop(5),
-        "a system row more": lambda made: made["rows"].append(b"\x00\x01a\x00\x01b\x01\x00\x00\x00\x01c"),
-        "a system row that is gone": lambda made: made["rows"].append(b"\x00\x01a\x00\x01b\x00"),
-        "an id": item("remembered", -1, flip(-1)),
-        "an id with its digest": item("remembered", -1, lambda data: data[:8] + sha256(data).digest() + data[40:]),
-        "a second left out": lambda made: made["remembered"].pop(),
-        "the time that was forgotten": item("remembered", 0, lambda _: (7).to_bytes(8, "big")),
-        "ids cut short": item("remembered", -1, lambda data: data[:-3]),
-        "no ids at all": lambda made: made["remembered"].clear(),
-        "no contract": lambda made: made.pop("contract.token"),
-        "no rows": lambda made: made.pop("rows"),
-        "no blocks": lambda made: made.pop(BLOCKS),
-        "an empty list of blocks": lambda made: made[BLOCKS].clear(),
-        "no genesis": without(0),
-        "another genesis": block(0, lambda stored: setattr(stored.block.header, "block_timestamp", 1)),
-        "a genesis with other content": block(0, lambda stored: stored.block.txs[0].payload.ClearField("tx_id")),
-        "the change of voters left out": without(changed),
-        "the change of voters without its certificate": block(
-            changed, lambda stored: stored.block.additional_data.extra_data.clear()
-        ),
-        "the change of voters with a forged seal": block(changed, forge),
-        "another change of voters": block(changed, lambda stored: stored.txRWSets[0].tx_writes[0].ClearField("value")),
-        "a block that is none": item(BLOCKS, 1, lambda _: b"\xff\xff"),
-        "blocks out of order": lambda made: made[BLOCKS].reverse(),
-        "a block of the window with another result": block(
-            height - 3, lambda stored: setattr(stored.block.txs[0].result.contract_result, "gas_used", 1)
-        ),
-        "rows of a bundle that is none": lambda made: made.__setitem__(
-            BLOCKS, [*made[BLOCKS][:-1], made[BLOCKS][-1] + BlockWithRWSet(bundle_rows=[{}]).SerializeToString()]
-        ),
-    }
-
-
-async def test_every_lie_in_a_snapshot_is_found(grown, tmp_path):
-    model = grown
-    offered, chunks = await fetched(model.peers[0])
-    honest = tmp_path / "honest.ckpt"
-    honest.write_bytes(b"".join(chunks))
-    height = read_base(honest).height
-    [changed] = model.peers[0].rosters.changes_before(10**9)
-    newcomer = Newcomer(model)
-    for number, (name, lie) in enumerate(lies(changed, height).items()):
-        made = sections_of(honest)
-        lie(made)
-        write_checkpoint(tmp_path / f"lie{number}", height, list(made.items()))
-        data = next((tmp_path / f"lie{number}").glob("*.ckpt")).read_bytes()
-        result = await newcomer.take(*offer_of(data, height, offered.height), model.app_hashes[offered.height])
-        assert result == REJECT_SNAPSHOT, name
-        assert not newcomer.chain.exists(), name
-    for cut in (0, 1, 9, len(honest.read_bytes()) // 2, len(honest.read_bytes()) - 1):
-        data = honest.read_bytes()[:cut] or b"\x00"
-        result = await newcomer.take(*offer_of(data, height, offered.height), model.app_hashes[offered.height])
-        assert result == REJECT_SNAPSHOT, cut
-    untouched = tmp_path / "untouched"
-    write_checkpoint(untouched, height, list(sections_of(honest).items()))
-    data = next(untouched.glob("*.ckpt")).read_bytes()
-    assert await newcomer.take(*offer_of(data, height, offered.height), model.app_hashes[offered.height]) == ACCEPT
 
 
 async def test_a_base_that_was_changed_later_is_named_by_the_audit(grown, five):

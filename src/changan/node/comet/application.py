@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import structlog
 
 from changan import __version__
-from changan.errors import ChanganError, MalformedError
+from changan.errors import MalformedError
 from changan.ledger.transition import Decided
-from changan.ledger.wire.messages import ConsensusArgs, Misbehaviour
+from changan.ledger.wire.messages import Misbehaviour
 from changan.node.comet.abci.application import ACCEPT, REFUSED, REJECT, Application
 from changan.node.comet.abci.messages import (
     ExecTxResult,
@@ -29,13 +29,13 @@ from changan.node.comet.abci.messages import (
     ResponseVerifyVoteExtension,
 )
 from changan.node.comet.batches import BATCH, HEAD_VERSION, encode_head
+from changan.node.comet.heights import Heights, OrderingError
 from changan.node.comet.proposal import Selection, UnfitError, select, take_apart
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from changan.ledger.transition import AppliedBlock
-    from changan.ledger.wire.messages import BlockHeader
     from changan.node.chain import Chain
     from changan.node.comet.abci.messages import (
         RequestCheckTx,
@@ -65,10 +65,6 @@ _COMMITTED = 2  # the flag of a vote for the decided block
 _MISBEHAVIOUR = {1: "two votes for one height", 2: "a light client was shown another chain"}
 FAULTS_SHOWN = 100
 _PEER_FILTER = "/p2p/filter/id/"
-
-
-class OrderingError(ChanganError):
-    """The engine asks for something that cannot follow what this node has executed."""
 
 
 class OwnBatches(Protocol):
@@ -112,6 +108,7 @@ class LedgerApplication(Application):
         self._seals = seals
         self._rosters = rosters
         self._snapshots = snapshots
+        self._heights = Heights(chain.reader)
         self._dialled = frozenset(dialled)
         self._pending: _Pending | None = None
         self._told: _Pending | None = None  # what an engine that lost its blocks was told again
@@ -119,11 +116,13 @@ class LedgerApplication(Application):
         """Whether the engine knows no block yet, though the chain may have some: then it starts from the beginning."""
         self.first_height = first_height
         """Where the engine's own blocks begin; more than 1 where its stores were begun anew on an older chain."""
-        self.height = max(first_height - 1, _engine_height(chain, chain.reader.height))
+        self.height = max(first_height - 1, self._heights.of(chain.reader.height))
         """The last height of the engine whose outcome rests here."""
+        self.at_next_commit: Callable[[], None] = _nothing
+        """Is called once, when a block that the engine decided rests here."""
         self.voted: list[str] = []  # organisations whose votes decided the engine's last block
         self._unrecorded: list[Misbehaviour] = []  # what the engine proved since the last ledger block
-        self._sealed_by_votes = _header(chain, chain.reader.height).pre_block_hash
+        self._sealed_by_votes = self._heights.header(chain.reader.height).pre_block_hash
         """What the votes for the engine's last block sealed: the last ledger block before it."""
 
     def engine_starts(self, *, is_new: bool) -> None:
@@ -138,7 +137,7 @@ class LedgerApplication(Application):
         height = 0 if self.engine_is_new else self.height
         if height:
             answer.last_block_height = height
-            answer.last_block_app_hash = self._hash_at(height)
+            answer.last_block_app_hash = self._heights.hash_at(height)
         return answer
 
     async def query(self, request: RequestQuery) -> ResponseQuery:
@@ -183,7 +182,7 @@ class LedgerApplication(Application):
             raise OrderingError("the engine's genesis names other voters than the chain's configuration")
         if request.initial_height != self.first_height:
             raise OrderingError(f"the engine begins at {request.initial_height}, this node knows {self.first_height}")
-        return ResponseInitChain(app_hash=self._hash_at(self.first_height - 1))
+        return ResponseInitChain(app_hash=self._heights.hash_at(self.first_height - 1))
 
     async def prepare_proposal(self, request: RequestPrepareProposal) -> ResponsePrepareProposal:
         """Propose what others sent, and what waits here, as far as there is room."""
@@ -268,7 +267,9 @@ class LedgerApplication(Application):
             return pending.response  # the engine stopped before it could note the answer
         if height <= self.height:  # it lost its blocks, and is told again what came of them
             told = ResponseFinalizeBlock(
-                app_hash=self._hash_at(height), tx_results=results, validator_updates=self._rosters.updates(height)
+                app_hash=self._heights.hash_at(height),
+                tx_results=results,
+                validator_updates=self._rosters.updates(height),
             )
             self._told = _Pending(height, request.hash, None, told)
             return told
@@ -357,6 +358,8 @@ class LedgerApplication(Application):
         self.engine_is_new = False
         self.height = max(self.height, pending.height)
         self._own.decided(pending.height)
+        self.at_next_commit()
+        self.at_next_commit = _nothing
         return ResponseCommit()
 
     # Snapshot connection
@@ -371,25 +374,9 @@ class LedgerApplication(Application):
             chunk=await self._snapshots.chunk(request.height, request.format, request.chunk)
         )
 
-    # The mapping between the engine's heights and the chain's
 
-    def _hash_at(self, height: int) -> bytes:
-        """Return the hash of the last ledger block at or below a height of the engine that rests here. Raises OrderingError."""
-        low, high = (
-            self._chain.reader.held_from,
-            self._chain.reader.height + 1,
-        )  # block `low` is at or below, block `high` above
-        while high - low > 1:
-            middle = (low + high) // 2
-            if _engine_height(self._chain, middle) <= height:
-                low = middle
-            else:
-                high = middle
-        if low and _engine_height(self._chain, low) > height:
-            raise OrderingError(
-                f"the blocks up to {low} are away: what came of the engine's height {height} is not known here"
-            )
-        return _header(self._chain, low).block_hash
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _shown(found: Misbehaviour, block: int | None) -> dict[str, object]:
@@ -400,13 +387,3 @@ def _shown(found: Misbehaviour, block: int | None) -> dict[str, object]:
         "engine_height": found.engine_height,
         "block": block,
     }
-
-
-def _engine_height(chain: Chain, ledger_height: int) -> int:
-    return ConsensusArgs.FromString(_header(chain, ledger_height).consensus_args).engine_height
-
-
-def _header(chain: Chain, ledger_height: int) -> BlockHeader:
-    stored = chain.reader.stored(ledger_height)
-    assert stored is not None
-    return stored.block.header

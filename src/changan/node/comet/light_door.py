@@ -114,6 +114,8 @@ class LightDoor:
 
     async def _answer(self, data: bytes) -> dict[str, Any]:
         call = json.loads(data)
+        if not isinstance(call, dict):
+            raise ValueError("a call is an object")  # noqa: TRY004  # the connection ends
         said: dict[str, Any] = {"jsonrpc": "2.0", "id": call.get("id")}
         try:
             method, parameters = call["method"], call.get("params") or {}

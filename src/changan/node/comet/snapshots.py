@@ -13,7 +13,7 @@ from changan.errors import ChanganError, MalformedError
 from changan.ledger.agreement import CERTIFICATE_KEY
 from changan.ledger.snapshot import dump_state
 from changan.ledger.wire.messages import BlockWithRWSet, ConsensusArgs
-from changan.node.base import BLOCKS, blocks_of, read_base
+from changan.node.beginning import BLOCKS, blocks_of, read_base
 from changan.node.comet.abci.messages import Snapshot
 from changan.node.comet.seals import WINDOW
 from changan.node.store.archive import ArchivedError

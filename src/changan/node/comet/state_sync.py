@@ -14,15 +14,15 @@ from changan import __version__
 from changan.errors import ChanganError, MalformedError
 from changan.ledger.wire.messages import ConsensusArgs
 from changan.node.adoption import adopt
-from changan.node.base import FILE
-from changan.node.comet.abci.application import REFUSED, Application
+from changan.node.beginning import FILE
+from changan.node.comet.abci.application import REFUSED, REJECT_OFFER, REJECT_SNAPSHOT, Application
 from changan.node.comet.abci.messages import (
     ResponseApplySnapshotChunk,
     ResponseInfo,
     ResponseOfferSnapshot,
     ResponseQuery,
 )
-from changan.node.comet.application import APP_VERSION
+from changan.node.comet.application import APP_VERSION, LedgerApplication
 from changan.node.comet.snapshots import CHUNK_BYTES, Manifest
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from changan.node.comet.engine_home import EngineHome
 
 _log = structlog.get_logger()
-_ACCEPT, _REJECT, _RETRY, _REJECT_SNAPSHOT = 1, 3, 3, 5
+_ACCEPT, _RETRY = 1, 3  # a chunk
 _PEER_FILTER = "/p2p/filter/id/"
 
 
@@ -91,8 +91,9 @@ class StateSync(Application):
         """Return when the chain's folder is there."""
         await self._restored.wait()
 
-    def give_way(self, successor: Application) -> None:
-        """Let another application answer for the chain that was restored."""
+    def give_way(self, successor: LedgerApplication) -> None:
+        """Let the application of the chain that was restored answer; the sync is whole with the first block that it executes."""
+        successor.at_next_commit = lambda: self._home.syncing.unlink(missing_ok=True)
         self._successor.set_result(successor)
 
     async def info(self, _: RequestInfo) -> ResponseInfo:
@@ -115,9 +116,9 @@ class StateSync(Application):
             manifest = Manifest.decode(request.snapshot)
         except MalformedError as error:
             _log.warning("sync.refused", height=request.snapshot.height, reason=str(error))
-            return ResponseOfferSnapshot(result=_REJECT)
+            return ResponseOfferSnapshot(result=REJECT_OFFER)
         if self._header is not None:
-            return ResponseOfferSnapshot(result=_REJECT)
+            return ResponseOfferSnapshot(result=REJECT_OFFER)
         self._manifest, self._block_hash = manifest, request.app_hash
         await asyncio.to_thread(self._clear)
         _log.info("sync.begins", height=manifest.height, chunks=len(manifest.digests))
@@ -131,7 +132,7 @@ class StateSync(Application):
         """Keep a chunk whose digest was told; behind the last one, check the whole."""
         manifest, index = self._manifest, request.index
         if manifest is None or index >= len(manifest.digests) or self._header is not None:
-            return ResponseApplySnapshotChunk(result=_REJECT_SNAPSHOT)
+            return ResponseApplySnapshotChunk(result=REJECT_SNAPSHOT)
         if sha256(request.chunk).digest() != manifest.digests[index]:
             _log.warning("sync.wrong_chunk", index=index, sender=request.sender)
             return ResponseApplySnapshotChunk(result=_RETRY, refetch_chunks=[index], reject_senders=[request.sender])
@@ -144,7 +145,7 @@ class StateSync(Application):
         except (ChanganError, OSError) as error:
             _log.error("sync.failed", height=manifest.height, sender=request.sender, reason=str(error))
             self._manifest = None
-            return ResponseApplySnapshotChunk(result=_REJECT_SNAPSHOT)
+            return ResponseApplySnapshotChunk(result=REJECT_SNAPSHOT)
         if self._header is not None:
             _log.info("sync.restored", height=manifest.height)
             self._restored.set()
@@ -161,5 +162,4 @@ class StateSync(Application):
     async def finalize_block(self, request: RequestFinalizeBlock) -> ResponseFinalizeBlock:
         """Let the successor execute the first block behind the snapshot."""
         successor = await asyncio.shield(self._successor)
-        self._home.syncing.unlink(missing_ok=True)
         return await successor.finalize_block(request)

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 ACCEPT, REJECT = 1, 2
 """Of ProcessProposal and VerifyVoteExtension."""
-ABORT = 2
-"""Of OfferSnapshot and ApplySnapshotChunk."""
+ABORT, REJECT_OFFER, REJECT_SNAPSHOT = 2, 3, 5
+"""Of OfferSnapshot and ApplySnapshotChunk: take no snapshot at all; not this one, which is offered; or which was put together."""
 REFUSED = 1
 """The code of a CheckTx or Query that found nothing good."""
 
@@ -146,8 +146,8 @@ SAFE: dict[str, Message] = {
     "extend_vote": ResponseExtendVote(),
     "verify_vote_extension": ResponseVerifyVoteExtension(status=REJECT),
     "list_snapshots": ResponseListSnapshots(),
-    "offer_snapshot": ResponseOfferSnapshot(result=ABORT),
+    "offer_snapshot": ResponseOfferSnapshot(result=REJECT_OFFER),
     "load_snapshot_chunk": ResponseLoadSnapshotChunk(),
-    "apply_snapshot_chunk": ResponseApplySnapshotChunk(result=ABORT),
+    "apply_snapshot_chunk": ResponseApplySnapshotChunk(result=REJECT_SNAPSHOT),
 }
 """What is answered where a handler failed. For the other methods a made-up answer would be worse than none."""
