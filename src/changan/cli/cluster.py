@@ -25,6 +25,7 @@ from changan.node.comet.carry import COMPOSE_FILE, UNIT_FILE
 from changan.node.comet.cluster import (
     Place,
     Ports,
+    check_refetchable,
     engine_home,
     init_cluster,
     read_cluster,
@@ -76,6 +77,8 @@ def refetch(home: Path) -> None:
     place = Home(home.resolve())
     read_node_file(place.root)
     with HomeLock(place.root):
+        for chain in place.settings().chains:
+            check_refetchable(place, chain.chain_id)
         for chain in place.settings().chains:
             engine_home(place.root, chain.chain_id).empty()
     click.echo(say("emptied; start the node", "已清空；请启动节点"))

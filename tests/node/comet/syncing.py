@@ -25,10 +25,10 @@ CHUNK_BYTES = 4000
 class Newcomer:
     """A node without a chain, and the engine that offers it snapshots."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, number: int | None = None) -> None:
         self.model = model
         self.home = EngineHome(model.directory / "engine")
-        self.chain = model.directory / str(len(model.peers))
+        self.chain = model.directory / str(len(model.peers) if number is None else number)
         self.sync = StateSync(self.home, self.chain, model.config, [voter.peer for voter in model.voters])
 
     async def offer(self, offered: Snapshot, app_hash: bytes | None = None) -> int:

@@ -13,6 +13,7 @@ from changan.errors import ChanganError, MalformedError
 from changan.ledger.roster import Voter, entries, roster_of
 from changan.ledger.system import SystemContract
 from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, ConsensusArgs, ConsensusType, OrgConfig
+from changan.node.beginning import FILE
 from changan.node.comet.carry import copy_certificates, write_service_files
 from changan.node.comet.engine_home import EngineHome, EngineKeys
 from changan.node.founding import genesis_of
@@ -183,6 +184,16 @@ def read_cluster(root: Path) -> tuple[list[Place], bool]:
         raise ClusterError(f"{root} holds no cluster: make one with `changan cluster init --home {root}`") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ClusterError(f"{path} does not decode: {error!r}") from error
+
+
+def check_refetchable(home: Home, chain_id: str) -> None:
+    """Raise ClusterError where a chain's older blocks are away, so that its engine cannot be told again what came of its own."""
+    directory = home.chain_directory(chain_id)
+    if (directory / FILE).exists():
+        raise ClusterError(
+            f"{chain_id} began with the state of its peers, and older blocks are not here: move {directory} away too, and start "
+            "the node with --sync-from"
+        )
 
 
 def renew_engine(home: Home, chain_id: str) -> tuple[int, bytes]:
