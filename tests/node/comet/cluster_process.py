@@ -60,9 +60,14 @@ class ClusterProcess:
             return client.web.get(path, timeout=10).raise_for_status().json()
 
     def height(self, n: int) -> int:
-        with contextlib.suppress(httpx2.HTTPError):
-            return self.get(n, "/v1/health")["heights"]["chain1"]
+        with contextlib.suppress(httpx2.HTTPError), self.connect(n) as client:
+            return client.web.get("/v1/health", timeout=10).json()["heights"]["chain1"]
         return -1
+
+    def fault(self, n: int) -> str | None:
+        """Why a node takes no transactions now."""
+        with self.connect(n) as client:
+            return client.web.get("/v1/health", timeout=10).json()["faults"].get("chain1")
 
     def heights(self) -> list[int]:
         return [self.height(n) for n in range(len(self.orgs))]
