@@ -308,6 +308,14 @@ def status(home: Path) -> None:
         voted = ",".join(names.get(org_id, org_id) for org_id in one["voted"])
         line = f"{names[place.org_id]:<14}  {one['height']:>6}  {top - one['height']:>6}  {one['engine_height']:>6}"
         click.echo(f"{line}  {len(one['peers']):>5}  {voted}" + (f"  {one['fault']}" if one["fault"] else ""))
+        upgrade = one["upgrade"]
+        if upgrade is not None and upgrade["rules"] > one["rules_known"]:
+            click.echo(
+                say(
+                    f"  knows no rules {upgrade['rules']}, by which block {upgrade['height']} goes: install a newer release",
+                    f"  本节点的版本不识别规则 {upgrade['rules']}，而区块 {upgrade['height']} 将按其执行：请安装更新的版本",
+                )
+            )
         for fault in one["faults"]:
             click.echo(f"  {say('evidence', '作恶证据')}: {_said(fault)}")
     if any(one is None or one["fault"] for one in found):

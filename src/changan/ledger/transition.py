@@ -23,6 +23,7 @@ from changan.ledger.hashing import (
     seal_transaction,
     transaction_hash,
 )
+from changan.ledger.rule_sets import require_known
 from changan.ledger.state import Write
 from changan.ledger.system import OWN, SystemContract, is_alone
 from changan.ledger.wire.messages import (
@@ -133,7 +134,11 @@ def apply_genesis(config: ChainConfig, engine: Engine = plain) -> tuple[World, A
 
 
 def apply_block(world: World, decided: Decided) -> AppliedBlock:
-    """Execute a decided block on `world`. Raises InvalidBlockError, before anything changed, when it cannot be one."""
+    """Execute a decided block on `world`. Raises InvalidBlockError, before anything changed, when it cannot be one.
+
+    Raises UnknownRulesError where this release does not know by which rules to execute it.
+    """
+    require_known(world.rules, world.rules_known, world.height + 1)
     verdicts = _judge(world, decided)
     # Past this line every transaction has an outcome; nothing can refuse the block any more.
     context = BlockContext(decided.height, decided.time_us // _MICROSECONDS)

@@ -35,6 +35,7 @@ _DELAY = 16
 _WORK = 8
 _BLOCKS = 256
 _CONFIG = ("CHAIN_CONFIG", "CHAIN_CONFIG")
+_RULES = 1
 _WHO = frozenset({"CHAIN_CONFIG", "CERT_MANAGE", "PUBKEY_MANAGE"})
 """Contracts whose rows say who a member is."""
 
@@ -133,6 +134,11 @@ class Auditor:
         self._previous = block.header
 
     @property
+    def config(self) -> ChainConfig:
+        """The configuration at the end of the last block that was gone through."""
+        return ChainConfig.FromString(self._rows[_CONFIG])
+
+    @property
     def result(self) -> Audited:
         """What was gone through so far."""
         return Audited(self._walked, self.transactions, self.signatures, self.state_roots)
@@ -148,6 +154,8 @@ class Auditor:
         block, header = stored.block, stored.block.header
         need = _Need(height)
         self._form(need, block)
+        if height:
+            need(_knows(self.config, height), f"goes by rules beyond {_RULES}, the newest that this release knows")
         need(header.pre_conf_height == self._config_height, "names another configuration block")
         self._roots(need, stored)
         self._signatures(need, block)
@@ -351,6 +359,13 @@ class _Need:
 
     def error(self, text: str) -> AuditError:
         return AuditError(f"block {self.height}: {text}")
+
+
+def _knows(config: ChainConfig, height: int) -> bool:
+    """Whether a block is executed by rules that this audit knows: those after the @ hold from that height on, one less before."""
+    named = {entry.key: entry.value for entry in config.consensus.ext_config}.get("changan.rules", "1@0")
+    rules, _, since = named.partition("@")
+    return rules.isdigit() and since.isdigit() and int(rules) - (height < int(since)) <= _RULES
 
 
 def _is_bundle(tx: Transaction) -> bool:

@@ -14,6 +14,7 @@ from grammar import Grammar, Recorder
 from changan.client.requests import Signer, make_payload, sign_request
 from changan.crypto.suite import Suite
 from changan.errors import MalformedError, UnverifiedError
+from changan.ledger.rule_sets import UnknownRulesError
 from changan.node.chain import Chain
 from changan.node.comet.binary import BinaryError, check_sources, find_engine, find_go, installed_path, version_of
 from changan.node.comet.cluster import genesis_of_cluster
@@ -80,6 +81,32 @@ async def single(tmp_path, engine):
     yield made
     if not made.task.done():
         await made.stop()
+
+
+async def test_the_engines_blocks_carry_the_rules_from_the_height_that_the_configuration_names(single):
+    single.chain.world.rules_known = 2  # a release that knows one set more
+    admin = single.crypto.organisations[0].administrators()[0]
+    signer = Signer.from_files(single.signer.member.org_id, admin.sign_certificate, admin.sign_key)
+    at = single.chain.world.height + 3
+    payload = make_payload("chain1", "CHAIN_CONFIG", "CONSENSUS_EXT_ADD", {"changan.rules": f"2@{at}"})
+    payload.sequence = single.chain.world.config.sequence + 1
+    request = sign_request(payload, signer, [signer])
+    answer = await asyncio.wait_for(single.chain.submit_and_wait(request, request.ByteSize()), 40)
+    assert answer.code == 0, answer.contract_result.message
+    for n in range(1, 5):
+        await single.call(n)
+    door, heights = single.ordering.engine.door, single.ordering.application._heights
+    versions = {}
+    for height in range(1, single.chain.reader.height + 1):
+        block = await door.ask("block", {"height": str(heights.of(height))})
+        versions[height] = int(block["block"]["header"]["version"]["app"])
+    assert versions == {height: 2 if height >= at else 1 for height in versions}
+    assert set(versions.values()) == {1, 2}
+    await single.stop()  # the release of before is put back: it stops at the first block that it does not know
+    for path in (single.directory / "chain" / "checkpoints").iterdir():
+        path.unlink()
+    with pytest.raises(UnknownRulesError, match=f"block {at} is executed by rules 2"):
+        await single.start()
 
 
 async def test_the_engines_own_commits_are_believed_and_no_others(single):

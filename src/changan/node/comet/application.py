@@ -29,7 +29,7 @@ from changan.node.comet.abci.messages import (
     ResponseVerifyVoteExtension,
 )
 from changan.node.comet.batches import BATCH, HEAD_VERSION, encode_head
-from changan.node.comet.heights import Heights, OrderingError
+from changan.node.comet.heights import Heights, OrderingError, rules_update
 from changan.node.comet.proposal import Selection, UnfitError, select, take_apart
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 CLOCK_US_MAX = 10_000_000
 """How far a proposed block's time may lie from this node's clock."""
-APP_VERSION = 1
 _OVERHEAD_BYTES = 16  # of one transaction in the engine's block
 _COMMITTED = 2  # the flag of a vote for the decided block
 _MISBEHAVIOUR = {1: "two votes for one height", 2: "a light client was shown another chain"}
@@ -112,13 +111,14 @@ class LedgerApplication(Application):
         self._dialled = frozenset(dialled)
         self._pending: _Pending | None = None
         self._told: _Pending | None = None  # what an engine that lost its blocks was told again
+        self._broken: Exception | None = None
         self.engine_is_new = False
         """Whether the engine knows no block yet, though the chain may have some: then it starts from the beginning."""
         self.first_height = first_height
         """Where the engine's own blocks begin; more than 1 where its stores were begun anew on an older chain."""
         self.height = max(first_height - 1, self._heights.of(chain.reader.height))
         """The last height of the engine whose outcome rests here."""
-        self.at_next_commit: Callable[[], None] = _nothing
+        self.at_next_commit: Callable[[], None] | None = None
         """Is called once, when a block that the engine decided rests here."""
         self.voted: list[str] = []  # organisations whose votes decided the engine's last block
         self._unrecorded: list[Misbehaviour] = []  # what the engine proved since the last ledger block
@@ -126,14 +126,21 @@ class LedgerApplication(Application):
         """What the votes for the engine's last block sealed: the last ledger block before it."""
 
     def engine_starts(self, *, is_new: bool) -> None:
-        """Hear whether the engine begins without blocks: then it is told again what came of them."""
+        """Hear whether the engine begins without blocks: then it is told again what came of them.
+
+        Raises what kept a decided block from being executed: the engine would say it again and again.
+        """
+        if self._broken is not None:
+            raise self._broken
         self.engine_is_new = is_new
 
     # Query connection
 
     async def info(self, _: RequestInfo) -> ResponseInfo:
         """Say how far the chain rests; to an engine that lost its blocks: not at all, it will hear what it was told before."""
-        answer = ResponseInfo(data=self._chain.chain_id, version=__version__, app_version=APP_VERSION)
+        world, begun = self._chain.world, self.first_height - 1
+        rules = self._heights.rules_behind(begun) if self.engine_is_new else world.rules
+        answer = ResponseInfo(data=self._chain.chain_id, version=__version__, app_version=rules)
         height = 0 if self.engine_is_new else self.height
         if height:
             answer.last_block_height = height
@@ -254,6 +261,7 @@ class LedgerApplication(Application):
         try:
             return self._finalize(request)
         except Exception as error:
+            self._broken = error
             await self._chain.fail(f"the chain stopped at the engine's height {request.height}: {error!r}")
             raise
 
@@ -270,6 +278,7 @@ class LedgerApplication(Application):
                 app_hash=self._heights.hash_at(height),
                 tx_results=results,
                 validator_updates=self._rosters.updates(height),
+                consensus_param_updates=self._heights.told_rules(height),
             )
             self._told = _Pending(height, request.hash, None, told)
             return told
@@ -285,6 +294,9 @@ class LedgerApplication(Application):
             app_hash=self._chain.world.block_hash,
             tx_results=results,
             validator_updates=self._rosters.updates(height),
+            consensus_param_updates=b""
+            if applied is None
+            else rules_update(self._chain.world.config, self._chain.world.height),
         )
         self._pending = _Pending(height, request.hash, applied, answer)
         return answer
@@ -358,8 +370,9 @@ class LedgerApplication(Application):
         self.engine_is_new = False
         self.height = max(self.height, pending.height)
         self._own.decided(pending.height)
-        self.at_next_commit()
-        self.at_next_commit = _nothing
+        if self.at_next_commit is not None:
+            self.at_next_commit()
+            self.at_next_commit = None
         return ResponseCommit()
 
     # Snapshot connection
@@ -373,10 +386,6 @@ class LedgerApplication(Application):
         return ResponseLoadSnapshotChunk(
             chunk=await self._snapshots.chunk(request.height, request.format, request.chunk)
         )
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 def _shown(found: Misbehaviour, block: int | None) -> dict[str, object]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from changan.ledger.agreement import Links
+    from changan.ledger.world import World
     from changan.node.chain import Chain
     from changan.node.comet.abci.application import Application
     from changan.node.comet.link import Link
@@ -60,6 +61,11 @@ class Comet:
         )
         self.served: Application = self.application
         """What the engine talks to; tests put a recorder before the application."""
+
+    @property
+    def world(self) -> World:
+        """The state of the chain at the end of its last block."""
+        return self._chain.world
 
     def links(self, height: int) -> Links:
         """Return the proofs of the changes of the voters below a height. Raises UnprovableError, ArchivedError."""

@@ -11,6 +11,7 @@ from fastapi import Query
 
 from changan.client.web import MemberAuth, Web
 from changan.errors import ChanganError
+from changan.ledger.rule_sets import upgrade_of
 from changan.ledger.wire.messages import Node as NodeInfo
 from changan.node.chain import Chain
 from changan.node.comet.cluster import engine_home, genesis_of_cluster, read_node_file
@@ -150,7 +151,8 @@ class CometNode(RunningNode):
             raise ReadError(str(error)) from error
 
     async def _state(self, ordering: Comet) -> dict[str, Any]:
-        application, newest = ordering.application, ordering.rosters.newest
+        application, newest, world = ordering.application, ordering.rosters.newest, ordering.world
+        upgrade = upgrade_of(world.config)
         roster = newest.roster
         state: dict[str, Any] = {
             "type": "TBFT",
@@ -162,6 +164,9 @@ class CometNode(RunningNode):
             "engine_starts": ordering.engine.starts,
             "voted": application.voted,
             "faults": application.faults,
+            "rules": world.rules,
+            "rules_known": world.rules_known,
+            "upgrade": None if upgrade is None else {"rules": upgrade.rules, "height": upgrade.height},
             "verified": ordering.verified,
         }
         try:

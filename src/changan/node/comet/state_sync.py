@@ -22,7 +22,6 @@ from changan.node.comet.abci.messages import (
     ResponseOfferSnapshot,
     ResponseQuery,
 )
-from changan.node.comet.application import APP_VERSION, LedgerApplication
 from changan.node.comet.snapshots import CHUNK_BYTES, Manifest
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
         RequestQuery,
         ResponseFinalizeBlock,
     )
+    from changan.node.comet.application import LedgerApplication
     from changan.node.comet.engine_home import EngineHome
 
 _log = structlog.get_logger()
@@ -75,6 +75,7 @@ class StateSync(Application):
         self._manifest: Manifest | None = None
         self._block_hash = b""
         self._header: BlockHeader | None = None
+        self._rules = 0
         self._started = False
         self._restored = asyncio.Event()
         self._successor: asyncio.Future[Application] = asyncio.get_running_loop().create_future()
@@ -98,8 +99,9 @@ class StateSync(Application):
 
     async def info(self, _: RequestInfo) -> ResponseInfo:
         """Say how far the state is: nowhere, or at the snapshot's height."""
-        answer = ResponseInfo(data=self._genesis.chain_id, version=__version__, app_version=APP_VERSION)
+        answer = ResponseInfo(data=self._genesis.chain_id, version=__version__)
         if self._header is not None:
+            answer.app_version = self._rules
             answer.last_block_height = ConsensusArgs.FromString(self._header.consensus_args).engine_height
             answer.last_block_app_hash = self._header.block_hash
         return answer
@@ -139,9 +141,8 @@ class StateSync(Application):
         try:
             await asyncio.to_thread(self._keep, index, request.chunk)
             if index == len(manifest.digests) - 1:
-                self._header = await asyncio.to_thread(
-                    adopt, self._staged, self._chain, self._genesis, self._block_hash
-                )
+                made = await asyncio.to_thread(adopt, self._staged, self._chain, self._genesis, self._block_hash)
+                self._header, self._rules = made
         except (ChanganError, OSError) as error:
             _log.error("sync.failed", height=manifest.height, sender=request.sender, reason=str(error))
             self._manifest = None
