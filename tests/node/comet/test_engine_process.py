@@ -16,6 +16,7 @@ from changan.crypto.suite import Suite
 from changan.errors import MalformedError, UnverifiedError
 from changan.ledger.rule_sets import UnknownRulesError
 from changan.node.chain import Chain
+from changan.node.comet import snapshots
 from changan.node.comet.binary import BinaryError, check_sources, find_engine, find_go, installed_path, version_of
 from changan.node.comet.cluster import genesis_of_cluster
 from changan.node.comet.engine import EngineError, end_leftover, socket_folder
@@ -43,6 +44,7 @@ class Single:
         self.home.make(keys, "chain1", voters)
         self.home.configure("127.0.0.1:0", [])
         self.engine = engine
+        self.kept_blocks = 0
         self.grammar = Grammar()
         credential = org.user("client1", tls=False)
         self.signer = Signer.from_files(org.org_id, credential.sign_certificate, credential.sign_key)
@@ -55,6 +57,7 @@ class Single:
             storage.directory,
             proposer_of(self.crypto, self.crypto.organisations[0]),
             Link(self.engine, self.home),
+            kept_blocks=self.kept_blocks,
         )
         self.ordering.served = Recorder(self.ordering.application, self.grammar)
         self.task = asyncio.create_task(self.ordering.run())
@@ -107,6 +110,30 @@ async def test_the_engines_blocks_carry_the_rules_from_the_height_that_the_confi
         path.unlink()
     with pytest.raises(UnknownRulesError, match=f"block {at} is executed by rules 2"):
         await single.start()
+
+
+async def test_blocks_of_the_engine_go_that_no_newcomer_needs(single, monkeypatch):
+    monkeypatch.setattr(snapshots, "WORK_MIN", 5)
+    await single.stop()
+    single.kept_blocks = 4
+    await single.start()
+    for n in range(1, 13):
+        await single.call(n)
+    status = (await single.ordering.engine.door.ask("status"))["sync_info"]
+    earliest, latest = int(status["earliest_block_height"]), int(status["latest_block_height"])
+    offered = await single.ordering.snapshots.offered(latest)
+    assert 1 < earliest <= min(latest - 3, *(held.engine_height for held in offered))
+    await single.stop()
+    await single.start()  # the engine goes on from what it has
+    await single.call(99)
+
+
+async def test_all_blocks_of_the_engine_stay_unless_it_is_said(single, monkeypatch):
+    monkeypatch.setattr(snapshots, "WORK_MIN", 5)
+    for n in range(1, 13):
+        await single.call(n)
+    status = (await single.ordering.engine.door.ask("status"))["sync_info"]
+    assert status["earliest_block_height"] == "1"
 
 
 async def test_the_engines_own_commits_are_believed_and_no_others(single):

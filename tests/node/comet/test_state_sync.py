@@ -21,6 +21,7 @@ from changan.node.comet.abci.messages import (
     RequestLoadSnapshotChunk,
 )
 from changan.node.comet.engine_home import EngineHome
+from changan.node.comet.snapshots import Snapshots
 from changan.node.comet.state_sync import SyncError, begin_sync
 from changan.node.reads import ReadError
 from changan.node.store.archive import ArchivedError
@@ -203,6 +204,21 @@ async def test_none_is_of_a_height_where_the_voters_are_changing(grown):
             [changed] = peer.rosters.changes_before(10**9)
             assert not changed <= height <= changed + 1
             assert height == 1 or set(blocks_of(read_base(path).checkpoint)) >= {0, height}
+
+
+async def test_the_engine_may_forget_what_no_newcomer_needs(grown):
+    peer = grown.peers[0]
+    await peer.snapshots.close()
+    assert peer.snapshots.retained_from(10**6) == 0  # all stay unless it is said
+    few = Snapshots(peer.chain, peer.rosters, peer.storage.directory / "snapshots", kept_blocks=5)
+    assert few.retained_from(10**6) == 0  # and while it is not known what newcomers may begin with
+    [oldest, *_] = await few.offered(10**6)
+    assert few.retained_from(10**6) == oldest.engine_height
+    assert few.retained_from(oldest.engine_height) == oldest.engine_height - 4
+    assert few.retained_from(3) == 0
+    none = Snapshots(peer.chain, peer.rosters, peer.storage.directory / "none", kept_blocks=5)
+    assert await none.offered(10**6) == []
+    assert none.retained_from(10**6) == 0
 
 
 # The node's own files

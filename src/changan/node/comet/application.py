@@ -373,7 +373,7 @@ class LedgerApplication(Application):
         if self.at_next_commit is not None:
             self.at_next_commit()
             self.at_next_commit = None
-        return ResponseCommit()
+        return ResponseCommit(retain_height=self._snapshots.retained_from(self.height))
 
     # Snapshot connection
 

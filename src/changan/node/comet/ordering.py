@@ -35,9 +35,18 @@ class Comet:
     """Takes what waits in a chain's pool to an ordering that all organisations share."""
 
     def __init__(
-        self, chain: Chain, directory: Path, proposer: Proposer, link: Link, dialled: Collection[str] = ()
+        self,
+        chain: Chain,
+        directory: Path,
+        proposer: Proposer,
+        link: Link,
+        dialled: Collection[str] = (),
+        kept_blocks: int = 0,
     ) -> None:
-        """Take a chain with its folder, and its engine; `dialled` are the ids of the peers that the engine dials."""
+        """Take a chain with its folder, and its engine.
+
+        `dialled` are the ids of the peers that the engine dials, `kept_blocks` is how many of its blocks it keeps; 0: all.
+        """
         self._chain = chain
         self._link = link
         self.engine = link.engine
@@ -48,7 +57,7 @@ class Comet:
         seals = Seals(chain.reader, self.rosters, proposer)
         chain.reader.complete = seals.complete
         chain.reader.membership = Membership(self.rosters, chain.reader, chain.world.digest).links
-        self.snapshots = Snapshots(chain, self.rosters, directory / "snapshots")
+        self.snapshots = Snapshots(chain, self.rosters, directory / "snapshots", kept_blocks)
         self.application = LedgerApplication(
             chain,
             self._cache,

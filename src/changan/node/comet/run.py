@@ -89,7 +89,9 @@ class CometNode(RunningNode):
         storage = self._storage(chain_id, crash_point)
         world = await asyncio.to_thread(storage.open_world, genesis, self._kernels.serve)
         chain = Chain(world, storage, nodes, lambda: list(self.chains), _clock(self._file.org_id))
-        ordering = self._orderings[chain_id] = Comet(chain, directory, proposer_of(crypto, own), link, dialled)
+        ordering = self._orderings[chain_id] = Comet(
+            chain, directory, proposer_of(crypto, own), link, dialled, self._settings.engine_blocks
+        )
         if sync is not None:
             sync.give_way(ordering.application)
         self._order(chain, ordering.run())

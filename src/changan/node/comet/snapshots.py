@@ -85,10 +85,12 @@ class Held(NamedTuple):
 class Snapshots:
     """The snapshots of one chain, the newest two: when they are made, and what is read of them."""
 
-    def __init__(self, chain: Chain, rosters: Rosters, directory: Path) -> None:
+    def __init__(self, chain: Chain, rosters: Rosters, directory: Path, kept_blocks: int = 0) -> None:
+        """`kept_blocks` is how many of the engine's blocks stay, where older ones may go; 0 lets all stay."""
         self._chain = chain
         self._rosters = rosters
         self._directory = directory
+        self._kept_blocks = kept_blocks
         self._held: list[Held] | None = None  # oldest first; None until they were looked for
         self._is_any = any(directory.glob("*.ckpt"))
         self._work = 0
@@ -159,6 +161,15 @@ class Snapshots:
         """Return those that an engine at a height can prove, oldest first."""
         held = await asyncio.to_thread(self._find) if self._held is None else self._held
         return [one for one in held if one.engine_height + PROVEN_AFTER <= engine_height]
+
+    def retained_from(self, height: int) -> int:
+        """Return the engine's height below which its blocks may go, at a height of it; 0 lets all stay.
+
+        Those behind the oldest snapshot stay, for whoever begins with it needs them; without a snapshot none goes.
+        """
+        if not self._kept_blocks or not self._held:
+            return 0
+        return max(0, min(height - self._kept_blocks + 1, self._held[0].engine_height))
 
     async def chunk(self, engine_height: int, format_: int, index: int) -> bytes:
         """Return a chunk; b"" where there is no such chunk (any more)."""
