@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -20,9 +21,11 @@ from changan.node.comet.abci.messages import (
     RequestListSnapshots,
     RequestLoadSnapshotChunk,
 )
-from changan.node.comet.engine_home import EngineHome
+from changan.node.comet.cluster import ClusterError, check_refetchable, engine_home, renew_engine
+from changan.node.comet.engine_home import EngineHome, EngineKeys
 from changan.node.comet.snapshots import Snapshots
 from changan.node.comet.state_sync import SyncError, begin_sync
+from changan.node.home import Home
 from changan.node.reads import ReadError
 from changan.node.store.archive import ArchivedError
 from changan.node.store.blocklog import BlockLog
@@ -241,6 +244,22 @@ def test_a_sync_clears_away_only_what_a_sync_left(tmp_path):
     with pytest.raises(SyncError, match="only for a chain that is not here yet"):
         begin_sync(home, chain)
     assert chain.exists()
+
+
+async def test_the_engine_of_a_node_that_began_late_is_renewed_and_never_refetched(grown, five, tmp_path):
+    peer = await synced(grown, five)
+    await calls(grown, 2)
+    home = Home(tmp_path / "home")
+    engine_home(home.root, "chain1").make(EngineKeys.make(), "chain1", grown.voters)
+    shutil.copytree(peer.storage.directory, home.chain_directory("chain1"))
+    _, block_hash = renew_engine(home, "chain1")
+    assert block_hash == peer.chain.world.block_hash
+    made = json.loads((home.root / "engine/chain1/config/genesis.json").read_text())
+    voters = peer.rosters.newest.roster.voters
+    assert len(voters) == 5
+    assert [one["address"] for one in made["validators"]] == [voter.address.hex().upper() for voter in voters]
+    with pytest.raises(ClusterError, match=r"older blocks are not here: move .* away too, .* --sync-from"):
+        check_refetchable(home, "chain1")
 
 
 async def test_an_engine_that_stops_behind_the_snapshot_ends_the_sync(grown):

@@ -216,8 +216,11 @@ def renew_engine(home: Home, chain_id: str) -> tuple[int, bytes]:
 
 
 def _newest_roster(log: BlockLog) -> Roster:
-    """Return who votes behind the last block of a chain, from the last block that wrote the configuration."""
-    for height in range(log.durable_height, -1, -1):
+    """Return who votes behind the last block of a chain, from the last block at hand that wrote the configuration.
+
+    Where blocks are away, those that changed the voters are not.
+    """
+    for height in filter(log.holds, range(log.durable_height, -1, -1)):
         for rw_set in BlockWithRWSet.FromString(log.read(height)).txRWSets:
             for write in rw_set.tx_writes:
                 if (write.contract_name, write.key) == (_CONFIG, _CONFIG.encode()):
