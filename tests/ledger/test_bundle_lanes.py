@@ -8,10 +8,11 @@ from test_gas_accounts import Chain
 from changan.client.requests import install_parameters
 from changan.contract.engines import compiled, plain
 from changan.crypto.digest import sha256
+from changan.errors import MalformedError
 from changan.ledger.admission import authenticate
 from changan.ledger.bundle import PARAMETER, columns_of, encode_bundle
 from changan.ledger.roots import KernelRoots
-from changan.ledger.snapshot import dump, load
+from changan.ledger.snapshot import dump, dump_state, load, load_state
 from changan.ledger.transition import Decided, apply_block, apply_genesis
 from changan.ledger.wire.messages import BlockWithRWSet, BundleResult
 from changan.node.audit import Auditor
@@ -92,6 +93,31 @@ def test_a_picture_taken_in_one_lane_goes_on_in_another(busy, kernels):
                 for applied in busy.blocks[height + 1 :]:
                     replay_block(resumed, BlockWithRWSet.FromString(record_of(applied)))
                 assert resumed.block_hash == busy.world.block_hash
+
+
+def test_the_rows_of_a_state_alone_go_on_in_every_lane(busy, kernels):
+    """From each height whose own block holds the root: nothing but the rows and that block's header is needed."""
+    lanes = [(plain, False), (compiled(bytes(32)), True)]
+    fit = [a for a in busy.blocks if a.state_root and a.state_root.height == a.block.header.block_height]
+    assert len(fit) > 3
+    for applied in fit[1::2]:
+        header = applied.block.header
+        for first, kernel in lanes:
+            world = run_to(busy, header.block_height, first, kernels if kernel else None)
+            sections = {name: list(items) for name, items in dump_state(world)}
+            assert {"head", "tree", "waiting", "aside"}.isdisjoint(sections)
+            for second, other in lanes:
+                resumed = load_state(sections.__getitem__, header, second)
+                if other:
+                    resumed.use(KernelRoots(sha256, kernels.forest(sha256, 5)))
+                for later in busy.blocks[header.block_height + 1 :]:
+                    replay_block(resumed, BlockWithRWSet.FromString(record_of(later)))
+                assert resumed.block_hash == busy.world.block_hash
+    late = next(a for a in busy.blocks if a not in fit)
+    with pytest.raises(MalformedError, match="not those under the state root"):
+        load_state(sections.__getitem__, late.block.header)
+    with pytest.raises(MalformedError, match="not those under the state root"):
+        load_state(sections.__getitem__, fit[1].block.header)
 
 
 def run_to(ledger, height, engine, kernels):

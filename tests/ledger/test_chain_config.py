@@ -515,6 +515,15 @@ def test_a_checkpoint_keeps_what_was_changed(ledger):
     assert again.policies.rules == ledger.world.policies.rules
 
 
+def test_a_checkpoint_that_is_written_later_is_of_the_height_where_it_was_taken(ledger):
+    changed(ledger, "BLOCK_UPDATE", {"tx_timeout": "777"})
+    sections, root = dump(ledger.world), ledger.world.commitment.tree.root
+    changed(ledger, "BLOCK_UPDATE", {"tx_timeout": "778"})
+    again = load({name: list(items) for name, items in sections}.__getitem__)
+    assert again.tx_timeout == 777
+    assert again.commitment.tree.root == root != ledger.world.commitment.tree.root
+
+
 def test_ids_of_nodes():
     assert is_node_id(NODE_ID)
     assert is_node_id("QmevZk6NBok2L3mhrwakA8CskYcTWnsefdMq7qkVwktFQA")

@@ -60,7 +60,7 @@ def test_a_file_of_every_kind(tmp_path):
 @given(st.integers(1, 100), st.booleans(), st.integers(1, 10**6), st.integers(1, 100_000), st.sampled_from(Mode))
 def test_what_is_written_reads_back(tmp_path_factory, organisations, demo, rate, capacity, mode):
     chains = (ChainSettings(block_tx_capacity=capacity), ChainSettings(chain_id="b", tx_timestamp_verify=demo))
-    settings = Settings(numbered_organisations(organisations), chains, demo, rate, mode)
+    settings = Settings(numbered_organisations(organisations), chains, demo, rate, mode, engine_blocks=999 + capacity)
     path = tmp_path_factory.mktemp("settings") / "changan.toml"
     path.write_text(settings_text(settings))
     assert read_settings(path) == settings
@@ -69,6 +69,10 @@ def test_what_is_written_reads_back(tmp_path_factory, organisations, demo, rate,
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("engine_blocks = 999", "engine_blocks \\(0, or 1000 and more\\)"),
+        ("engine_blocks = -1", "engine_blocks = -1"),
+        ("engine_blocks = true", "engine_blocks = True"),
+        ('engine_blocks = "all"', "engine_blocks = 'all'"),
         ("organisations = 0", "known are organisations"),
         ("organisations = true", "known are organisations"),
         ("organisations = []", "known are organisations"),

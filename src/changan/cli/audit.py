@@ -26,9 +26,11 @@ from changan.ledger.row_path import STATE_FORMAT
 from changan.ledger.row_proof import verify_row_proof
 from changan.ledger.row_receipt import FORMAT as ROW_FORMAT
 from changan.ledger.row_receipt import verify_row_receipt
+from changan.ledger.snapshot import load_state
 from changan.ledger.transition import apply_genesis
 from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.audit import Auditor
+from changan.node.beginning import open_base
 from changan.node.genesis_file import read_genesis
 from changan.node.kernels import NodeKernels
 from changan.node.pki.layout import read_crypto_config
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     from changan.ledger.agreement import Trust
     from changan.ledger.wire.messages import BlockHeader
+    from changan.node.beginning import Base
     from changan.node.store.blocklog import BlockLog
 
 _CHAIN = click.option("--chain", default="chain1", show_default=True, help="The chain.")
@@ -70,14 +73,22 @@ def verify(home: Path, chain: str, sample: int | None, *, replay: bool) -> None:
                 "--sample leaves the state to --replay: give both", "--sample 把状态留给 --replay：请两者同时使用"
             )
             raise click.UsageError(text)
-        auditor = Auditor(log, sample or 0)
+        base = open_base(home / "chains" / chain)
+        auditor = Auditor(log, sample or 0, base)
         _walk(auditor.blocks(), log.durable_height + 1, say("verifying", "验证"))
         if replay:
-            _walk(_replayed(log, fast=sample is not None), log.durable_height + 1, say("replaying", "重放"))
+            _walk(_replayed(log, base, fast=sample is not None), log.durable_height + 1, say("replaying", "重放"))
     except ChanganError as error:
         click.echo(f"{say('NOT OK', '未通过')}: {error}", err=True)
         raise SystemExit(1) from error
     found = auditor.result
+    if base is not None:
+        click.echo(
+            say(
+                f"from block {base.height} on, whose state came from other nodes under its root",
+                f"自区块 {base.height} 起；该区块的状态取自其他节点，并经其状态根核对",
+            )
+        )
     click.echo(
         say(
             f"ok: {found.blocks} blocks, {found.transactions} transactions, {found.signatures} signatures, "
@@ -88,15 +99,18 @@ def verify(home: Path, chain: str, sample: int | None, *, replay: bool) -> None:
     )
 
 
-def _replayed(log: BlockLog, *, fast: bool) -> Iterator[int]:
-    genesis = genesis_config(BlockWithRWSet.FromString(log.read(0)))
-    world, _ = apply_genesis(genesis, compiled(secrets.token_bytes(32)) if fast else plain)
+def _replayed(log: BlockLog, base: Base | None, *, fast: bool) -> Iterator[int]:
+    engine = compiled(secrets.token_bytes(32)) if fast else plain
+    if base is None:
+        world, _ = apply_genesis(genesis_config(BlockWithRWSet.FromString(log.read(0))), engine)
+    else:
+        world = load_state(base.section, base.header(log), engine)
     if fast:
         kernels = NodeKernels()
         kernels.load_if_compiled()
         kernels.serve(world)
-    yield 0
-    for height in range(1, log.durable_height + 1):
+    yield world.height
+    for height in range(world.height + 1, log.durable_height + 1):
         replay_block(world, BlockWithRWSet.FromString(log.read(height)))
         yield height
 

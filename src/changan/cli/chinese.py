@@ -18,6 +18,9 @@ TEXTS = {
         "创建组织、证书、密钥和创世块：--home 下每个组织一个目录。"
     ),
     "The cluster's folder.": "集群目录。",
+    "A member's HTTP door: a node without a chain takes the state from its peers. May be repeated.": (
+        "某成员的 HTTP 入口：尚无链数据的节点由此从各对等节点取得状态。可重复给出。"
+    ),
     "Make the home of one more node of a running chain: a new organisation's, or a further one of an organisation.": (
         "为一条运行中的链再建一个节点目录：属于新组织，或为已有组织的另一个节点。"
     ),

@@ -25,6 +25,7 @@ from changan.node.comet.carry import COMPOSE_FILE, UNIT_FILE
 from changan.node.comet.cluster import (
     Place,
     Ports,
+    check_refetchable,
     engine_home,
     init_cluster,
     read_cluster,
@@ -76,6 +77,8 @@ def refetch(home: Path) -> None:
     place = Home(home.resolve())
     read_node_file(place.root)
     with HomeLock(place.root):
+        for chain in place.settings().chains:
+            check_refetchable(place, chain.chain_id)
         for chain in place.settings().chains:
             engine_home(place.root, chain.chain_id).empty()
     click.echo(say("emptied; start the node", "已清空；请启动节点"))
@@ -230,6 +233,12 @@ def _stop_event() -> asyncio.Event:
 @click.option("--http-port", type=_PORT, default=8080, show_default=True, help="HTTP; 0 for any.")
 @click.option("--tls/--no-tls", default=False, show_default=True, help="TLS at both doors, gRPC and HTTP.")
 @click.option("--mutual/--one-way", default=False, help="With --tls: clients show certificates too.")
+@click.option(
+    "--sync-from",
+    multiple=True,
+    metavar="URL",
+    help="A member's HTTP door: a node without a chain takes the state from its peers. May be repeated.",
+)
 @click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 @_LEVEL
 def node(
@@ -242,6 +251,7 @@ def node(
     *,
     tls: bool,
     mutual: bool,
+    sync_from: tuple[str, ...],
     with_parent: bool,
 ) -> None:
     """Start one organisation's node, from its home below a cluster's folder."""
@@ -251,7 +261,7 @@ def node(
     place.prepare()
     level = "none" if not tls else "mutual" if mutual else "server"
     doors = Doors(host, rpc_port, http_port, level)
-    running = CometNode(place, place.settings(), doors, find_engine(engine_binary))
+    running = CometNode(place, place.settings(), doors, find_engine(engine_binary), sync_from)
     asyncio.run(_serve(running, place, with_parent=with_parent))
 
 
@@ -259,9 +269,20 @@ async def _serve(running: CometNode, home: Home, *, with_parent: bool) -> None:
     stopped = _stop_event()
     if with_parent:
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), _on_input, stopped)
+    opened = asyncio.Event()
+    working = asyncio.create_task(_work(running, home, opened, stopped))
+    await asyncio.wait({working, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    if not opened.is_set():  # it waits for a state from its peers
+        working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+
+
+async def _work(running: CometNode, home: Home, opened: asyncio.Event, stopped: asyncio.Event) -> None:
     async with running.open(crash_point_from(os.environ.get(CRASH_VARIABLE, ""))) as ready:
         sys.stdout.write(f"ready rpc={ready.rpc} http={ready.http} home={home.root}\n")
         sys.stdout.flush()
+        opened.set()
         await stopped.wait()
 
 
@@ -294,6 +315,14 @@ def status(home: Path) -> None:
         voted = ",".join(names.get(org_id, org_id) for org_id in one["voted"])
         line = f"{names[place.org_id]:<14}  {one['height']:>6}  {top - one['height']:>6}  {one['engine_height']:>6}"
         click.echo(f"{line}  {len(one['peers']):>5}  {voted}" + (f"  {one['fault']}" if one["fault"] else ""))
+        upgrade = one["upgrade"]
+        if upgrade is not None and upgrade["rules"] > one["rules_known"]:
+            click.echo(
+                say(
+                    f"  knows no rules {upgrade['rules']}, by which block {upgrade['height']} goes: install a newer release",
+                    f"  本节点的版本不识别规则 {upgrade['rules']}，而区块 {upgrade['height']} 将按其执行：请安装更新的版本",
+                )
+            )
         for fault in one["faults"]:
             click.echo(f"  {say('evidence', '作恶证据')}: {_said(fault)}")
     if any(one is None or one["fault"] for one in found):

@@ -86,25 +86,32 @@ def sealed_by(
 
 def _followed(document: Mapping[str, Any], header: BlockHeader, trust: Trust) -> Trust:
     """Return whose word counts for a block, behind the changes that its receipt proves."""
-    links = document.get("membership", [])
-    if not isinstance(links, list) or len(links) > LINKS_MAX or not all(isinstance(link, dict) for link in links):
-        raise MalformedError("membership is a list of proofs, one a change of the voters")
     if isinstance(trust, Electorate) and trust.chain_id != header.chain_id:
         raise UnverifiedError(f"the block is of chain {header.chain_id!r}, and what is trusted of {trust.chain_id!r}")
+    return follow(document.get("membership", []), header.chain_id, header.block_height, trust)
+
+
+def follow(links: object, chain_id: str, height: int, trust: Trust) -> Trust:
+    """Return whose word counts for the block at a height, behind the proofs of the changes before it.
+
+    Raises MalformedError, UnverifiedError.
+    """
+    if not isinstance(links, list) or len(links) > LINKS_MAX or not all(isinstance(link, dict) for link in links):
+        raise MalformedError("membership is a list of proofs, one a change of the voters")
     before = 0
     for link in links:
         path = follow_path(link)
-        row, height = path.row, path.header.block_height
+        row, changed = path.row, path.header.block_height
         if link["format"] != DELTA_FORMAT or (row.contract, row.key) != (_CONFIG, _CONFIG) or row.value is None:
             raise UnverifiedError("a change of the voters is proved by another row than the configuration's")
-        if path.header.chain_id != header.chain_id or not before < height < header.block_height:
+        if path.header.chain_id != chain_id or not before < changed < height:
             raise UnverifiedError("the changes of the voters are not those of the chain before the block, in order")
         _agreed(path.header, trust, decoded(link, "certificate"))
         try:
             trust = Electorate.of(ChainConfig.FromString(row.value))
         except DecodeError as error:
             raise MalformedError("a change of the voters does not decode") from error
-        before = height
+        before = changed
     return trust
 
 

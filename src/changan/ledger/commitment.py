@@ -11,7 +11,7 @@ from changan.ledger.delta import Delta
 from changan.ledger.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from changan.crypto.digest import Digest
     from changan.ledger.roots import AnyStateTree, Roots
@@ -128,6 +128,13 @@ class StateCommitment:
         self._roots, self.tree = roots, tree
         if self._aside_height is not None:
             self._set_out()
+
+    def begin(self, rows: Iterable[Write | Delta]) -> bytes:
+        """Take the place of an empty tree with all rows of a state; return the root over them."""
+        waiting = Waiting()
+        waiting.add(rows)
+        self._roots.fold(self.tree, waiting)
+        return self.tree.root
 
     @property
     def behind(self) -> bool:

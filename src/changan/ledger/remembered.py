@@ -76,6 +76,12 @@ class RememberedIds:
         found = _SECOND.fullmatch(key)
         return self._chain.get(int(found[1])) if found is not None else None
 
+    def rows(self) -> Iterator[tuple[str, bytes]]:
+        """Return all state rows (key, value) of ours."""
+        yield from ((f"ids.{second}", running) for second, running in self._chain.items())
+        if self.forgotten_until != _NEVER:
+            yield "ids-forgotten", str(self.forgotten_until).encode()
+
     def dump(self) -> Iterator[bytes]:
         """Return what a checkpoint holds: the forgotten time, then every second with its running digest and its ids."""
         yield self.forgotten_until.to_bytes(8, "big", signed=True)

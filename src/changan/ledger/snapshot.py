@@ -1,4 +1,4 @@
-"""A world as named sections of bytes, and back: what a checkpoint file holds, so that only later blocks need replay."""
+"""A world as named sections of bytes, and back: what a checkpoint file holds, and a snapshot that goes to another node."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from changan.ledger.contracts import OWNER, code_key, find_record
 from changan.ledger.delta import Delta, dump_records, restore_records
 from changan.ledger.native.chain_config import NAME as CHAIN_CONFIG
 from changan.ledger.state import Write
+from changan.ledger.system import OWN
 from changan.ledger.waiting import Waiting
-from changan.ledger.wire.messages import ChainConfig, Contract, RuntimeType
+from changan.ledger.wire.messages import BlockType, ChainConfig, ConsensusArgs, Contract, RuntimeType
 from changan.ledger.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from changan.contract.engines import AnyInstance, Engine
+    from changan.ledger.wire.messages import BlockHeader
 
 Section = tuple[str, "Iterable[bytes]"]
+_CACHES = frozenset({"head", "waiting", "aside", "tree"})
+"""Sections that only the node itself believes: they can be made from the block and the rows."""
 
 
 def dump(world: World) -> list[Section]:
@@ -59,19 +63,15 @@ def _waiting_items(waiting: Waiting) -> Iterator[bytes]:
         yield json.dumps([group.contract, group.names]).encode() + b"\n" + b"".join(group.deltas)
 
 
+def dump_state(world: World) -> list[Section]:
+    """Return the sections of a snapshot: what the root over the state binds, and nothing else. They stay as `dump`'s do."""
+    return [(name, items) for name, items in dump(world) if name not in _CACHES]
+
+
 def load(read: Callable[[str], Iterable[bytes]], engine: Engine = plain) -> World:
     """Return the world that `dump` gave; `read` yields the items of a section. Raises MalformedError."""
     head = json.loads(next(iter(read("head"))))
-    writes = [write for item in read("rows") for write in _records(item)]
-    config = next((w.value for w in writes if (w.contract, w.key) == (CHAIN_CONFIG, CHAIN_CONFIG)), None)
-    if config is None:
-        raise MalformedError("the checkpoint holds no chain configuration")
-    world = World(ChainConfig.FromString(config), engine)
-    for write in writes:
-        world.rows.put(write)
-    world.begin_epoch()
-    _load_contracts(world, read)
-    world.remembered.load(read("remembered"))
+    world = _load_state(read, engine)
     world.commitment.tree.load(read("tree"))
     waiting, aside = (_waiting(read(name)) for name in ("waiting", "aside"))
     world.commitment.resume(Pending(waiting, aside, head["aside_height"], head["work"], head["blocks"]))
@@ -84,10 +84,48 @@ def load(read: Callable[[str], Iterable[bytes]], engine: Engine = plain) -> Worl
     return world
 
 
+def load_state(read: Callable[[str], Iterable[bytes]], header: BlockHeader, engine: Engine = plain) -> World:
+    """Return the world of which `dump_state` gave the sections, at the end of the block with this header.
+
+    Raises MalformedError where the header does not hold the root over these rows.
+    """
+    world = _load_state(read, engine)
+    arguments = ConsensusArgs.FromString(header.consensus_args)
+    if (arguments.state_height, arguments.state_root) != (header.block_height, world.commitment.begin(_rows(world))):
+        raise MalformedError(f"the rows are not those under the state root of block {header.block_height}")
+    world.height, world.block_hash = header.block_height, header.block_hash
+    world.block_time_us = arguments.block_time_us
+    is_config = header.block_type == BlockType.CONFIG_BLOCK
+    world.config_height = header.block_height if is_config else header.pre_conf_height
+    return world
+
+
+def _rows(world: World) -> Iterator[Write | Delta]:
+    yield from world.rows.items()
+    yield from (Write(OWN, key, value) for key, value in world.remembered.rows())
+    for name, instance in world.instances.items():
+        names = tuple(instance.program.field_places)
+        yield from (Delta(name, names, piece, 0) for piece in dump_records(instance))
+
+
+def _load_state(read: Callable[[str], Iterable[bytes]], engine: Engine) -> World:
+    writes = [write for item in read("rows") for write in records_in(item)]
+    config = next((w.value for w in writes if (w.contract, w.key) == (CHAIN_CONFIG, CHAIN_CONFIG)), None)
+    if config is None:
+        raise MalformedError("the checkpoint holds no chain configuration")
+    world = World(ChainConfig.FromString(config), engine)
+    for write in writes:
+        world.rows.put(write)
+    world.begin_epoch()
+    _load_contracts(world, read)
+    world.remembered.load(read("remembered"))
+    return world
+
+
 def _waiting(items: Iterable[bytes]) -> Waiting:
     waiting = Waiting()
     rows, *groups = items
-    waiting.add(_records(rows))
+    waiting.add(records_in(rows))
     for item in groups:
         head, _, deltas = item.partition(b"\n")
         contract, names = json.loads(head)
@@ -114,7 +152,8 @@ def open_instance(record: Contract, code: bytes, engine: Engine) -> AnyInstance:
     return engine(compile_source(source), bytes.fromhex(record.address.removeprefix("ZX")))
 
 
-def _records(item: bytes) -> Iterator[Write]:
+def records_in(item: bytes) -> Iterator[Write]:
+    """Return the rows that an item of the section `rows` holds. Raises MalformedError."""
     at = 0
     while at < len(item):
         try:

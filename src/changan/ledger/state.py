@@ -43,8 +43,8 @@ class Rows:
 
     def items(self) -> Iterator[Write]:
         """Return all rows as they are now; later writes do not show."""
-        for (contract, key), value in list(self._rows.items()):
-            yield Write(contract, key, value)
+        now = list(self._rows.items())  # taken here, not when somebody begins to read
+        return (Write(contract, key, value) for (contract, key), value in now)
 
     def under(self, contract: str, prefix: str) -> Iterator[tuple[str, bytes]]:
         """Return the rows of `contract` whose key starts with `prefix`, in order of the key."""

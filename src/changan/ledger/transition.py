@@ -16,6 +16,7 @@ from changan.ledger.done import Done, done_at_genesis, done_of, is_settling
 from changan.ledger.execution import Execution
 from changan.ledger.genesis import GENESIS_TIME, genesis_transaction
 from changan.ledger.hashing import block_hash, dag_hash, ordered_dag
+from changan.ledger.rule_sets import require_known
 from changan.ledger.state import Write
 from changan.ledger.system import OWN, SystemContract, is_alone
 from changan.ledger.wire.messages import (
@@ -119,7 +120,11 @@ def apply_genesis(config: ChainConfig, engine: Engine = plain) -> tuple[World, A
 
 
 def apply_block(world: World, decided: Decided) -> AppliedBlock:
-    """Execute a decided block on `world`. Raises InvalidBlockError, before anything changed, when it cannot be one."""
+    """Execute a decided block on `world`. Raises InvalidBlockError, before anything changed, when it cannot be one.
+
+    Raises UnknownRulesError where this release does not know by which rules to execute it.
+    """
+    require_known(world.rules, world.rules_known, world.height + 1)
     verdicts = _judge(world, decided)
     # Past this line every transaction has an outcome; nothing can refuse the block any more.
     context = BlockContext(decided.height, decided.time_us // _MICROSECONDS)

@@ -18,6 +18,7 @@ from changan.ledger.native.pubkey_manage import read_keys
 from changan.ledger.policy import Policies
 from changan.ledger.remembered import RememberedIds
 from changan.ledger.roots import Roots
+from changan.ledger.rule_sets import RULES, rules_at
 from changan.ledger.state import Rows, Write
 from changan.ledger.system import OWN
 
@@ -43,6 +44,7 @@ class World:
         self.block_time_us = 0
         self.config_height = 0
         self.epoch = 0
+        self.rules_known = RULES
         self._adopt(config)
 
     def _adopt(self, config: ChainConfig) -> None:
@@ -73,6 +75,11 @@ class World:
         """Make roots in another way from now on."""
         self.roots = roots
         self.commitment.use(roots)
+
+    @property
+    def rules(self) -> int:
+        """By which rules the next block is executed."""
+        return rules_at(self.config, self.height + 1)
 
     @property
     def tx_timeout(self) -> int | None:

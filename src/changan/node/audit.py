@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -15,6 +16,7 @@ from changan.ledger.wire.messages import (
     Contract,
 )
 from changan.node.audit_agreement import Agreement
+from changan.node.audit_base import read_state
 from changan.node.audit_bundle import BundleAudit, Installed, State
 from changan.node.audit_hashes import DIGESTS, AuditHashes
 from changan.node.audit_keys import MemberError
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from changan.ledger.wire.messages import Block, BundleRows, Member, Transaction
+    from changan.node.beginning import Base
     from changan.node.store.blocklog import BlockLog
 
 _AT_ONCE = 256
@@ -33,6 +36,7 @@ _DELAY = 16
 _WORK = 8
 _BLOCKS = 256
 _CONFIG = ("CHAIN_CONFIG", "CHAIN_CONFIG")
+_RULES = 1
 _WHO = frozenset({"CHAIN_CONFIG", "CERT_MANAGE", "PUBKEY_MANAGE"})
 """Contracts whose rows say who a member is."""
 
@@ -51,13 +55,15 @@ class Audited(NamedTuple):
 
 
 class Auditor:
-    """Walks a log from genesis; `blocks` yields after each block, so that progress can be shown."""
+    """Walks a log from genesis, or from its base; `blocks` yields after each block, so that progress can be shown."""
 
-    def __init__(self, log: BlockLog, sample: int = 0) -> None:
+    def __init__(self, log: BlockLog, sample: int = 0, base: Base | None = None) -> None:
         """With `sample` the rows of bundles are derived again in so many blocks, evenly spread, and no state tree is built:
-        whoever asks for that replays the blocks as well, which compares every root.
+        whoever asks for that replays the blocks as well, which compares every root. `base` is the state that a log was
+        begun with whose older blocks are away.
         """
         self._log = log
+        self._base = base
         self._step = max(1, (log.durable_height + 1) // sample) if sample else 0
         self._rows: dict[tuple[str, str], bytes] = {}
         self._previous: BlockHeader | None = None
@@ -74,32 +80,84 @@ class Auditor:
         lane = AuditLane(self._rows, self._members, self._hashes.prefixed_root, self._hashes.of)
         self._bundles = BundleAudit(self._hashes.prefixed_root, self._hashes.of, lane)
         self._agreement = Agreement(self._members)
-        self.transactions = self.signatures = self.state_roots = 0
+        self._walked = self.transactions = self.signatures = self.state_roots = 0
 
     def blocks(self) -> Iterator[int]:
         """Check block after block; yield each height. Raises AuditError, CorruptLogError."""
-        for height in range(self._log.durable_height + 1):
-            try:
-                stored = BlockWithRWSet.FromString(self._log.read(height))
-                self._block(height, stored)
-            except (DecodeError, UnicodeDecodeError) as error:
-                raise AuditError(f"block {height} does not decode") from error
+        start = 0
+        if self._base is not None:
+            start = self._base.height + 1
+            yield from self._begin(self._base)
+        for height in range(start, self._log.durable_height + 1):
+            with _decoding(height):
+                self._block(height, BlockWithRWSet.FromString(self._log.read(height)))
             yield height
+
+    def _begin(self, base: Base) -> Iterator[int]:
+        """Check the blocks that came with a base, and go on with its rows: those under the root that its last block holds."""
+        for height in range(base.height + 1):
+            if not self._log.holds(height):
+                self._previous = None
+                continue
+            with _decoding(height):
+                self._came_along(height, BlockWithRWSet.FromString(self._log.read(height)))
+            yield height
+        header = self._previous
+        assert header is not None
+        need = _Need(base.height)
+        state = read_state(base, self._hashes)
+        self._rows.update(state.rows)
+        self._ids, self._forgotten, self._seen = state.running, state.forgotten, state.ids
+        for (contract, name), value in state.rows.items():
+            self._set(contract, name, value)
+        arguments = ConsensusArgs.FromString(header.consensus_args)
+        root = arguments.state_height, arguments.state_root
+        need(root == (base.height, self._tree.root()), "does not hold the root over the rows of the base")
+        self.state_roots += 1
+        self._agreement.begin(need, header, self._rows)
+
+    def _came_along(self, height: int, stored: BlockWithRWSet) -> None:
+        """Check a block at or below a base, as far as it can be without the state before it."""
+        need, block = _Need(height), stored.block
+        self._form(need, block)
+        self._roots(need, stored)
+        outcomes = self._hashes.prefixed_root([self._hashes.outcome(tx) for tx in block.txs])
+        arguments = ConsensusArgs.FromString(block.header.consensus_args)
+        need(outcomes == arguments.outcome_root, "outcome_root is wrong")
+        need(not stored.bundle_rows, "came with rows of a bundle, which nothing here binds")
+        writes = [write for rw_set in stored.txRWSets for write in rw_set.tx_writes]
+        listed = [(one.contract_name, one.key.decode(), one.value or None) for one in (*writes, *stored.own_writes)]
+        need(self._hashes.delta(listed) == arguments.delta_root, "delta_root is wrong")
+        linked = height == self._log.durable_height or self._log.holds(height + 1)
+        self.signatures += self._agreement.came_along(need, stored, self._rows, linked=linked)
+        self.transactions += len(block.txs)
+        self._walked += 1
+        self._config_height = height if block.header.block_type & 1 else block.header.pre_conf_height
+        self._previous = block.header
+
+    @property
+    def config(self) -> ChainConfig:
+        """The configuration at the end of the last block that was gone through."""
+        return ChainConfig.FromString(self._rows[_CONFIG])
 
     @property
     def result(self) -> Audited:
         """What was gone through so far."""
-        return Audited(self._log.durable_height + 1, self.transactions, self.signatures, self.state_roots)
+        return Audited(self._walked, self.transactions, self.signatures, self.state_roots)
+
+    def _form(self, need: _Need, block: Block) -> None:
+        header, previous = block.header, self._previous
+        need(header.block_height == need.height, "says another height")
+        if previous is not None:
+            need(header.pre_block_hash == previous.block_hash, "does not follow the block before it")
+            need(header.chain_id == previous.chain_id, "is of another chain")
 
     def _block(self, height: int, stored: BlockWithRWSet) -> None:
         block, header = stored.block, stored.block.header
         need = _Need(height)
-        need(header.block_height == height, "says another height")
-        need(header.tx_count == len(block.txs) == len(stored.txRWSets) > 0, "counts its transactions wrongly")
-        previous = self._previous
-        if previous is not None:
-            need(header.pre_block_hash == previous.block_hash, "does not follow the block before it")
-            need(header.chain_id == previous.chain_id, "is of another chain")
+        self._form(need, block)
+        if height:
+            need(_knows(self.config, height), f"goes by rules beyond {_RULES}, the newest that this release knows")
         need(header.pre_conf_height == self._config_height, "names another configuration block")
         self._roots(need, stored)
         self._signatures(need, stored)
@@ -109,12 +167,14 @@ class Auditor:
             need(key not in self._seen, f"repeats transaction {tx.payload.tx_id}")
             self._seen.add(key)
         self.transactions += len(block.txs)
+        self._walked += 1
         if header.block_type & 1:
             self._config_height = height
         self._previous = header
 
     def _roots(self, need: _Need, stored: BlockWithRWSet) -> None:
         block, header = stored.block, stored.block.header
+        need(header.tx_count == len(block.txs) == len(stored.txRWSets) > 0, "counts its transactions wrongly")
         for tx, rw_set in zip(block.txs, stored.txRWSets, strict=True):
             need(rw_set.tx_id == tx.payload.tx_id, "holds a read-write set of another transaction")
             need(
@@ -271,8 +331,19 @@ class Auditor:
 
     def _fold(self, rows: dict[tuple[str, str], bytes | None]) -> None:
         for (contract, name), value in rows.items():
-            place = self._hashes.tagged(b"changan.key", contract.encode(), name.encode())
-            self._tree.set(place, None if value is None else self._hashes.tagged(b"changan.value", value))
+            self._set(contract, name, value)
+
+    def _set(self, contract: str, name: str, value: bytes | None) -> None:
+        place = self._hashes.tagged(b"changan.key", contract.encode(), name.encode())
+        self._tree.set(place, None if value is None else self._hashes.tagged(b"changan.value", value))
+
+
+@contextlib.contextmanager
+def _decoding(height: int) -> Iterator[None]:
+    try:
+        yield
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise AuditError(f"block {height} does not decode") from error
 
 
 def _digest_of(log: BlockLog) -> Callable[[bytes], bytes]:
@@ -299,6 +370,13 @@ class _Need:
 
     def error(self, text: str) -> AuditError:
         return AuditError(f"block {self.height}: {text}")
+
+
+def _knows(config: ChainConfig, height: int) -> bool:
+    """Whether a block is executed by rules that this audit knows: those after the @ hold from that height on, one less before."""
+    named = {entry.key: entry.value for entry in config.consensus.ext_config}.get("changan.rules", "1@0")
+    rules, _, since = named.partition("@")
+    return rules.isdigit() and since.isdigit() and int(rules) - (height < int(since)) <= _RULES
 
 
 def _is_bundle(tx: Transaction) -> bool:

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from changan.ledger.wire.messages import (
+    Certificate,
     ChainConfig,
     ConsensusArgs,
     ConsensusType,
@@ -22,7 +23,7 @@ from changan.node.audit_keys import MemberError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from changan.ledger.wire.messages import Block, ConsensusConfig
+    from changan.ledger.wire.messages import Block, BlockHeader, BlockWithRWSet, ConsensusConfig, TxWrite
     from changan.node.audit_members import AuditMembers
 
 WINDOW = 16
@@ -55,6 +56,46 @@ class Agreement:
         self._proposers: list[tuple[int, dict[str, Member]]] = []  # from which height of the engine on, the newest last
         self._engine_height = 0
         self.certificates = 0
+
+    def came_along(
+        self, need: Need, stored: BlockWithRWSet, rows: dict[tuple[str, str], bytes], *, linked: bool
+    ) -> int:
+        """Follow the voters through the blocks that came with a base; return how many signatures were checked.
+
+        A block that changed the voters, or that no held block follows (`linked`), has the certificate of those before it. What a
+        block says of the configuration goes into `rows`.
+        """
+        header = stored.block.header
+        written = [write.value for rw_set in stored.txRWSets for write in rw_set.tx_writes if _is_config(write)]
+        voters = _voters(ChainConfig.FromString(written[-1]).consensus) if written else self._voters
+        checked = 0
+        if header.block_height and (voters != self._voters or not linked):
+            extra = stored.block.additional_data.extra_data if stored.block.HasField("additional_data") else {}
+            seals = Certificate.FromString(extra.get("changan.certificate", b"")).seals
+            found = {seal.signer.org_id for seal in seals}
+            need(3 * len(found) > 2 * len(self._voters), "came without a quorum's certificate")
+            for seal in seals:
+                voter = self._voters.get(seal.signer.org_id)
+                known = voter is not None and voter == seal.signer
+                good = known and self._holds(seal.signer, header.block_hash, seal.signature, header.block_timestamp)
+                need(good, f"came with a wrong seal of {seal.signer.org_id}")
+            checked = len(seals)
+        if written:
+            rows[_CONFIG], self._voters = written[-1], voters
+            self._members.forget()
+        return checked
+
+    def begin(self, need: Need, header: BlockHeader, rows: Mapping[tuple[str, str], bytes]) -> None:
+        """Go on behind a base whose last block has this header; its rows must name the voters to whom the changes lead."""
+        self._config = rows[_CONFIG]
+        need(
+            _voters(ChainConfig.FromString(self._config).consensus) == self._voters,
+            "names other voters than came to be",
+        )
+        self._members.forget()
+        self._proposers = [(0, self._voters)]
+        self._engine_height = ConsensusArgs.FromString(header.consensus_args).engine_height
+        self._unsealed[header.block_hash] = _Unsealed(header.block_height, header.block_timestamp, self._voters)
 
     def ordered_by_vote(self, rows: Mapping[tuple[str, str], bytes]) -> bool:
         """Whether the chain's blocks are agreed on by vote; the state is that at the end of the block before."""
@@ -101,6 +142,10 @@ class Agreement:
             return self._members.verifies(voter, message, signature, time)
         except MemberError:
             return False
+
+
+def _is_config(write: TxWrite) -> bool:
+    return (write.contract_name, write.key) == (_CONFIG[0], _CONFIG[1].encode())
 
 
 def _voters(consensus: ConsensusConfig) -> dict[str, Member]:

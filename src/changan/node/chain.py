@@ -28,6 +28,7 @@ from changan.node.metrics import METRICS
 from changan.node.pool import Pool, Waiting
 from changan.node.reads import ReadError, Reads
 from changan.node.rest import Rest, StoppedError
+from changan.node.store.archive import ArchivedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -254,7 +255,7 @@ class Chain:
                 await self.rest.reaches(height)
             else:
                 answer = await self.reads.answer(request.payload.method, parameters)
-        except (ReadError, BundleError) as error:
+        except (ReadError, BundleError, ArchivedError) as error:
             return _query_response(request, TxStatusCode.CONTRACT_FAIL, ContractResult(code=1, message=str(error)))
         response = _query_response(request, TxStatusCode.SUCCESS, ContractResult(result=answer, message="OK"))
         response.tx_block_height = height
@@ -278,7 +279,10 @@ class Chain:
         if int(text) > self.reader.height:
             raise QueryError(f"no such block, chainId:{self.chain_id}")
         # By the row, not by the last configuration block: a multi-sign changes it in a normal one, and a change may fail.
-        return self.reader.row_at(SystemContract.CHAIN_CONFIG, SystemContract.CHAIN_CONFIG, int(text)) or b""
+        try:
+            return self.reader.row_at(SystemContract.CHAIN_CONFIG, SystemContract.CHAIN_CONFIG, int(text)) or b""
+        except ArchivedError as error:
+            raise QueryError(str(error)) from error
 
     async def archive(self, request: TxRequest) -> TxResponse:
         """Archive blocks, or bring them back, for an administrator. Raises RefusedError."""

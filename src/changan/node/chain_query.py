@@ -101,6 +101,7 @@ class ChainQuery:
     def _block_by_tx_id(self, parameters: Mapping[str, bytes]) -> bytes:
         height = self._reader.height_of_transaction(_need(parameters, "txId"))
         if height is None:
+            self._reader.check_known("such transaction")
             raise QueryError("get block failed, value not found")
         return self._info(self._at(height), parameters)
 
@@ -119,6 +120,7 @@ class ChainQuery:
     def _height_by_tx_id(self, parameters: Mapping[str, bytes]) -> bytes:
         height = self._reader.height_of_transaction(_need(parameters, "txId"))
         if height is None:
+            self._reader.check_known("such transaction")
             raise QueryError("get getblockheightbytxid failed, value not found")
         return str(height).encode()
 
@@ -176,6 +178,7 @@ class ChainQuery:
         except ValueError:
             raise QueryError(f"block hash {text[:80]!r} is not hex") from None
         if height is None:
+            self._reader.check_known("block of this hash")
             raise QueryError(unknown)
         return height
 

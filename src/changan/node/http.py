@@ -88,7 +88,7 @@ Subscribing = Annotated[Access, Depends(_subscribing)]
 def make_http(
     chains: Mapping[str, Chain],
     limits: RateLimits,
-    more: Mapping[str, Callable[[], Awaitable[Any]]],
+    more: Mapping[str, Callable[..., Awaitable[Any]]],
     open_at: str | None,
 ) -> ASGIApp:
     """Return the application over the chains of a node; `more` are further reads, by path.

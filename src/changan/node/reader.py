@@ -95,6 +95,23 @@ class Reader:
                 _, (_, dropped) = self._cache.popitem(last=False)
                 self._cached_bytes -= dropped
 
+    @property
+    def held_from(self) -> int:
+        """The height from which on no block is away; lower ones may be."""
+        return self._log.held_from
+
+    @property
+    def whole_from(self) -> int:
+        """The height from which on this node knows every block; more than 0 where it began from a snapshot."""
+        return self._index.whole_from
+
+    def check_known(self, what: str) -> None:
+        """Let it be said that there is no such thing. Raises ArchivedError where it may lie in what this node never had."""
+        if self.whole_from:
+            raise ArchivedError(
+                f"no {what} in block {self.whole_from} or later, which is what this node holds: ask another node"
+            )
+
     def height_of_hash(self, block_hash: bytes) -> int | None:
         """Return the height of the block with this hash, or None."""
         return self._index.height_of_block(block_hash)
@@ -109,7 +126,9 @@ class Reader:
         return self._index.key_history(contract, key, limit=limit)
 
     def row_at(self, contract: str, key: str, height: int) -> bytes | None:
-        """Return what a row of a system contract held at the end of the block at `height`, or None."""
+        """Return what a row of a system contract held at the end of the block at `height`, or None. Raises ArchivedError."""
+        if height < self.whole_from:
+            self.check_known(f"state of block {height}")
         for at, position in self._index.key_history(contract, key, before=(height + 1, 0), limit=1):
             block = self.stored(at)
             if block is not None:
@@ -138,9 +157,10 @@ class Reader:
                         yield write.value
 
     def transaction(self, tx_id: str) -> Located | None:
-        """Return the transaction with this id, or None. Raises ArchivedError."""
+        """Return the transaction with this id, or None. Raises ArchivedError, also where it may lie before what is here."""
         found = self._index.find_tx(tx_id)
         if found is None:
+            self.check_known("such transaction")
             return None
         height, position = found
         block = self.block(height)

@@ -208,6 +208,11 @@ class Reads:
             made = stored.txRWSets[position].tx_writes
             value = next(w.value for w in made if w.contract_name == contract and w.key == row_key.encode())
             writes.append(Wrote(height, position, stored.block.txs[position].payload.tx_id, value))
+        if len(writes) < limit and reader.whole_from:
+            text = f"this node holds blocks from {reader.whole_from} on, and knows of {len(writes)} writes of the row since: "
+            raise ReadError(
+                text + (f"ask for the {len(writes)} newest, or another node" if writes else "ask another node")
+            )
         return writes
 
     async def proof(self, contract: str, field: str, key: str, block: int | None) -> dict[str, Any]:
@@ -234,6 +239,8 @@ class Reads:
             None if found is None else next((b for b in found.block.bundle_rows if b.position == found.position), None)
         )
         if side is None:
+            if found is not None:
+                self._rest.reader.check_known("rows of this bundle")
             raise ReadError(f"no bundle {tx_id[:64]!r} rests on this chain (yet)")
         return side
 

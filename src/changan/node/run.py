@@ -88,7 +88,7 @@ class RunningNode:
         self._differences: list[str] = []
         self._here: list[NodeInfo] = []  # this node, as its chains name it; its address is known when the door is open
         self._kernels = NodeKernels()
-        self._reads: dict[str, Callable[[], Awaitable[Any]]] = {}
+        self._reads: dict[str, Callable[..., Awaitable[Any]]] = {}
         """Further reads of the HTTP door, by path."""
 
     @contextlib.asynccontextmanager

@@ -25,6 +25,9 @@ _RESOURCE = re.compile(r"[A-Z0-9_]+-[A-Z0-9_]+")
 _POLICY_KEYS = ("rule", "organisations", "roles")
 
 
+ENGINE_BLOCKS_MIN = 1000
+
+
 class SettingsError(ChanganError):
     """A settings file that cannot be meant; the message names the line's key and what it may be."""
 
@@ -60,6 +63,7 @@ class Settings:
     auth: Mode = Mode.CERTIFICATES
     suite: Suite = Suite.INTERNATIONAL  # of the members' keys, and of the chains' digests and addresses
     engine: str = "plain"  # of contracts; nodes with different ones agree
+    engine_blocks: int = 0  # how many blocks the ordering engine keeps; 0: all
 
     def __post_init__(self) -> None:
         """Raise SettingsError where two settings cannot go together."""
@@ -132,13 +136,15 @@ def _settings(data: dict[str, Any]) -> Settings:
                 found[key] = value
             case "rate_limit", int() if not isinstance(value, bool) and value > 0:
                 found[key] = value
+            case "engine_blocks", int() if not isinstance(value, bool) and (value == 0 or value >= ENGINE_BLOCKS_MIN):
+                found[key] = value
             case "chains", list() if value:
                 found[key] = tuple(_chain(entry) for entry in value)
             case _:
                 raise SettingsError(
                     f"{key} = {value!r}: known are organisations (a number up to {ORGANISATIONS_MAX}, or names), "
                     "auth (cert, key or public), suite (intl or gm), engine (plain or compiled), demo (true or false), "
-                    "rate_limit (a number) and [[chains]]"
+                    f"rate_limit (a number), engine_blocks (0, or {ENGINE_BLOCKS_MIN} and more) and [[chains]]"
                 )
     ids = [chain.chain_id for chain in found.get("chains", ())]
     if len(set(ids)) != len(ids):
@@ -205,6 +211,7 @@ def settings_text(settings: Settings) -> str:
         f'suite = "{suite_name(settings.suite)}"  # of algorithms: intl, or gm (SM2, SM3)',
         f"demo = {str(settings.demo).lower()}",
         f"rate_limit = {settings.rate_limit}  # requests a second that one peer may send",
+        f"engine_blocks = {settings.engine_blocks}  # in a cluster: so many the ordering engine keeps; 0 for all",
     ]
     for chain in settings.chains:
         lines += [

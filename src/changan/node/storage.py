@@ -13,11 +13,12 @@ from google.protobuf.message import DecodeError
 from changan.contract.engines import plain
 from changan.errors import ChanganError, UnverifiedError
 from changan.ledger.admission import recognise, request_of
-from changan.ledger.snapshot import dump, load
+from changan.ledger.snapshot import dump, load, load_state
 from changan.ledger.system import OWN
 from changan.ledger.transition import Decided, apply_block, apply_genesis
 from changan.ledger.wire.fields import field
 from changan.ledger.wire.messages import Block, BlockWithRWSet, ChainConfig, ConsensusArgs, TxWrite
+from changan.node.beginning import open_base
 from changan.node.store.archive import ArchivedError
 from changan.node.store.blocklog import BlockLog
 from changan.node.store.checkpoint import newest_checkpoint, write_checkpoint
@@ -53,7 +54,7 @@ class ChainStorage:
         self, directory: Path, *, engine: Engine = plain, crash_point: Callable[[str], None] = lambda _: None
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._directory = directory
+        self.directory = directory
         self._engine = engine
         self._crash_point = crash_point
         self._writing = Lock()
@@ -63,7 +64,7 @@ class ChainStorage:
         self.replayed = 0  # transactions that the last `open_world` executed again
 
     def _open_index(self) -> Index:
-        path = self._directory / "index"
+        path = self.directory / "index"
         try:
             index = Index(path)
         except IndexUnusableError as error:
@@ -86,7 +87,7 @@ class ChainStorage:
             serve(world)
             self.bring(record_of(applied), applied)
             return world
-        world = self._from_checkpoint() or self._from_genesis()
+        world = self._from_checkpoint() or self._from_base() or self._from_genesis()
         serve(world)
         for height in range(world.height + 1, self.log.durable_height + 1):
             applied = replay_block(world, BlockWithRWSet.FromString(self.log.read(height)))
@@ -95,7 +96,7 @@ class ChainStorage:
         return world
 
     def _from_checkpoint(self) -> World | None:
-        checkpoint = newest_checkpoint(self._directory / "checkpoints")
+        checkpoint = newest_checkpoint(self.directory / "checkpoints")
         if checkpoint is None or checkpoint.height > self.log.durable_height:
             return None
         gc.disable()  # a state is millions of objects and no garbage; looking through them again and again takes half the time
@@ -105,6 +106,10 @@ class ChainStorage:
             gc.enable()
         stored = BlockWithRWSet.FromString(self.log.read(world.height)).block.header.block_hash
         return world if stored == world.block_hash else None
+
+    def _from_base(self) -> World | None:
+        base = open_base(self.directory)
+        return None if base is None else load_state(base.section, base.header(self.log), self._engine)
 
     def _from_genesis(self) -> World:
         stored = BlockWithRWSet.FromString(self.log.read(0))
@@ -147,7 +152,7 @@ class ChainStorage:
             self.log.restore(height)
 
     def index_blocks(self, blocks: Iterator[tuple[int, bytes]]) -> None:
-        """Bring the indexes up to date with records of the log."""
+        """Bring the indexes up to date with records of the log. What is away is left out, and known to be."""
         entries = []
         for height, record in blocks:
             stored = BlockWithRWSet.FromString(record)
@@ -167,7 +172,9 @@ class ChainStorage:
         start = self.index.height + 1
         while start <= self.log.durable_height:
             stop = min(start + REPLAY_BATCH_BLOCKS, self.log.durable_height + 1)
-            self.index_blocks((height, self.log.read(height)) for height in range(start, stop))
+            self.index_blocks(
+                (height, self.log.read(height)) for height in range(start, stop) if self.log.holds(height)
+            )
             start = stop
 
     def genesis(self) -> ChainConfig | None:
@@ -180,7 +187,7 @@ class ChainStorage:
     def checkpoint(self, world: World) -> Callable[[], None]:
         """Take a picture of the world now; the returned function writes it, in a thread if need be."""
         height, sections = world.height, dump(world)
-        return lambda: write_checkpoint(self._directory / "checkpoints", height, sections, self._crash_point)
+        return lambda: write_checkpoint(self.directory / "checkpoints", height, sections, self._crash_point)
 
     def close(self) -> None:
         """Close all files."""

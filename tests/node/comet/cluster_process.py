@@ -60,9 +60,14 @@ class ClusterProcess:
             return client.web.get(path, timeout=10).raise_for_status().json()
 
     def height(self, n: int) -> int:
-        with contextlib.suppress(httpx2.HTTPError):
-            return self.get(n, "/v1/health")["heights"]["chain1"]
+        with contextlib.suppress(httpx2.HTTPError), self.connect(n) as client:
+            return client.web.get("/v1/health", timeout=10).json()["heights"]["chain1"]
         return -1
+
+    def fault(self, n: int) -> str | None:
+        """Why a node takes no transactions now."""
+        with self.connect(n) as client:
+            return client.web.get("/v1/health", timeout=10).json()["faults"].get("chain1")
 
     def heights(self) -> list[int]:
         return [self.height(n) for n in range(len(self.orgs))]
@@ -132,6 +137,40 @@ class ClusterProcess:
 
     def state(self, n: int) -> dict:
         return self.get(n, "/v1/ordering")["chain1"]
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+class LoneNode:
+    """A node that was started by itself, beside the cluster's."""
+
+    def __init__(self, home: Path, engine: Path, *more: str) -> None:
+        self.home = home
+        self._out = home.with_name(f"{home.name}.out")
+        options = ["--rpc-port", "0", "--http-port", "0", "--engine-binary", str(engine), *more]
+        with self._out.open("wb") as out, home.with_name(f"{home.name}.err").open("wb") as err:
+            self.process = subprocess.Popen(
+                [*CHANGAN, "cluster", "node", "--home", str(home), *options], stdout=out, stderr=err
+            )
+        found = wait_for(lambda: _READY.search(self._out.read_text()) or self.process.poll() is not None, 60)
+        assert isinstance(found, re.Match), home.with_name(f"{home.name}.err").read_text()[-2000:]
+        self.rpc = found[1]
+
+    def words(self) -> str:
+        return self.home.with_name(f"{self.home.name}.err").read_text()
+
+    def connect(self, org_id: str, **options):
+        return connect(self.rpc, home=self.home, org_id=org_id, **options)
+
+    def state(self, org_id: str) -> dict:
+        with self.connect(org_id) as client:
+            return client.web.get("/v1/ordering", timeout=10).raise_for_status().json()["chain1"]
+
+    def height(self, org_id: str) -> int:
+        with self.connect(org_id) as client:
+            return client.web.get("/v1/health", timeout=10).json()["heights"]["chain1"]
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)

@@ -48,6 +48,38 @@ async def model(tmp_path, five):
     made.close()
 
 
+@pytest.fixture
+def often(monkeypatch):
+    """Snapshots of little work, in small chunks."""
+    from syncing import CHUNK_BYTES
+
+    from changan.node.comet import snapshots, state_sync
+
+    monkeypatch.setattr(snapshots, "WORK_MIN", 12)
+    for module in (snapshots, state_sync):
+        monkeypatch.setattr(module, "CHUNK_BYTES", CHUNK_BYTES)
+
+
+@pytest.fixture
+async def grown(often, model, five):
+    """A chain on which an organisation joined, with contracts, events and some thirty calls behind that."""
+    from membership_running import calls, join
+    from model import node_of
+
+    from changan.client.requests import install_parameters
+    from consortium import EXAMPLES
+
+    await join(model, node_of(five, 5))
+    code = (EXAMPLES / "evidence.py").read_bytes()
+    model.submit(0, model.request("CONTRACT_MANAGE", "INIT_CONTRACT", install_parameters("evidence", "1.0", code, {})))
+    await model.send()
+    await model.step(0)
+    await calls(model, 30)
+    await model.step(1)
+    await model.step(2)
+    return model
+
+
 @pytest.fixture(autouse=True, scope="module")
 def quiet():
     """Tests provoke thousands of warnings."""

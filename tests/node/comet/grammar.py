@@ -81,6 +81,9 @@ class Recorder(Application):
         method = getattr(inner, name)
         if not hasattr(Application, name):
             return method
+        if name == "engine_starts":
+            grammar.restart()
+            return method
 
         async def call(request):
             grammar.call(name, getattr(request, "height", 0))

@@ -8,6 +8,7 @@ from test_application import transfer
 from changan.ledger.agreement import Electorate
 from changan.ledger.wire.messages import TxStatusCode
 from changan.node.audit import Auditor
+from changan.node.beginning import open_base
 from consortium import org_name
 
 
@@ -69,7 +70,7 @@ def receipts(model: Model, number: int = 0) -> list[dict]:
     """The receipt of every transaction whose block has its certificate."""
     chain = model.peers[number].chain
     found = []
-    for height in range(1, chain.reader.height + 1):
+    for height in range(max(1, chain.reader.held_from), chain.reader.height + 1):
         for tx in chain.reader.block(height).block.txs:
             receipt = chain.reads.receipt(tx.payload.tx_id)
             if "certificate" in receipt:
@@ -78,7 +79,8 @@ def receipts(model: Model, number: int = 0) -> list[dict]:
 
 
 def audited(model: Model, number: int) -> None:
-    auditor = Auditor(model.peers[number].storage.log)
+    storage = model.peers[number].storage
+    auditor = Auditor(storage.log, base=open_base(storage.directory))
     for _ in auditor.blocks():
         pass
     assert auditor._agreement.certificates

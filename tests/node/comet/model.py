@@ -41,6 +41,7 @@ from changan.node.comet.batches import BatchCache
 from changan.node.comet.membership import Membership
 from changan.node.comet.rosters import Rosters
 from changan.node.comet.seals import Seals
+from changan.node.comet.snapshots import Snapshots
 from changan.node.comet.submission import Submission
 from changan.node.solo import Proposer
 from changan.node.storage import ChainStorage
@@ -113,13 +114,17 @@ class Peer:
         self.chain.reader.complete = self.seals.complete
         self.chain.reader.membership = Membership(self.rosters, self.chain.reader, world.digest).links
         dialled = [peer.voter.peer for peer in model.peers]
-        self.app = LedgerApplication(self.chain, self.cache, self.submission, self.seals, self.rosters, dialled=dialled)
+        self.snapshots = Snapshots(self.chain, self.rosters, self.storage.directory / "snapshots")
+        self.app = LedgerApplication(
+            self.chain, self.cache, self.submission, self.seals, self.rosters, self.snapshots, dialled=dialled
+        )
 
     async def broadcast(self, data: bytes) -> None:
         await self.model.gossip(self, data)
 
     async def crash(self) -> None:
         """Lose all that is not on disk, and start again."""
+        await self.snapshots.close()
         self.storage.close()
         self.mempool.clear()
         self.open()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 
 import pytest
 from model import Model
@@ -350,7 +351,6 @@ def lies(model: Model):
         "CONTRACT_MANAGE", "FREEZE_CONTRACT", {"CONTRACT_NAME": "token"}, endorsers=model.consortium.admins()
     )
     unendorsed = model.request("CONTRACT_MANAGE", "FREEZE_CONTRACT", {"CONTRACT_NAME": "token"})
-    many = [transfer(model) for _ in range(1001)]
     now = model.time_us
 
     def head(txs, **changes) -> bytes:
@@ -371,7 +371,7 @@ def lies(model: Model):
         "one that must be alone, beside others": add(freeze),
         "two that must be alone": lambda txs: [txs[0], encode_batch([freeze], 1), encode_batch([freeze], 2), txs[1]],
         "a change that nobody endorsed": lambda txs: [txs[0], encode_batch([unendorsed], 1)],
-        "more than a block holds": add(*many),
+        "more than a block holds": lambda txs: [*txs, encode_batch([transfer(model) for _ in range(1001)], 1)],
         "no head": lambda txs: txs[1:],
         "the head last": lambda txs: [*txs[1:], txs[0]],
         "two heads": lambda txs: [txs[0], *txs],
@@ -678,9 +678,12 @@ async def test_seeds(consortium, tmp_path):
         except BaseException:
             print(f"seed {seed}: CHANGAN_MODEL_FIRST_SEED={seed} CHANGAN_MODEL_SEEDS=1")
             raise
+        shutil.rmtree(tmp_path / str(seed))
         assert counts["blocks"] > 12
         for name, count in counts.items():
             total[name] = total.get(name, 0) + count
+        if SEEDS > 100 and seed % 100 == 99:
+            print(seed + 1 - FIRST_SEED, total, flush=True)
     print(total)
     if SEEDS >= 12:
         assert all(total.values()), total

@@ -14,7 +14,7 @@ import sys
 import time
 
 import pytest
-from cluster_process import ClusterProcess, Load, wait_for
+from cluster_process import ClusterProcess, Load, LoneNode, wait_for
 
 from changan.cli.audit import _members
 from changan.client.connect import CallError
@@ -444,6 +444,9 @@ def test_a_clock_that_is_an_hour_ahead_hinders_nobody(cluster):
 
 
 def test_a_wiped_disk_comes_back_from_the_others_and_a_clock_an_hour_behind_hinders_nobody(cluster, engine):
+    with cluster.connect(0) as connection:
+        for _ in range(20):  # more than a snapshot brings along
+            connection.invoke("token", "transfer", {"to": "22" * 20, "amount": 1})
     cluster.level()
     assert cluster.stop() == 0, cluster.words()
     home = cluster.org_home(1)
@@ -453,11 +456,57 @@ def test_a_wiped_disk_comes_back_from_the_others_and_a_clock_an_hour_behind_hind
     assert refused.returncode == 1
     assert re.search(r"block \d+ at byte \d+ (fails its checksum|has a damaged head)", refused.stderr)
     shutil.rmtree(home / "chains")
+    for n in (0, 2, 3):  # the next block has a snapshot
+        shutil.rmtree(cluster.org_home(n) / "chains" / "chain1" / "snapshots")
     for n in (1, 2):  # the one lost everything but its keys and what it has signed, the other only the engine's stores
         done = changan("engine", "refetch", "--home", str(cluster.org_home(n)))
         assert done.returncode == 0, done.stderr
     restart_with_clock(cluster, -3600)
     assert changan("verify", "--replay", "--home", str(home), timeout=120).returncode == 0
+
+
+def test_a_newcomer_takes_the_state_of_its_peers(cluster, engine, tmp_path):
+    org, home = cluster.orgs[3], tmp_path / "newcomer"
+    first, member = cluster.org_home(0), cluster.org_home(3)
+    for command in (
+        ("join", "--of", str(member), "--home", str(home), "--org", org),
+        ("admit", str(home / "admission.json"), "--home", str(first), "--send"),
+    ):
+        done = changan("cluster", *command)
+        assert done.returncode == 0, done.stderr
+    with cluster.connect(0) as connection:
+        for _ in range(3):
+            connection.invoke("token", "transfer", {"to": "b6" * 20, "amount": 1})
+    node = LoneNode(home, engine, "--sync-from", "http://127.0.0.1:1", "--sync-from", cluster.http[2])
+    try:
+        assert "sync.restored" in node.words()
+        wait_for(lambda: node.height(org) == cluster.height(0), 60)
+        with cluster.connect(1) as connection:
+            answer = connection.invoke("token", "transfer", {"to": "b6" * 20, "amount": 1})
+        with node.connect(org) as connection:
+
+            def paid() -> bool:
+                return int(connection.query("token", "balance_of", {"who": "b6" * 20}).text) == 4
+
+            wait_for(paid, 60)
+            receipt = connection.web.get(f"/v1/receipts/{answer.tx_id}").raise_for_status().json()
+            assert receipt["format"]
+            with pytest.raises(CallError, match="ask another node"):
+                connection.query("CHAIN_QUERY", "GET_TX_BY_TX_ID", {"txId": "ab" * 32})
+            gone = connection.web.get("/v1/blocks/3")
+            assert gone.status_code == 410
+    finally:
+        assert node.stop() == 0
+    blocks = (home / "chains" / "chain1" / "log").glob("*.log")
+    assert [path.stem.lstrip("0") != "" for path in blocks] == [True]
+    done = changan("verify", "--replay", "--home", str(home), timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"from block \d+ on, whose state came from other nodes", done.stdout)
+    node = LoneNode(home, engine)  # it has a chain now, and starts like any other
+    try:
+        wait_for(lambda: node.height(org) == cluster.height(0), 60)
+    finally:
+        assert node.stop() == 0
 
 
 def test_the_engines_stores_can_be_begun_anew_on_all_nodes(cluster):

@@ -13,11 +13,16 @@ from grammar import Grammar, Recorder
 
 from changan.client.requests import Signer, make_payload, sign_request
 from changan.crypto.suite import Suite
+from changan.errors import MalformedError, UnverifiedError
+from changan.ledger.rule_sets import UnknownRulesError
 from changan.node.chain import Chain
+from changan.node.comet import snapshots
 from changan.node.comet.binary import BinaryError, check_sources, find_engine, find_go, installed_path, version_of
 from changan.node.comet.cluster import genesis_of_cluster
 from changan.node.comet.engine import EngineError, end_leftover, socket_folder
 from changan.node.comet.engine_home import EngineHome, EngineKeys
+from changan.node.comet.light import committed
+from changan.node.comet.link import Link
 from changan.node.comet.ordering import Comet
 from changan.node.founding import install_examples, proposer_of
 from changan.node.pki.layout import make_crypto_config
@@ -39,6 +44,7 @@ class Single:
         self.home.make(keys, "chain1", voters)
         self.home.configure("127.0.0.1:0", [])
         self.engine = engine
+        self.kept_blocks = 0
         self.grammar = Grammar()
         credential = org.user("client1", tls=False)
         self.signer = Signer.from_files(org.org_id, credential.sign_certificate, credential.sign_key)
@@ -47,16 +53,13 @@ class Single:
         storage = ChainStorage(self.directory / "chain")
         self.chain = Chain(storage.open_world(self.config), storage, [], list)
         self.ordering = Comet(
-            self.chain, proposer_of(self.crypto, self.crypto.organisations[0]), self.engine, self.home
+            self.chain,
+            storage.directory,
+            proposer_of(self.crypto, self.crypto.organisations[0]),
+            Link(self.engine, self.home),
+            kept_blocks=self.kept_blocks,
         )
         self.ordering.served = Recorder(self.ordering.application, self.grammar)
-        before = self.ordering._begin
-
-        def begin(engine_is_new: bool) -> None:
-            self.grammar.restart()
-            before(engine_is_new)
-
-        self.ordering._begin = begin
         self.task = asyncio.create_task(self.ordering.run())
 
     async def stop(self) -> None:
@@ -81,6 +84,69 @@ async def single(tmp_path, engine):
     yield made
     if not made.task.done():
         await made.stop()
+
+
+async def test_the_engines_blocks_carry_the_rules_from_the_height_that_the_configuration_names(single):
+    single.chain.world.rules_known = 2  # a release that knows one set more
+    admin = single.crypto.organisations[0].administrators()[0]
+    signer = Signer.from_files(single.signer.member.org_id, admin.sign_certificate, admin.sign_key)
+    at = single.chain.world.height + 3
+    payload = make_payload("chain1", "CHAIN_CONFIG", "CONSENSUS_EXT_ADD", {"changan.rules": f"2@{at}"})
+    payload.sequence = single.chain.world.config.sequence + 1
+    request = sign_request(payload, signer, [signer])
+    answer = await asyncio.wait_for(single.chain.submit_and_wait(request, request.ByteSize()), 40)
+    assert answer.code == 0, answer.contract_result.message
+    for n in range(1, 5):
+        await single.call(n)
+    door, heights = single.ordering.engine.door, single.ordering.application._heights
+    versions = {}
+    for height in range(1, single.chain.reader.height + 1):
+        block = await door.ask("block", {"height": str(heights.of(height))})
+        versions[height] = int(block["block"]["header"]["version"]["app"])
+    assert versions == {height: 2 if height >= at else 1 for height in versions}
+    assert set(versions.values()) == {1, 2}
+    await single.stop()  # the release of before is put back: it stops at the first block that it does not know
+    for path in (single.directory / "chain" / "checkpoints").iterdir():
+        path.unlink()
+    with pytest.raises(UnknownRulesError, match=f"block {at} is executed by rules 2"):
+        await single.start()
+
+
+async def test_blocks_of_the_engine_go_that_no_newcomer_needs(single, monkeypatch):
+    monkeypatch.setattr(snapshots, "WORK_MIN", 5)
+    await single.stop()
+    single.kept_blocks = 4
+    await single.start()
+    for n in range(1, 13):
+        await single.call(n)
+    status = (await single.ordering.engine.door.ask("status"))["sync_info"]
+    earliest, latest = int(status["earliest_block_height"]), int(status["latest_block_height"])
+    offered = await single.ordering.snapshots.offered(latest)
+    assert 1 < earliest <= min(latest - 3, *(held.engine_height for held in offered))
+    await single.stop()
+    await single.start()  # the engine goes on from what it has
+    await single.call(99)
+
+
+async def test_all_blocks_of_the_engine_stay_unless_it_is_said(single, monkeypatch):
+    monkeypatch.setattr(snapshots, "WORK_MIN", 5)
+    for n in range(1, 13):
+        await single.call(n)
+    status = (await single.ordering.engine.door.ask("status"))["sync_info"]
+    assert status["earliest_block_height"] == "1"
+
+
+async def test_the_engines_own_commits_are_believed_and_no_others(single):
+    for n in range(1, 4):
+        await single.call(n)
+    door, roster = single.ordering.engine.door, single.ordering.rosters.newest.roster
+    for height in (1, 2, 3):
+        answer = await door.ask("commit", {"height": str(height)})
+        block = await door.ask("block", {"height": str(height)})
+        assert committed(roster, "chain1", height, answer).hex().upper() == block["block_id"]["hash"]
+        for chain_id, at in (("chain2", height), ("chain1", height + 1)):
+            with pytest.raises((UnverifiedError, MalformedError)):
+                committed(roster, chain_id, at, answer)
 
 
 async def test_calls_come_in_the_published_order_through_kills_and_starts(single):

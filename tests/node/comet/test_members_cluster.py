@@ -10,12 +10,10 @@ import base64
 import json
 import re
 import shutil
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
-from cluster_process import _READY, ClusterProcess, wait_for
+from cluster_process import ClusterProcess, LoneNode, wait_for
 from double_vote import accuse
 
 from changan.client.connect import CallError, connect
@@ -26,7 +24,7 @@ from changan.ledger.hashing import block_hash
 from changan.ledger.roster import Voter, roster_of
 from changan.ledger.wire.messages import BlockHeader, Certificate, ChainConfig, ConsensusArgs, MultiSignInfo
 from changan.node.comet.carry import copy_certificates
-from node_process import CHANGAN, changan
+from node_process import changan
 
 
 @pytest.fixture(scope="module")
@@ -85,37 +83,6 @@ def test_the_audit_passes_at_every_node(cluster):
 
 
 FIFTH = "newcomer.example"
-
-
-class LoneNode:
-    """A node that was started by itself, beside the cluster's."""
-
-    def __init__(self, home: Path, engine: Path) -> None:
-        self.home = home
-        self._out = home.with_name(f"{home.name}.out")
-        options = ["--rpc-port", "0", "--http-port", "0", "--engine-binary", str(engine)]
-        with self._out.open("wb") as out, home.with_name(f"{home.name}.err").open("wb") as err:
-            self.process = subprocess.Popen(
-                [*CHANGAN, "cluster", "node", "--home", str(home), *options], stdout=out, stderr=err
-            )
-        found = wait_for(lambda: _READY.search(self._out.read_text()) or self.process.poll() is not None, 60)
-        assert isinstance(found, re.Match), home.with_name(f"{home.name}.err").read_text()[-2000:]
-        self.rpc = found[1]
-
-    def connect(self, org_id: str, **options):
-        return connect(self.rpc, home=self.home, org_id=org_id, **options)
-
-    def state(self, org_id: str) -> dict:
-        with self.connect(org_id) as client:
-            return client.web.get("/v1/ordering", timeout=10).raise_for_status().json()["chain1"]
-
-    def height(self, org_id: str) -> int:
-        with self.connect(org_id) as client:
-            return client.web.get("/v1/health", timeout=10).json()["heights"]["chain1"]
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
 
 
 @pytest.fixture(scope="module")

@@ -104,13 +104,28 @@ def test_long_ids_fit(index):
     assert index.find_tx("a" * 5001) == (0, 1)
 
 
-@pytest.mark.parametrize("height", [0, 2, -1])
+@pytest.mark.parametrize("height", [0, -1])
 def test_heights_follow_one_another(index, height):
     index.put_blocks([entry(0, [])])
     with pytest.raises(AssertionError):
         index.put_blocks([Entry(height, digest(9), [], [])])
     assert index.height == 0
     assert index.height_of_block(digest(9)) is None
+
+
+def test_what_was_left_out_is_known_for_good(tmp_path):
+    index = Index(tmp_path)
+    index.put_blocks([entry(0, []), entry(4, []), entry(5, []), entry(9, [])])
+    assert index.whole_from == 9
+    index.put_blocks([entry(10, [])])
+    index.close()
+    index = Index(tmp_path)
+    assert (index.height, index.whole_from) == (10, 9)
+    index.clear()
+    assert (index.height, index.whole_from) == (-1, 0)
+    index.put_blocks([entry(0, []), entry(1, [])])
+    assert index.whole_from == 0
+    index.close()
 
 
 def test_clear_forgets_everything_for_good(tmp_path):
@@ -162,7 +177,7 @@ def test_another_format_is_unusable_and_can_be_made_again(tmp_path):
 
 def test_a_batch_that_fails_leaves_the_height_where_it_was(index):
     with pytest.raises(AssertionError):
-        index.put_blocks([entry(0, []), entry(2, [])])
+        index.put_blocks([entry(0, []), entry(2, []), entry(2, [])])
     assert index.height_of_block(digest(0)) is None
     assert index.height == -1
 

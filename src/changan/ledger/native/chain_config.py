@@ -8,6 +8,7 @@ from changan.ledger.config_edits import EDITS
 from changan.ledger.config_parameters import ConfigError, EditError
 from changan.ledger.config_rules import check_config
 from changan.ledger.native.call import NativeCall, NativeError
+from changan.ledger.rule_sets import check_rules
 from changan.ledger.system import SystemContract
 from changan.ledger.wire.messages import ChainConfig, ContractEvent, ResourcePolicy
 
@@ -37,6 +38,7 @@ def change_config(call: NativeCall, edit: Edit) -> ChainConfig:
     try:
         edit(after, call.parameters)
         check_config(before, after, call.block.time)
+        check_rules(before, after, call.block.height)
     except (EditError, ConfigError) as error:
         raise NativeError(str(error)) from error
     after.sequence += 1

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import structlog
 
 from changan import __version__
-from changan.errors import ChanganError, MalformedError
+from changan.errors import MalformedError
 from changan.ledger.transition import Decided
-from changan.ledger.wire.messages import ConsensusArgs, Misbehaviour
+from changan.ledger.wire.messages import Misbehaviour
 from changan.node.comet.abci.application import ACCEPT, REFUSED, REJECT, Application
 from changan.node.comet.abci.messages import (
     ExecTxResult,
@@ -21,19 +21,21 @@ from changan.node.comet.abci.messages import (
     ResponseFinalizeBlock,
     ResponseInfo,
     ResponseInitChain,
+    ResponseListSnapshots,
+    ResponseLoadSnapshotChunk,
     ResponsePrepareProposal,
     ResponseProcessProposal,
     ResponseQuery,
     ResponseVerifyVoteExtension,
 )
 from changan.node.comet.batches import BATCH, HEAD_VERSION, encode_head
+from changan.node.comet.heights import Heights, OrderingError, rules_update
 from changan.node.comet.proposal import Selection, UnfitError, select, take_apart
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from changan.ledger.transition import AppliedBlock
-    from changan.ledger.wire.messages import BlockHeader
     from changan.node.chain import Chain
     from changan.node.comet.abci.messages import (
         RequestCheckTx,
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
         RequestFinalizeBlock,
         RequestInfo,
         RequestInitChain,
+        RequestListSnapshots,
+        RequestLoadSnapshotChunk,
         RequestPrepareProposal,
         RequestProcessProposal,
         RequestQuery,
@@ -50,20 +54,16 @@ if TYPE_CHECKING:
     from changan.node.comet.batches import BatchCache
     from changan.node.comet.rosters import Rosters
     from changan.node.comet.seals import Seals
+    from changan.node.comet.snapshots import Snapshots
 
 _log = structlog.get_logger()
 CLOCK_US_MAX = 10_000_000
 """How far a proposed block's time may lie from this node's clock."""
-APP_VERSION = 1
 _OVERHEAD_BYTES = 16  # of one transaction in the engine's block
 _COMMITTED = 2  # the flag of a vote for the decided block
 _MISBEHAVIOUR = {1: "two votes for one height", 2: "a light client was shown another chain"}
 FAULTS_SHOWN = 100
 _PEER_FILTER = "/p2p/filter/id/"
-
-
-class OrderingError(ChanganError):
-    """The engine asks for something that cannot follow what this node has executed."""
 
 
 class OwnBatches(Protocol):
@@ -95,6 +95,7 @@ class LedgerApplication(Application):
         own: OwnBatches,
         seals: Seals,
         rosters: Rosters,
+        snapshots: Snapshots,
         *,
         first_height: int = 1,
         dialled: Collection[str] = (),
@@ -105,29 +106,45 @@ class LedgerApplication(Application):
         self._own = own
         self._seals = seals
         self._rosters = rosters
+        self._snapshots = snapshots
+        self._heights = Heights(chain.reader)
         self._dialled = frozenset(dialled)
         self._pending: _Pending | None = None
         self._told: _Pending | None = None  # what an engine that lost its blocks was told again
+        self._broken: Exception | None = None
         self.engine_is_new = False
         """Whether the engine knows no block yet, though the chain may have some: then it starts from the beginning."""
         self.first_height = first_height
         """Where the engine's own blocks begin; more than 1 where its stores were begun anew on an older chain."""
-        self.height = max(first_height - 1, _engine_height(chain, chain.reader.height))
+        self.height = max(first_height - 1, self._heights.of(chain.reader.height))
         """The last height of the engine whose outcome rests here."""
+        self.at_next_commit: Callable[[], None] | None = None
+        """Is called once, when a block that the engine decided rests here."""
         self.voted: list[str] = []  # organisations whose votes decided the engine's last block
         self._unrecorded: list[Misbehaviour] = []  # what the engine proved since the last ledger block
-        self._sealed_by_votes = _header(chain, chain.reader.height).pre_block_hash
+        self._sealed_by_votes = self._heights.header(chain.reader.height).pre_block_hash
         """What the votes for the engine's last block sealed: the last ledger block before it."""
+
+    def engine_starts(self, *, is_new: bool) -> None:
+        """Hear whether the engine begins without blocks: then it is told again what came of them.
+
+        Raises what kept a decided block from being executed: the engine would say it again and again.
+        """
+        if self._broken is not None:
+            raise self._broken
+        self.engine_is_new = is_new
 
     # Query connection
 
     async def info(self, _: RequestInfo) -> ResponseInfo:
         """Say how far the chain rests; to an engine that lost its blocks: not at all, it will hear what it was told before."""
-        answer = ResponseInfo(data=self._chain.chain_id, version=__version__, app_version=APP_VERSION)
+        world, begun = self._chain.world, self.first_height - 1
+        rules = self._heights.rules_behind(begun) if self.engine_is_new else world.rules
+        answer = ResponseInfo(data=self._chain.chain_id, version=__version__, app_version=rules)
         height = 0 if self.engine_is_new else self.height
         if height:
             answer.last_block_height = height
-            answer.last_block_app_hash = self._hash_at(height)
+            answer.last_block_app_hash = self._heights.hash_at(height)
         return answer
 
     async def query(self, request: RequestQuery) -> ResponseQuery:
@@ -172,7 +189,7 @@ class LedgerApplication(Application):
             raise OrderingError("the engine's genesis names other voters than the chain's configuration")
         if request.initial_height != self.first_height:
             raise OrderingError(f"the engine begins at {request.initial_height}, this node knows {self.first_height}")
-        return ResponseInitChain(app_hash=self._hash_at(self.first_height - 1))
+        return ResponseInitChain(app_hash=self._heights.hash_at(self.first_height - 1))
 
     async def prepare_proposal(self, request: RequestPrepareProposal) -> ResponsePrepareProposal:
         """Propose what others sent, and what waits here, as far as there is room."""
@@ -244,6 +261,7 @@ class LedgerApplication(Application):
         try:
             return self._finalize(request)
         except Exception as error:
+            self._broken = error
             await self._chain.fail(f"the chain stopped at the engine's height {request.height}: {error!r}")
             raise
 
@@ -257,7 +275,10 @@ class LedgerApplication(Application):
             return pending.response  # the engine stopped before it could note the answer
         if height <= self.height:  # it lost its blocks, and is told again what came of them
             told = ResponseFinalizeBlock(
-                app_hash=self._hash_at(height), tx_results=results, validator_updates=self._rosters.updates(height)
+                app_hash=self._heights.hash_at(height),
+                tx_results=results,
+                validator_updates=self._rosters.updates(height),
+                consensus_param_updates=self._heights.told_rules(height),
             )
             self._told = _Pending(height, request.hash, None, told)
             return told
@@ -273,6 +294,9 @@ class LedgerApplication(Application):
             app_hash=self._chain.world.block_hash,
             tx_results=results,
             validator_updates=self._rosters.updates(height),
+            consensus_param_updates=b""
+            if applied is None
+            else rules_update(self._chain.world.config, self._chain.world.height),
         )
         self._pending = _Pending(height, request.hash, applied, answer)
         return answer
@@ -341,24 +365,27 @@ class LedgerApplication(Application):
             raise OrderingError("nothing was executed that could be committed")
         if pending.applied is not None:
             await self._chain.settle(pending.applied)
+            self._snapshots.take(pending.applied, pending.height)
         self._pending = None
         self.engine_is_new = False
         self.height = max(self.height, pending.height)
         self._own.decided(pending.height)
-        return ResponseCommit()
+        if self.at_next_commit is not None:
+            self.at_next_commit()
+            self.at_next_commit = None
+        return ResponseCommit(retain_height=self._snapshots.retained_from(self.height))
 
-    # The mapping between the engine's heights and the chain's
+    # Snapshot connection
 
-    def _hash_at(self, height: int) -> bytes:
-        """Return the hash of the last ledger block at or below a height of the engine that rests here."""
-        low, high = 0, self._chain.reader.height + 1  # block `low` is at or below, block `high` above
-        while high - low > 1:
-            middle = (low + high) // 2
-            if _engine_height(self._chain, middle) <= height:
-                low = middle
-            else:
-                high = middle
-        return _header(self._chain, low).block_hash
+    async def list_snapshots(self, _: RequestListSnapshots) -> ResponseListSnapshots:
+        """Offer the snapshots that lie here and that the engine can prove."""
+        return ResponseListSnapshots(snapshots=[held.offer() for held in await self._snapshots.offered(self.height)])
+
+    async def load_snapshot_chunk(self, request: RequestLoadSnapshotChunk) -> ResponseLoadSnapshotChunk:
+        """Hand out a chunk."""
+        return ResponseLoadSnapshotChunk(
+            chunk=await self._snapshots.chunk(request.height, request.format, request.chunk)
+        )
 
 
 def _shown(found: Misbehaviour, block: int | None) -> dict[str, object]:
@@ -369,13 +396,3 @@ def _shown(found: Misbehaviour, block: int | None) -> dict[str, object]:
         "engine_height": found.engine_height,
         "block": block,
     }
-
-
-def _engine_height(chain: Chain, ledger_height: int) -> int:
-    return ConsensusArgs.FromString(_header(chain, ledger_height).consensus_args).engine_height
-
-
-def _header(chain: Chain, ledger_height: int) -> BlockHeader:
-    stored = chain.reader.block(ledger_height)
-    assert stored is not None
-    return stored.block.header

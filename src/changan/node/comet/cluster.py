@@ -13,6 +13,7 @@ from changan.errors import ChanganError, MalformedError
 from changan.ledger.roster import Voter, entries, roster_of
 from changan.ledger.system import SystemContract
 from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, ConsensusArgs, ConsensusType, OrgConfig
+from changan.node.beginning import FILE
 from changan.node.comet.carry import copy_certificates, write_service_files
 from changan.node.comet.engine_home import EngineHome, EngineKeys
 from changan.node.founding import genesis_of
@@ -192,6 +193,16 @@ def read_cluster(root: Path) -> tuple[list[Place], bool]:
         raise ClusterError(f"{path} does not decode: {error!r}") from error
 
 
+def check_refetchable(home: Home, chain_id: str) -> None:
+    """Raise ClusterError where a chain's older blocks are away, so that its engine cannot be told again what came of its own."""
+    directory = home.chain_directory(chain_id)
+    if (directory / FILE).exists():
+        raise ClusterError(
+            f"{chain_id} began with the state of its peers, and older blocks are not here: move {directory} away too, and start "
+            "the node with --sync-from"
+        )
+
+
 def renew_engine(home: Home, chain_id: str) -> tuple[int, bytes]:
     """Begin the engine's blocks anew behind the last block of a chain; return their first height, and that block's hash.
 
@@ -212,8 +223,11 @@ def renew_engine(home: Home, chain_id: str) -> tuple[int, bytes]:
 
 
 def _newest_roster(log: BlockLog) -> Roster:
-    """Return who votes behind the last block of a chain, from the last block that wrote the configuration."""
-    for height in range(log.durable_height, -1, -1):
+    """Return who votes behind the last block of a chain, from the last block at hand that wrote the configuration.
+
+    Where blocks are away, those that changed the voters are not.
+    """
+    for height in filter(log.holds, range(log.durable_height, -1, -1)):
         for rw_set in BlockWithRWSet.FromString(log.read(height)).txRWSets:
             for write in rw_set.tx_writes:
                 if (write.contract_name, write.key) == (_CONFIG, _CONFIG.encode()):

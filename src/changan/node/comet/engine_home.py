@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -41,6 +41,14 @@ class EngineKeys:
 
 def _public(seed: bytes) -> bytes:
     return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+class TrustedBlock(NamedTuple):
+    """A block of the engine that its light client believes, and the socket at which it asks for what follows."""
+
+    height: int
+    block_hash: bytes
+    socket: Path
 
 
 class EngineHome:
@@ -106,9 +114,18 @@ class EngineHome:
             else:
                 path.unlink()
 
-    def configure(self, listen: str, peers: Sequence[str]) -> None:
-        """Write where the engine listens and whom it knows; all else is as measured to be best on quick lines."""
-        (self.root / "config" / "config.toml").write_text(_config(listen, peers), encoding="utf-8")
+    def configure(self, listen: str, peers: Sequence[str], trusted: TrustedBlock | None = None) -> None:
+        """Write where the engine listens and whom it knows; all else is as measured to be best on quick lines.
+
+        With `trusted` an engine without blocks takes the state from its peers.
+        """
+        text = _config(listen, peers) + ("" if trusted is None else _state_sync(trusted))
+        (self.root / "config" / "config.toml").write_text(text, encoding="utf-8")
+
+    @property
+    def syncing(self) -> Path:
+        """The mark that stands while a state sync is not whole."""
+        return self.root / "syncing"
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         path = self.root / name
@@ -201,4 +218,18 @@ peer_query_maj23_sleep_duration = "500ms"
 
 [tx_index]
 indexer = "null"
+"""
+
+
+def _state_sync(trusted: TrustedBlock) -> str:
+    server = f"unix://{trusted.socket}"
+    return f"""
+[statesync]
+enable = true
+rpc_servers = "{server},{server}"
+trust_height = {trusted.height}
+trust_hash = "{trusted.block_hash.hex()}"
+trust_period = "876000h0m0s"
+discovery_time = "5s"
+chunk_request_timeout = "10s"
 """

@@ -5,21 +5,30 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from fastapi import Query
+
+from changan.client.web import MemberAuth, Web
 from changan.errors import ChanganError
+from changan.ledger.rule_sets import upgrade_of
 from changan.ledger.wire.messages import Node as NodeInfo
 from changan.node.chain import Chain
 from changan.node.comet.cluster import engine_home, genesis_of_cluster, read_node_file
 from changan.node.comet.engine import EngineError
+from changan.node.comet.light_door import LightDoor
+from changan.node.comet.link import Link
 from changan.node.comet.ordering import Comet
-from changan.node.founding import proposer_of
+from changan.node.comet.state_sync import StateSync, SyncError, begin_sync
+from changan.node.founding import proposer_of, signer_of
 from changan.node.genesis_file import genesis_path, read_genesis, write_genesis
+from changan.node.http import ChainId  # noqa: TC001  # FastAPI reads the annotations
 from changan.node.pki.layout import CryptoConfig, read_crypto_config
+from changan.node.reads import ReadError
 from changan.node.run import RunningNode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from changan.ledger.wire.messages import ChainConfig
@@ -35,13 +44,19 @@ CLOCK_VARIABLE = "CHANGAN_CLOCK_OFFSET_S"
 class CometNode(RunningNode):
     """One organisation's node."""
 
-    def __init__(self, home: Home, settings: Settings, doors: Doors, binary: Path) -> None:
+    def __init__(
+        self, home: Home, settings: Settings, doors: Doors, binary: Path, sync_from: Sequence[str] = ()
+    ) -> None:
+        """`sync_from` are members' HTTP doors: a chain that is not here yet begins with the state of its peers."""
         super().__init__(home, settings, doors, demo=False)
+        self._sync_from = sync_from
         self._root = home.root
         self._binary = binary
         self._file = read_node_file(home.root)
         self._orderings: dict[str, Comet] = {}
         self._reads["/v1/ordering"] = self._ordering
+        self._reads["/v1/ordering/snapshot"] = self._snapshot
+        self._reads["/v1/ordering/light"] = self._light
 
     def _find_organisations(self) -> CryptoConfig:
         """Return the organisations, this node's own first."""
@@ -56,17 +71,51 @@ class CometNode(RunningNode):
     ) -> None:
         chain_id = settings.chain_id
         genesis = self._genesis(settings)
-        storage = self._storage(chain_id, crash_point)
-        world = await asyncio.to_thread(storage.open_world, genesis, self._kernels.serve)
         own = crypto.organisations[0]
         nodes = [NodeInfo(node_id=org.node_id) for org in crypto.organisations]
         self._here.append(nodes[0])
-        chain = Chain(world, storage, nodes, lambda: list(self.chains), _clock(self._file.org_id))
-        engine = engine_home(self._root, chain_id)
-        engine.configure(self._file.listen, self._file.peers)
+        directory = self._home.chain_directory(chain_id)
+        link = Link(self._binary, engine_home(self._root, chain_id))
         dialled = [peer.partition("@")[0] for peer in self._file.peers]
-        ordering = self._orderings[chain_id] = Comet(chain, proposer_of(crypto, own), self._binary, engine, dialled)
+        link.home.configure(self._file.listen, self._file.peers)
+        sync = None
+        if link.home.syncing.exists() and not self._sync_from:
+            raise SyncError(
+                "a state was being taken from peers and is not whole: start the node with --sync-from again"
+            )
+        if self._sync_from and (not directory.exists() or link.home.syncing.exists()):
+            sync = StateSync(link.home, directory, genesis, dialled)
+            await self._sync(link, sync, genesis, crypto)
+        storage = self._storage(chain_id, crash_point)
+        world = await asyncio.to_thread(storage.open_world, genesis, self._kernels.serve)
+        chain = Chain(world, storage, nodes, lambda: list(self.chains), _clock(self._file.org_id))
+        ordering = self._orderings[chain_id] = Comet(
+            chain, directory, proposer_of(crypto, own), link, dialled, self._settings.engine_blocks
+        )
+        if sync is not None:
+            sync.give_way(ordering.application)
         self._order(chain, ordering.run())
+
+    async def _sync(self, link: Link, sync: StateSync, genesis: ChainConfig, crypto: CryptoConfig) -> None:
+        """Make a chain's folder of a snapshot of the peers; the engine goes on running. Raises ChanganError."""
+        begin_sync(link.home, self._home.chain_directory(genesis.chain_id))
+        own = crypto.organisations[0]
+        signer = signer_of(crypto, own, own.node())
+        auth = MemberAuth(signer, genesis.chain_id)
+        webs = [Web(address, auth, crypto.directory, own.org_id, "") for address in self._sync_from]
+        link.serve(sync)
+        try:
+            async with LightDoor(webs, genesis).listen(link.sockets / "light") as door:
+                link.home.configure(self._file.listen, self._file.peers, await door.trusted())
+                running, restored = link.run(), asyncio.create_task(sync.restored())
+                await asyncio.wait({running, restored}, return_when=asyncio.FIRST_COMPLETED)
+                restored.cancel()
+                if running.done():
+                    running.result()
+        except BaseException:
+            await link.stop()
+            raise
+        link.home.configure(self._file.listen, self._file.peers)
 
     def _genesis(self, settings: ChainSettings) -> ChainConfig:
         """Return the configuration that a chain begins with: kept since the first start, for members come and go later."""
@@ -80,8 +129,32 @@ class CometNode(RunningNode):
         """How the ordering between organisations goes"""
         return {chain_id: await self._state(ordering) for chain_id, ordering in self._orderings.items()}
 
+    async def _snapshot(self, chain: ChainId = "") -> dict[str, Any]:
+        """What proves who votes at the height of this node's oldest snapshot, for a node that begins with one"""
+        ordering = self._orderings[chain or next(iter(self._orderings))]
+        held = await ordering.snapshots.offered(ordering.application.height)
+        if not held:
+            raise ReadError("this node has no snapshot that its engine can prove yet: ask again after the next calls")
+        height = held[0].manifest.height
+        links = ordering.links(height + 1)
+        return {"height": height, "engine_height": held[0].engine_height, "membership": links}
+
+    async def _light(self, height: Annotated[int, Query(ge=1, le=2**62)], chain: ChainId = "") -> dict[str, Any]:
+        """What the engine says of one of its blocks, for another engine's light client"""
+        door = self._orderings[chain or next(iter(self._orderings))].engine.door
+        at = {"height": str(height)}
+        try:
+            return {
+                "commit": await door.ask("commit", at),
+                "validators": await door.ask("validators", {**at, "per_page": "100"}),
+                "consensus_params": await door.ask("consensus_params", at),
+            }
+        except EngineError as error:
+            raise ReadError(str(error)) from error
+
     async def _state(self, ordering: Comet) -> dict[str, Any]:
-        application, newest = ordering.application, ordering.rosters.newest
+        application, newest, world = ordering.application, ordering.rosters.newest, ordering.world
+        upgrade = upgrade_of(world.config)
         roster = newest.roster
         state: dict[str, Any] = {
             "type": "TBFT",
@@ -93,6 +166,9 @@ class CometNode(RunningNode):
             "engine_starts": ordering.engine.starts,
             "voted": application.voted,
             "faults": application.faults,
+            "rules": world.rules,
+            "rules_known": world.rules_known,
+            "upgrade": None if upgrade is None else {"rules": upgrade.rules, "height": upgrade.height},
             "verified": ordering.verified,
         }
         try:

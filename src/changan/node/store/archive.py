@@ -67,9 +67,9 @@ def move(directory: Path, source: Path, parts: Sequence[Part], archived: int) ->
             into[f"{part.name}.tmp"] = part.name
             _copy(source, directory / f"{part.name}.tmp", part)
         into[f"{_MARK}.tmp"] = _MARK
-        _write(directory / f"{_MARK}.tmp", f"{archived}\n".encode())
+        write_whole(directory / f"{_MARK}.tmp", f"{archived}\n".encode())
         plan = {"into": into, "gone": str(source.relative_to(directory))}
-        _write(directory / f"{_PLAN}.tmp", json.dumps(plan).encode())
+        write_whole(directory / f"{_PLAN}.tmp", json.dumps(plan).encode())
         _sync_directories(directory)
     except OSError:
         for name in (*into, f"{_PLAN}.tmp"):
@@ -108,7 +108,13 @@ def _copy(source: Path, target: Path, part: Part) -> None:
         os.fsync(new.fileno())
 
 
-def _write(path: Path, data: bytes) -> None:
+def mark_archived(directory: Path, height: int) -> None:
+    """Note up to which height the blocks of a log that is being made are archived."""
+    write_whole(directory / _MARK, f"{height}\n".encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file and make it rest; its name rests with its folder."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()

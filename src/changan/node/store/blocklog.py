@@ -9,7 +9,6 @@ is missing or wrong at or below it, or is wrong in full length, is named and ref
 from __future__ import annotations
 
 import os
-import struct
 import zlib
 from array import array
 from threading import Lock
@@ -27,6 +26,7 @@ from changan.node.store.archive import (
     move,
 )
 from changan.node.store.full import FULL, DiskFullError
+from changan.node.store.note import DurableNote
 from changan.node.store.records import FILE_HEAD, MAGIC, RECORD_HEAD, head_is_whole, is_zero, pack_head
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ UNCACHED_BYTES = 256 * 1024
 """Blocks at least so large leave the page cache once they rest: their pages serve the next block, and no other files' are
 pushed out. Who reads them soon finds them in the node's own memory."""
 _SECTOR_BYTES = 512
-_NOTE = struct.Struct("<QQI")  # sequence, height + 1, checksum
-_NOTE_SLOT_BYTES = 32
 
 
 class CorruptLogError(ChanganError):
@@ -77,9 +75,8 @@ class BlockLog:
         self._size = 0  # of the last segment, with what is not synced yet
         self._durable = -1
         self._durable_size = 0
-        self._note_turn = 0
         try:
-            self._note_file = os.open(directory / "durable", self._flags, 0o600)
+            self._note = DurableNote(directory / "durable", self._flags)
         except FileNotFoundError as error:
             raise CorruptLogError(f"{directory} holds no block log") from error
         try:
@@ -99,7 +96,7 @@ class BlockLog:
             self._archived = archived_height(self._directory)
         except ValueError as error:
             raise CorruptLogError(f"{self._directory / 'archived'} does not say up to which block") from error
-        noted = self._read_note()
+        noted = self._note.read()
         names = [*sorted((self._directory / ARCHIVE).glob("*.log")), *sorted(self._directory.glob("*.log"))]
         for position, path in enumerate(names):
             start = int(path.stem) if path.stem.isdigit() else -1
@@ -178,22 +175,6 @@ class BlockLog:
             os.ftruncate(file, offset)
             os.fsync(file)
 
-    def _read_note(self) -> int:
-        best = (-1, -1)
-        for slot in range(2):
-            data = os.pread(self._note_file, _NOTE.size, slot * _NOTE_SLOT_BYTES)
-            if len(data) == _NOTE.size:
-                turn, above, checksum = _NOTE.unpack(data)
-                if zlib.crc32(data[:16]) == checksum:
-                    best = max(best, (turn, above - 1))
-        self._note_turn = best[0] + 1
-        return best[1]
-
-    def _write_note(self) -> None:
-        data = struct.pack("<QQ", self._note_turn, self._durable + 1)
-        os.pwrite(self._note_file, data + struct.pack("<I", zlib.crc32(data)), self._note_turn % 2 * _NOTE_SLOT_BYTES)
-        self._note_turn += 1
-
     def _add_segment(self, height: int) -> None:
         path = self._directory / f"{height:020d}.log"
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -220,7 +201,7 @@ class BlockLog:
         self._crash_point("log.append.before")
         try:
             if self._size >= self._segment_bytes and height == self._durable + 1:
-                os.fsync(self._note_file)
+                self._note.sync()
                 self._add_segment(height)
             head, half = pack_head(height, payload), len(payload) // 2
             whole = memoryview(payload)
@@ -257,7 +238,7 @@ class BlockLog:
             )
         self._durable, self._durable_size = height, self._size
         try:
-            self._write_note()
+            self._note.write(self._durable)
         except OSError as error:  # the note is a lower bound; the next one makes up for it
             if error.errno not in FULL:
                 raise
@@ -301,7 +282,8 @@ class BlockLog:
             position = self._segment_of(height)
             offset, file, start = self._offsets[height], self._files[position], self._starts[position]
             if file < 0:
-                raise ArchivedError(f"block {height} is archived, and its file is not in {self._directory / ARCHIVE}")
+                away = f"block {height} is archived, and its file is not in {self._directory / ARCHIVE}"
+                raise ArchivedError(f"{away}: bring it back, or ask another node")
             head = os.pread(file, RECORD_HEAD.size, offset)
             payload, checksum = b"", -1
             if len(head) == RECORD_HEAD.size and head_is_whole(head):
@@ -311,6 +293,18 @@ class BlockLog:
         if zlib.crc32(payload) != checksum:
             raise CorruptLogError(f"block {height} at byte {offset} of {start:020d}.log fails its checksum")
         return payload
+
+    def holds(self, height: int) -> bool:
+        """Whether the block at a height rests here, in the archive or not, and its file is not away."""
+        with self._lock:
+            return 0 <= height <= self._durable and self._files[self._segment_of(height)] >= 0
+
+    @property
+    def held_from(self) -> int:
+        """The height from which on no block is away."""
+        with self._lock:
+            away = max((at for at, file in enumerate(self._files) if file < 0), default=-1)
+            return self._starts[away + 1]
 
     def _segment_of(self, height: int) -> int:
         low, high = 0, len(self._starts)
@@ -332,7 +326,7 @@ class BlockLog:
     def begin_segment(self, above: int) -> None:
         """Begin a segment if that of a block is still written to. Nobody may be appending. Raises OSError."""
         if self._starts[-1] <= above:
-            os.fsync(self._note_file)
+            self._note.sync()
             self._add_segment(len(self._offsets))
 
     def archive(self, height: int) -> None:
@@ -385,11 +379,9 @@ class BlockLog:
 
     def close(self) -> None:
         """Close all files."""
-        if self._note_file >= 0:
-            if not self._read_only:
-                os.fsync(self._note_file)
-            os.close(self._note_file)
-            self._note_file = -1
+        if not self._read_only:
+            self._note.sync()
+        self._note.close()
         for file in self._files:
             if file >= 0:
                 os.close(file)

@@ -107,15 +107,16 @@ class Checkpoint(NamedTuple):
 
 def newest_checkpoint(directory: Path) -> Checkpoint | None:
     """Return the newest checkpoint that is whole, or None."""
-    for path in sorted(directory.glob("*.ckpt"), reverse=True):
+    for path in sorted(directory.glob("[0-9]*.ckpt"), reverse=True):
         try:
-            return _open(path)
+            return open_checkpoint(path, int(path.stem))
         except MalformedError as error:
             _log.warning("checkpoint.skipped", path=path.name, reason=str(error))
     return None
 
 
-def _open(path: Path) -> Checkpoint:
+def open_checkpoint(path: Path, height: int) -> Checkpoint:
+    """Return the checkpoint of a height that a file holds. Raises MalformedError where it is not whole, OSError."""
     places: dict[str, int] = {}
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
@@ -128,9 +129,7 @@ def _open(path: Path) -> Checkpoint:
                 break
         if body != str(len(places)).encode() or file.read(1):
             raise MalformedError("the checkpoint ends early or late")
-    if not path.stem.isdigit():
-        raise MalformedError("the checkpoint's name is no height")
-    return Checkpoint(path, int(path.stem), places)
+    return Checkpoint(path, height, places)
 
 
 def _read(file: BufferedReader) -> tuple[bytes, bytes]:

@@ -21,6 +21,7 @@ MAP_BYTES = 1 << 36
 _KEY_BYTES = 16
 _PLACE = struct.Struct(">QI")  # height, position
 _CLEAN = "clean"
+_WHOLE_FROM = b"whole-from"
 MISBEHAVIOUR = ("", "misbehaviour")
 """In the place of a row: where blocks record who broke the rules of agreement. No contract has this name."""
 _OWN_ROWS = "CHANGAN"  # rows of the ledger itself change every block and have no history that anyone reads
@@ -63,12 +64,14 @@ class Index:
                 if version is None:
                     work.put(b"format", FORMAT, db=self._meta)
                 height = work.get(b"height", db=self._meta)
+                whole_from = work.get(_WHOLE_FROM, db=self._meta)
         except lmdb.Error as error:
             raise IndexUnusableError(f"the index at {path} does not open: {error}") from error
         if version not in {None, FORMAT}:
             self._environment.close()
             raise IndexUnusableError(f"the index at {path} has format {version!r}, this release uses {FORMAT!r}")
         self._height = -1 if height is None else int.from_bytes(height, "big")
+        self._whole_from = 0 if whole_from is None else int.from_bytes(whole_from, "big")
 
     def _check_marker(self) -> None:
         state = self._marker.read_text(encoding="ascii", errors="replace") if self._marker.exists() else _CLEAN
@@ -87,16 +90,22 @@ class Index:
         """The height of the last block that is indexed, -1 where there is none."""
         return self._height
 
+    @property
+    def whole_from(self) -> int:
+        """The height from which on every block is indexed; 0 but where older blocks were away when the index was made."""
+        return self._whole_from
+
     def clear(self) -> None:
         """Forget everything."""
         with self._environment.begin(write=True) as work:
             for database in (self._transactions, self._blocks, self._history):
                 work.drop(database, delete=False)
-            work.delete(b"height", db=self._meta)
-        self._height = -1
+            for name in (b"height", _WHOLE_FROM):
+                work.delete(name, db=self._meta)
+        self._height, self._whole_from = -1, 0
 
     def put_blocks(self, blocks: Sequence[Entry]) -> None:
-        """Index blocks that follow the last one. Raises DiskFullError; then none of them is indexed."""
+        """Index blocks above the last one; what lies between is away. Raises DiskFullError; then none of them is indexed."""
         try:
             self._put_blocks(blocks)
         except (lmdb.DiskError, lmdb.MapFullError) as error:
@@ -107,10 +116,13 @@ class Index:
     def _put_blocks(self, blocks: Sequence[Entry]) -> None:
         if not blocks:
             return
-        height = self._height
+        height, whole_from = self._height, self._whole_from
         with self._environment.begin(write=True) as work:
             for block in blocks:
-                assert block.height == height + 1, "blocks are indexed in order"
+                assert block.height > height, "blocks are indexed in order"
+                if block.height > height + 1:
+                    whole_from = block.height
+                    work.put(_WHOLE_FROM, whole_from.to_bytes(8, "big"), db=self._meta)
                 height = block.height
                 work.put(block.block_hash, block.height.to_bytes(8, "big"), db=self._blocks)
                 for position, (tx_id, written) in enumerate(zip(block.tx_ids, block.written, strict=True)):
@@ -120,7 +132,7 @@ class Index:
                         if contract != _OWN_ROWS:
                             work.put(_row(contract, key) + place, b"", db=self._history)
             work.put(b"height", height.to_bytes(8, "big"), db=self._meta)
-        self._height = height
+        self._height, self._whole_from = height, whole_from
 
     def find_tx(self, tx_id: str) -> tuple[int, int] | None:
         """Return height and position of a transaction, or None."""

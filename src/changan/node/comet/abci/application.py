@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 ACCEPT, REJECT = 1, 2
 """Of ProcessProposal and VerifyVoteExtension."""
-ABORT = 2
-"""Of OfferSnapshot and ApplySnapshotChunk."""
+ABORT, REJECT_OFFER, REJECT_SNAPSHOT = 2, 3, 5
+"""Of OfferSnapshot and ApplySnapshotChunk: take no snapshot at all; not this one, which is offered; or which was put together."""
 REFUSED = 1
 """The code of a CheckTx or Query that found nothing good."""
 
@@ -59,6 +59,9 @@ class Application:
     The methods stand by the connection that calls them. One connection's calls come one after another; between
     connections they interleave wherever a method awaits.
     """
+
+    def engine_starts(self, *, is_new: bool) -> None:
+        """Hear that the engine is about to start, and whether it begins without blocks."""
 
     # Any connection
 
@@ -143,8 +146,8 @@ SAFE: dict[str, Message] = {
     "extend_vote": ResponseExtendVote(),
     "verify_vote_extension": ResponseVerifyVoteExtension(status=REJECT),
     "list_snapshots": ResponseListSnapshots(),
-    "offer_snapshot": ResponseOfferSnapshot(result=ABORT),
+    "offer_snapshot": ResponseOfferSnapshot(result=REJECT_OFFER),
     "load_snapshot_chunk": ResponseLoadSnapshotChunk(),
-    "apply_snapshot_chunk": ResponseApplySnapshotChunk(result=ABORT),
+    "apply_snapshot_chunk": ResponseApplySnapshotChunk(result=REJECT_SNAPSHOT),
 }
 """What is answered where a handler failed. For the other methods a made-up answer would be worse than none."""

@@ -106,7 +106,8 @@ class AbciServer:
     """Serves one application on a Unix socket; the engine opens four connections."""
 
     def __init__(self, application: Application) -> None:
-        self._application = application
+        self.application = application
+        """Who answers; another may take its place between two requests."""
         self._connections: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
@@ -140,7 +141,7 @@ class AbciServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while (data := await read_frame(reader)) is not None:
-            found = await answer(self._application, data)
+            found = await answer(self.application, data)
             writer.write(prefixed(found.data))
             if writer.transport.get_write_buffer_size() > _WRITE_BUFFER_BYTES:
                 await writer.drain()
