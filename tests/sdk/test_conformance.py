@@ -30,7 +30,7 @@ def drive(program: Path, *arguments: object, release: Path | None = None) -> dic
         env=environment,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=290,  # on a chain of SM2 the SDK reckons for most of a minute, and machines are shared
         check=False,
     )
     assert done.stdout, done.stderr[-3000:]
