@@ -7,6 +7,7 @@ import pytest
 from changan.client.requests import Signer
 from changan.ledger.admission import RefusedError, admit, ask, prove
 from changan.ledger.chain_config import Mode
+from changan.ledger.clients import Clients
 from changan.ledger.wire.messages import Member, MemberType
 from key_consortium import KeyConsortium, pem_of
 from lane_parties import GOOD, TO, Lane, balance, fund, party, refused
@@ -118,3 +119,30 @@ def test_what_was_looked_at_before_a_change_of_members_is_looked_at_again(lane):
     assert lane.revoke(3).code == 0
     with pytest.raises(RefusedError, match="client 3: its BLS key was revoked"):
         admit(request, lane.ledger.world, time, proven)
+
+
+def test_where_there_is_room_for_few_all_are_found_all_the_same(consortium, monkeypatch):
+    monkeypatch.setattr("changan.ledger.clients.KEPT_MAX", 2)
+    lane = fund(Lane(consortium, 5))
+    for rows in ({0: (TO, 1), 1: (TO, 1), 2: (TO, 1), 4: (TO, 1)}, GOOD, {4: (TO, 1)}):
+        assert not lane.ledger.seal(lane.bundle("token", "transfer", rows)).block.txs[0].result.code
+        assert len(lane.ledger.world.clients._found) <= 2
+        assert len(lane.ledger.world.clients._keys) <= 2
+    assert balance(lane, TO) == 4 + 18 + 1
+
+
+def test_each_client_is_looked_at_once_an_epoch(lane, monkeypatch):
+    seen = []
+    find = Clients._find
+
+    def counted(self, number, time):
+        seen.append(number)
+        return find(self, number, time)
+
+    monkeypatch.setattr(Clients, "_find", counted)
+    for _ in range(3):
+        lane.ledger.seal(lane.bundle("token", "transfer", GOOD))
+    assert seen == list(GOOD)
+    lane.revoke(4)
+    lane.ledger.seal(lane.bundle("token", "transfer", GOOD))
+    assert seen == [*GOOD, *GOOD]

@@ -59,7 +59,10 @@ def test_a_file_of_every_kind(tmp_path):
 
 @given(st.integers(1, 100), st.booleans(), st.integers(1, 10**6), st.integers(1, 100_000), st.sampled_from(Mode))
 def test_what_is_written_reads_back(tmp_path_factory, organisations, demo, rate, capacity, mode):
-    chains = (ChainSettings(block_tx_capacity=capacity), ChainSettings(chain_id="b", tx_timestamp_verify=demo))
+    chains = (
+        ChainSettings(block_tx_capacity=capacity),
+        ChainSettings(chain_id="b", tx_timestamp_verify=demo, distilled=demo),
+    )
     settings = Settings(numbered_organisations(organisations), chains, demo, rate, mode, engine_blocks=999 + capacity)
     path = tmp_path_factory.mktemp("settings") / "changan.toml"
     path.write_text(settings_text(settings))
@@ -92,6 +95,8 @@ def test_what_is_written_reads_back(tmp_path_factory, organisations, demo, rate,
         ("[[chains]]\nblock_interval_ms = 5", "a number from 10"),
         ("[[chains]]\nblock_size_mib = 1.5", "a number from 1"),
         ("[[chains]]\nunknown = 1", "chains.unknown"),
+        ('[[chains]]\ndistilled = "yes"', "chains.distilled = 'yes': known are id, tx_timestamp_verify, distilled"),
+        ('suite = "gm"\n[[chains]]\ndistilled = true', "the national suite has no BLS signatures: leave distilled out"),
         ('[[chains]]\n[chains.policies]\nX = { rule = "ANY" }', "CONTRACT-METHOD"),
         ('[[chains]]\n[chains.policies]\nA-B = { rule = "SOME" }', "not of the form"),
         ("[[chains]]\n[chains.policies]\nA-B = { roles = [] }", "written as"),

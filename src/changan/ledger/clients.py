@@ -86,13 +86,14 @@ class Clients:
         """Return who these clients are at block time `time`, seconds. Raises UnverifiedError for one who may not call."""
         known = self._found
         found = [known.get(number) or self._find(number, time) for number in numbers]
-        since, until = max(each.since for each in found), min(each.until for each in found)
+        addresses, begun, ended = zip(*found, strict=True)
+        since, until = max(begun), min(ended)
         if not since <= time <= until:
             out = next(
                 number for number, each in zip(numbers, found, strict=True) if not each.since <= time <= each.until
             )
             raise UnverifiedError(f"client {out}: its certificate is expired or not yet valid")
-        return Callers(b"".join([each.address for each in found]), since, until)
+        return Callers(b"".join(addresses), since, until)
 
     def keys(self, numbers: Sequence[int]) -> list[BlsKey]:
         """Return the keys of clients that `callers` found."""
