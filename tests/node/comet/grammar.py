@@ -81,8 +81,9 @@ class Recorder(Application):
         method = getattr(inner, name)
         if not hasattr(Application, name):
             return method
-        if name == "engine_starts":
-            grammar.restart()
+        if name in {"engine_starts", "engine_waits"}:
+            if name == "engine_starts":
+                grammar.restart()
             return method
 
         async def call(request):

@@ -56,6 +56,16 @@ async def test_a_snapshot_of_another_block_than_was_agreed_on_is_refused(grown):
     assert await newcomer.take(offered, chunks) == ACCEPT  # the same newcomer takes an honest one
 
 
+async def test_a_snapshot_of_a_chain_that_began_otherwise_is_refused(grown):
+    offered, chunks = await fetched(grown.peers[0])
+    newcomer = Newcomer(grown)
+    genesis = newcomer.sync._genesis
+    newcomer.sync._genesis = type(genesis).FromString(genesis.SerializeToString())
+    newcomer.sync._genesis.block.tx_timeout += 1
+    assert await newcomer.take(offered, chunks) == REJECT_SNAPSHOT
+    assert not newcomer.chain.exists()
+
+
 def changed_block(records: list[bytes], height: int, change) -> list[bytes]:
     found = []
     for record in records:

@@ -29,6 +29,7 @@ from changan.node.comet.abci.messages import (
     ResponseVerifyVoteExtension,
 )
 from changan.node.comet.batches import BATCH, HEAD_VERSION, encode_head
+from changan.node.comet.evidence import shown
 from changan.node.comet.heights import Heights, OrderingError, rules_update
 from changan.node.comet.proposal import Selection, UnfitError, select, take_apart
 
@@ -61,7 +62,6 @@ CLOCK_US_MAX = 10_000_000
 """How far a proposed block's time may lie from this node's clock."""
 _OVERHEAD_BYTES = 16  # of one transaction in the engine's block
 _COMMITTED = 2  # the flag of a vote for the decided block
-_MISBEHAVIOUR = {1: "two votes for one height", 2: "a light client was shown another chain"}
 FAULTS_SHOWN = 100
 _PEER_FILTER = "/p2p/filter/id/"
 
@@ -112,6 +112,7 @@ class LedgerApplication(Application):
         self._pending: _Pending | None = None
         self._told: _Pending | None = None  # what an engine that lost its blocks was told again
         self._broken: Exception | None = None
+        self._engine_waits: str | None = None
         self.engine_is_new = False
         """Whether the engine knows no block yet, though the chain may have some: then it starts from the beginning."""
         self.first_height = first_height
@@ -133,6 +134,13 @@ class LedgerApplication(Application):
         if self._broken is not None:
             raise self._broken
         self.engine_is_new = is_new
+
+    def engine_waits(self, reason: str | None) -> None:
+        """Take no transactions while the engine stands still."""
+        rest = self._chain.rest
+        if rest.fault in {None, self._engine_waits}:
+            rest.fault = reason
+        self._engine_waits = reason
 
     # Query connection
 
@@ -342,14 +350,14 @@ class LedgerApplication(Application):
                     org_id=who.org_id, node_id=who.node_id, kind=fault.type, engine_height=fault.height
                 )
                 self._unrecorded.append(found)
-                _log.error("organisation.misbehaved", **_shown(found, None))
+                _log.error("organisation.misbehaved", **shown(found, None))
 
     @property
     def faults(self) -> list[dict[str, object]]:
         """Who broke the rules of agreement, newest first: as blocks record it, and what the next block will."""
         recorded = self._chain.reader.misbehaviour(FAULTS_SHOWN)
-        fresh = [_shown(one, None) for one in reversed(self._unrecorded)]
-        return [*fresh, *(_shown(one, height) for height, one in recorded)][:FAULTS_SHOWN]
+        fresh = [shown(one, None) for one in reversed(self._unrecorded)]
+        return [*fresh, *(shown(one, height) for height, one in recorded)][:FAULTS_SHOWN]
 
     def _name(self, address: bytes, height: int) -> str:
         who = self._rosters.voting(height).by_address.get(address)
@@ -386,13 +394,3 @@ class LedgerApplication(Application):
         return ResponseLoadSnapshotChunk(
             chunk=await self._snapshots.chunk(request.height, request.format, request.chunk)
         )
-
-
-def _shown(found: Misbehaviour, block: int | None) -> dict[str, object]:
-    return {
-        "organisation": found.org_id,
-        "node_id": found.node_id,
-        "kind": _MISBEHAVIOUR.get(found.kind, str(found.kind)),
-        "engine_height": found.engine_height,
-        "block": block,
-    }

@@ -31,6 +31,9 @@ RESTART_PAUSES_S = (0.2, 0.5, 1.0, 2.0)
 ANSWER_S = 20.0
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 LOG_BYTES_MAX = 16 * 1024 * 1024
+ROOM_BYTES = 32 * 1024 * 1024
+"""With less on its disk the engine is stopped; it starts again once there is twice as much."""
+ROOM_CHECK_S = 1.0
 
 
 class EngineError(ChanganError):
@@ -124,15 +127,19 @@ class Engine:
         """The engine's process id while it runs."""
         return None if self._process is None or self._process.returncode is not None else self._process.pid
 
-    async def run(self, before_start: Callable[[bool], None]) -> None:
-        """Keep the engine running until `stop`. `before_start` hears whether the engine begins without blocks."""
+    async def run(self, before_start: Callable[[bool], None], waits: Callable[[str | None], None]) -> None:
+        """Keep the engine running until `stop`. `before_start` hears whether the engine begins without blocks.
+
+        `waits` hears why the engine stands still, and None when it goes on.
+        """
         await asyncio.to_thread(end_leftover, self._home)
         while not self._stopping:
+            await self._await_room(waits)
             before_start(self._home.is_new)
             started = asyncio.get_running_loop().time()
             await self._start()
             assert self._process is not None
-            code = await self._process.wait()
+            code = await self._live(self._process)
             self.door.close()
             if self._stopping:
                 return
@@ -140,6 +147,32 @@ class Engine:
             pause = RESTART_PAUSES_S[min(self.starts - 1, len(RESTART_PAUSES_S) - 1)] if lived < 10 else 0.2  # noqa: PLR2004
             _log.warning("engine.ended", code=code, last=self._last_line(), again_in_s=pause)
             await asyncio.sleep(pause)
+
+    async def _await_room(self, waits: Callable[[str | None], None]) -> None:
+        """Return when the engine's disk has room, or the engine is to stop."""
+        while not self._stopping and self._room() < 2 * ROOM_BYTES:
+            waits(
+                f"the disk is full: {self._home.root} has less than {2 * ROOM_BYTES >> 20} MiB to take blocks, free some space; "
+                "the node goes on by itself"
+            )
+            await asyncio.sleep(ROOM_CHECK_S)
+        waits(None)
+
+    async def _live(self, process: asyncio.subprocess.Process) -> int:
+        """Return the engine's exit status. On a full disk its agreement ends and its process does not: it is stopped before."""
+        ended = asyncio.create_task(process.wait())
+        try:
+            while not (await asyncio.wait({ended}, timeout=ROOM_CHECK_S))[0]:
+                if self._room() < ROOM_BYTES and not self._stopping:
+                    _log.error("engine.no_room", below_bytes=ROOM_BYTES, folder=str(self._home.root))
+                    await _end(process)
+        finally:
+            ended.cancel()
+        return await process.wait()
+
+    def _room(self) -> int:
+        status = os.statvfs(self._home.root)
+        return status.f_bavail * status.f_frsize
 
     async def _start(self) -> None:
         self.starts += 1
@@ -175,14 +208,19 @@ class Engine:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(process.wait(), STOP_S)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        await _end(process)
         self._home.pid_file.unlink(missing_ok=True)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Stop a process cleanly; kill it where it does not listen."""
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
 
 def socket_folder(root: Path) -> Path:

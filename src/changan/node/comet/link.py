@@ -40,12 +40,15 @@ class Link:
     async def _run(self) -> None:
         try:
             async with self._server.listen(self.engine.application_socket):
-                await self.engine.run(self._begin)
+                await self.engine.run(self._begin, self._waits)
         finally:
             shutil.rmtree(self.sockets, ignore_errors=True)
 
     def _begin(self, is_new: bool) -> None:  # noqa: FBT001  # the engine calls it
         self._server.application.engine_starts(is_new=is_new)
+
+    def _waits(self, reason: str | None) -> None:
+        self._server.application.engine_waits(reason)
 
     async def stop(self) -> None:
         """Stop the engine and close the socket."""

@@ -63,6 +63,9 @@ class Application:
     def engine_starts(self, *, is_new: bool) -> None:
         """Hear that the engine is about to start, and whether it begins without blocks."""
 
+    def engine_waits(self, reason: str | None) -> None:
+        """Hear why the engine stands still, in words; None: it does not."""
+
     # Any connection
 
     async def echo(self, request: RequestEcho) -> ResponseEcho:
