@@ -7,7 +7,9 @@ import json
 import pytest
 
 from changan.ledger.admission import RefusedError, authenticate
-from changan.ledger.wire.messages import TxStatusCode
+from changan.ledger.contracts import find_record
+from changan.ledger.transition import InvalidBlockError
+from changan.ledger.wire.messages import Policy, TxStatusCode
 from consortium import Ledger
 
 FROZEN = "failed to run user contract, T has been frozen."
@@ -75,3 +77,28 @@ def test_one_administrator_is_not_enough(ledger):
     world = ledger.world
     with pytest.raises(RefusedError, match="not enough participants"):
         authenticate(request, world.members, world.policies, ledger.time_us // 1_000_000, world.epoch)
+
+
+@pytest.mark.parametrize("form", ["name", "address"])
+def test_a_policy_holds_however_the_contract_is_called(ledger, form):
+    """A contract answers to its name and to its address; who may not call it by one may not by the other."""
+    ledger.install("token", supply="1000")
+    admin = ledger.consortium.admin()
+    policy = Policy(rule="ANY", role_list=["admin"]).SerializeToString()
+    assert ledger.configure("PERMISSION_ADD", {"token-transfer": policy}).code == TxStatusCode.SUCCESS
+    record = find_record(ledger.world.rows, "token")
+    called = record.name if form == "name" else record.address
+    arguments = {"to": "11" * 20, "amount": "1"}
+    with pytest.raises(InvalidBlockError, match=r"do not meet the requirement \(token-transfer\)"):
+        ledger.call(called, "transfer", arguments)
+    assert ledger.call(called, "transfer", arguments, sender=admin).code == TxStatusCode.SUCCESS
+
+
+def test_a_method_that_is_forbidden_is_so_by_address_too(ledger):
+    ledger.install("token", supply="1000")
+    forbidden = Policy(rule="FORBIDDEN").SerializeToString()
+    assert ledger.configure("PERMISSION_ADD", {"token-transfer": forbidden}).code == TxStatusCode.SUCCESS
+    address = find_record(ledger.world.rows, "token").address
+    for called in ("token", address):
+        with pytest.raises(InvalidBlockError, match=r"\[token-transfer\] is forbidden to access"):
+            ledger.call(called, "transfer", {"to": "11" * 20, "amount": "1"}, sender=ledger.consortium.admin())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.crypto.batch.verifier import Signed
 from changan.crypto.suite import UnadmittedError
 from changan.errors import ChanganError, UnverifiedError
+from changan.ledger.contracts import resource_of
 from changan.ledger.default_policies import TX_TYPE_NAMES
 from changan.ledger.key_members import UnusedFormError
 from changan.ledger.lane import LaneError, look_at, recognise_callers
@@ -151,7 +152,8 @@ def _looked(look: Look | None) -> Callers | LaneError | None:
 
 def admit(request: TxRequest, world: World, time: int, proven: Proven | None = None) -> Admitted:
     """Return who sent `request` to a chain and who calls its rows, if every signature holds. Raises RefusedError."""
-    admitted = authenticate(request, world.members, world.policies, time, world.epoch, proven)
+    resource = resource_of(world.rows, request.payload)
+    admitted = authenticate(request, world.members, world.policies, time, world.epoch, proven, resource=resource)
     if proven is not None and proven.holds and proven.epoch == world.epoch:
         found = proven.lane
     else:
@@ -162,11 +164,19 @@ def admit(request: TxRequest, world: World, time: int, proven: Proven | None = N
 
 
 def authenticate(  # everything that decides, and nothing else
-    request: TxRequest, members: Members, policies: Policies, time: int, epoch: int, proven: Proven | None = None
+    request: TxRequest,
+    members: Members,
+    policies: Policies,
+    time: int,
+    epoch: int,
+    proven: Proven | None = None,
+    *,
+    resource: str = "",
 ) -> Admitted:
     """Return who sent `request`, if the signatures hold and the policies allow it. Raises RefusedError.
 
     `proven` is what was found of the sender's signature already; one that does not hold is looked at again for the words.
+    `resource` is what policies call the method, where the request may call the contract otherwise.
     """
     payload = request.payload
     signed = payload.SerializeToString() if proven is None else proven.signed
@@ -180,7 +190,8 @@ def authenticate(  # everything that decides, and nothing else
         raise _not_authentic(request, "verifyTxTypePrincipal", f": {error}") from error
     if payload.tx_type != TxType.INVOKE_CONTRACT:
         return Admitted(sender, epoch)
-    _authorise(request, signed, sender, members, policies, time)
+    resource = resource or f"{payload.contract_name}-{payload.method}"
+    _authorise(request, resource, signed, sender, members, policies, time)
     payer = _identified(request, request.payer, signed, members, time) if request.HasField("payer") else None
     return Admitted(sender, epoch, payer, signed)
 
@@ -215,10 +226,15 @@ def _identified(request: TxRequest, entry: EndorsementEntry, signed: bytes, memb
         raise _not_authentic(request, "verifyTxTypePrincipal", f": {_UNKNOWN}") from error
 
 
-def _authorise(
-    request: TxRequest, signed: bytes, sender: Identity, members: Members, policies: Policies, time: int
+def _authorise(  # noqa: PLR0917  # who asks for what, and who says whether
+    request: TxRequest,
+    resource: str,
+    signed: bytes,
+    sender: Identity,
+    members: Members,
+    policies: Policies,
+    time: int,
 ) -> None:
-    resource = f"{request.payload.contract_name}-{request.payload.method}"
     try:
         policies.check_forbidden(resource)
     except DeniedError as error:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from changan.contract.engines import AnyInstance
     from changan.contract.instance import BlockContext, Call, Event
     from changan.ledger.state import Overlay, Rows
+    from changan.ledger.wire.messages import Payload
 
 OWNER = SystemContract.CONTRACT_MANAGE.value
 CALL_DEPTH_MAX = 5
@@ -46,6 +47,12 @@ def find_standing(rows: Rows | Overlay, name_or_address: str) -> Standing | None
     """Return how a contract stands, found by its name or its address, or None."""
     found = rows.get(OWNER, record_key(name_or_address)) if name_or_address else None
     return None if found is None else _standing(found)
+
+
+def resource_of(rows: Rows, payload: Payload) -> str:
+    """Return the name under which policies judge a call: by the contract's name, also where it is called by its address."""
+    found = find_standing(rows, payload.contract_name)
+    return f"{payload.contract_name if found is None else found.name}-{payload.method}"
 
 
 @lru_cache(maxsize=1024)

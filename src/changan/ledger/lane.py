@@ -9,7 +9,7 @@ from changan.crypto.bls import BlsKey, require_together
 from changan.errors import ChanganError, MalformedError, UnverifiedError
 from changan.ledger.bundle import BundleError, bundled_method
 from changan.ledger.clients import LANE_CLOSED, Callers, Clients, possession
-from changan.ledger.contracts import find_instance
+from changan.ledger.contracts import find_instance, resource_of
 from changan.ledger.distilled import decode_distilled, distilled_parameter, read_clients, rows_root, signed_message
 from changan.ledger.system import LANE
 from changan.ledger.wire.messages import TxType
@@ -93,7 +93,7 @@ def look_at(payload: Payload, sender: Identity, world: World, time: int) -> Look
         return partial(_require_possession, given.get("key", b""), statement, given.get("proof", b""), world.clients)
     instance = find_instance(world.rows, world.instances, payload.contract_name)
     program = None if instance is None else instance.program
-    judged = world.policies.needs_signers(f"{payload.contract_name}-{payload.method}")
+    judged = world.policies.needs_signers(resource_of(world.rows, payload))
     return _Joint(payload, data, program, world.clients, world.roots, judged, time).look
 
 
