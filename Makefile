@@ -15,7 +15,7 @@ run: $(VENV)/.run
 	$(BIN)/changan up --home $(HOME_DIR) $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -rs -n 2 --dist loadfile $(ARGS)
 
 # The long runs: SEEDS of the model, ROUNDS of kills and pauses of a real cluster and of bad lines, REQUESTS at the engine's socket.
 SEEDS ?= 10000

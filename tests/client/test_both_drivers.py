@@ -250,7 +250,15 @@ def test_lost_answers_are_asked_for_again(run, prepared, lost):
     assert parameters(prepared.asked[-1][1]) == {"txId": b"cd" * 32, "withRWSet": b"false"}
 
 
-@pytest.mark.parametrize("name", ["UNIMPLEMENTED", "UNAUTHENTICATED", "INTERNAL", "PERMISSION_DENIED"])
+def test_a_node_that_lets_this_peer_in_no_more_says_why(run, prepared):
+    prepared.replies.append(grpc.StatusCode.UNAUTHENTICATED)
+    with pytest.raises(CallError) as caught:
+        run("invoke", "token", "pay", {}, tx_id="ef" * 32)
+    assert (caught.value.tx_id, len(prepared.asked)) == ("ef" * 32, 1)
+    assert str(caught.value) == "as prepared"
+
+
+@pytest.mark.parametrize("name", ["UNIMPLEMENTED", "INTERNAL", "PERMISSION_DENIED"])
 def test_other_errors_are_final_at_once(run, prepared, name):
     prepared.replies.append(grpc.StatusCode[name])
     with pytest.raises(UnreachableError, match=rf"does not answer \({name}\): is it running\? transaction {'ef' * 32}"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from node_process import changan as command
 
 PASSWORD, OTHER = "correct horse battery", "staple in the evening"
 NOBODY = {"CHANGAN_PASSWORD": "not what it was sealed with"}
-UNKNOWN = "all endorsers have failed verification"
+UNKNOWN = r"all endorsers have failed verification|TLS: the certificate is revoked on every chain of this node"
 
 
 def written(path, text):
@@ -141,11 +142,11 @@ def test_what_is_revoked_is_refused_and_a_new_key_comes_back(organisation):
         "contract", "call", *shown.split()[3:5], f"cert_crl={crl}", "--user", "admin1", "--home", str(organisation.home)
     )
     assert told.returncode == 0, told.stderr
-    assert UNKNOWN in organisation.calls("dave")
+    assert re.search(UNKNOWN, organisation.calls("dave"))
     organisation.identity("renew", "dave", "--new-key")
     assert organisation.calls("dave") == ""
     assert "CERT_MANAGE CERTS_REVOKE  tx" in organisation.identity("revoke", "dave", "--send")
-    assert UNKNOWN in organisation.calls("dave")
+    assert re.search(UNKNOWN, organisation.calls("dave"))
 
 
 def test_a_step_that_does_not_reach_the_chain_is_said(organisation):
@@ -178,7 +179,7 @@ def test_keys_are_registered_exchanged_and_dismissed(tmp_path):
     try:
         said = organisation.identity("issue", "alice", "--role", "client")
         assert "PUBKEY_MANAGE PUBKEY_ADD" in said
-        assert UNKNOWN in organisation.calls("alice")
+        assert re.search(UNKNOWN, organisation.calls("alice"))
         organisation.identity("issue", "bob", "--send")
         assert organisation.calls("bob") == ""
         with organisation.connect("bob") as before:
@@ -188,7 +189,7 @@ def test_keys_are_registered_exchanged_and_dismissed(tmp_path):
             with pytest.raises(CallError, match=UNKNOWN):
                 before.invoke("T", "P", {"k": "a", "v": "b"})
         assert "PUBKEY_DELETE  tx" in organisation.identity("revoke", "bob", "--send")
-        assert UNKNOWN in organisation.calls("bob")
+        assert re.search(UNKNOWN, organisation.calls("bob"))
         organisation.identity("issue", "light2", "--role", "light", "--send")
         assert "signers do not meet the requirement" in organisation.calls("light2")  # it may read, not write
     finally:

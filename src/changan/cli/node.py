@@ -129,11 +129,11 @@ async def _serve(node: RunningNode, home: Home, *, first_start: bool) -> None:
         loop.add_signal_handler(number, stopped.set)
     async with contextlib.AsyncExitStack() as stack:
         ready = await stack.enter_async_context(node.open(crash_point_from(os.environ.get(CRASH_VARIABLE, ""))))
+        for difference in ready.differences:
+            sys.stdout.write(f"{say('note', '注意')}: {difference}\n")
         sys.stdout.write(f"ready rpc={ready.rpc} http={ready.http} home={home.root}\n")
         if first_start:
             sys.stdout.write(_next_steps(ready, home))
-        for difference in ready.differences:
-            sys.stdout.write(f"{say('note', '注意')}: {difference}\n")
         sys.stdout.flush()
         await stopped.wait()
 

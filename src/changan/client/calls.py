@@ -98,6 +98,7 @@ class Unanswered(NamedTuple):
 
     status: str
     again: bool  # whether asking again may help
+    words: str = ""  # why the node lets this peer in no more, where it said so
 
 
 Reply = TxResponse | Unanswered | None
@@ -108,7 +109,8 @@ Steps = Generator[Send | Pause, Reply, _T]
 def unanswered(error: grpc.RpcError) -> Unanswered:
     """Return what an error of the wire means for a call."""
     code = error.code()
-    return Unanswered(code.name, code in _AGAIN)
+    words = error.details() if code is grpc.StatusCode.UNAUTHENTICATED else None
+    return Unanswered(code.name, code in _AGAIN, words or "")
 
 
 class Calls:
@@ -230,12 +232,14 @@ class Calls:
 
 
 def _sent(method: str, request: TxRequest) -> Steps[tuple[TxResponse, bool]]:
-    """Send until there is a response; say whether it took more than one try. Raises UnreachableError."""
+    """Send until there is a response; say whether it took more than one try. Raises CallError, UnreachableError."""
     for attempt in range(RETRIES_MAX):
         reply = yield Send(method, request)
         if isinstance(reply, TxResponse):
             return reply, attempt > 0
         assert isinstance(reply, Unanswered)
+        if reply.words:
+            raise CallError(TxStatusCode.INTERNAL_ERROR, reply.words, request.payload.tx_id)
         if not reply.again or attempt == RETRIES_MAX - 1:
             raise UnreachableError(
                 f"the node does not answer ({reply.status}): is it running? transaction {request.payload.tx_id}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from changan.contract.instance import BlockContext
 from changan.ledger.admission import RefusedError, admit, ask, check_form, prove
@@ -20,8 +20,8 @@ from changan.ledger.wire.messages import (
     Node,
     TxResponse,
     TxStatusCode,
-    TxType,
 )
+from changan.node.answers import Committed, query_response
 from changan.node.archive_door import serve_archive
 from changan.node.chain_query import ChainQuery, QueryError
 from changan.node.metrics import METRICS
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from changan.ledger.admission import Admitted, Proven
-    from changan.ledger.done import Done
     from changan.ledger.transition import AppliedBlock, Decided
     from changan.ledger.wire.messages import Payload, TxRequest
     from changan.ledger.world import World
@@ -52,26 +51,6 @@ BLS_A_TURN = 16
 """Requests with BLS signatures that are looked at before those of others."""
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 """The largest answer of a view over many rows; clients take messages of 100 MiB."""
-
-
-class Committed(NamedTuple):
-    """Where a transaction rests, and what came of it."""
-
-    height: int
-    done: Done
-
-    @property
-    def response(self) -> TxResponse:
-        """Return the answer that a synchronous call gets."""
-        done = self.done
-        return TxResponse(
-            code=done.code,
-            message=done.message,
-            contract_result=done.result,
-            tx_id=done.tx_id,
-            tx_timestamp=done.timestamp,
-            tx_block_height=self.height,
-        )
 
 
 class Chain:
@@ -226,12 +205,12 @@ class Chain:
         context = BlockContext(height + 1, self.time())
         executed = Execution(self.world, context).query(request, verdict)
         await self.rest.reaches(height)
-        return _query_response(request, executed.code, executed.result)
+        return query_response(request, executed.code, executed.result)
 
     async def _chain_query(self, request: TxRequest) -> TxResponse:
         ended = disabled(self.world.rows, request.payload.contract_name)
         if ended is not None:
-            return _query_response(request, ended[0], ContractResult(code=1, message=ended[1]))
+            return query_response(request, ended[0], ContractResult(code=1, message=ended[1]))
         parameters = {parameter.key: parameter.value for parameter in request.payload.parameters}
         tx_id = parameters.get("txId", b"").decode("utf-8", "replace")
         if request.payload.method == "GET_TX_BY_TX_ID" and self.is_pending(tx_id):
@@ -242,8 +221,8 @@ class Chain:
             else:
                 answer = self._query.answer(request.payload.method, parameters)
         except QueryError as error:
-            return _query_response(request, TxStatusCode.CONTRACT_FAIL, ContractResult(code=1, message=str(error)))
-        return _query_response(request, TxStatusCode.SUCCESS, ContractResult(result=answer, message="OK"))
+            return query_response(request, TxStatusCode.CONTRACT_FAIL, ContractResult(code=1, message=str(error)))
+        return query_response(request, TxStatusCode.SUCCESS, ContractResult(result=answer, message="OK"))
 
     async def _own_query(self, request: TxRequest, verdict: Admitted) -> TxResponse:
         parameters = {parameter.key: parameter.value for parameter in request.payload.parameters}
@@ -256,8 +235,8 @@ class Chain:
             else:
                 answer = await self.reads.answer(request.payload.method, parameters)
         except (ReadError, BundleError, ArchivedError) as error:
-            return _query_response(request, TxStatusCode.CONTRACT_FAIL, ContractResult(code=1, message=str(error)))
-        response = _query_response(request, TxStatusCode.SUCCESS, ContractResult(result=answer, message="OK"))
+            return query_response(request, TxStatusCode.CONTRACT_FAIL, ContractResult(code=1, message=str(error)))
+        response = query_response(request, TxStatusCode.SUCCESS, ContractResult(result=answer, message="OK"))
         response.tx_block_height = height
         return response
 
@@ -388,16 +367,3 @@ class Chain:
         self._refuse_waiters("the node is stopping")
         await asyncio.gather(*self._settling, return_exceptions=True)  # a block behind one that could not rest
         await self.rest.close()
-
-
-def _query_response(request: TxRequest, code: int, result: ContractResult) -> TxResponse:
-    payload = request.payload
-    message = "SUCCESS"
-    if code != TxStatusCode.SUCCESS:
-        message = (
-            f"txStatusCode:{code}, resultCode:{result.code}, contractName[{payload.contract_name}] "
-            f"method[{payload.method}] txType[QUERY_CONTRACT], {result.message}"
-        )
-    if payload.tx_type == TxType.INVOKE_CONTRACT and code == TxStatusCode.SUCCESS:
-        message = "OK"
-    return TxResponse(code=code, message=message, contract_result=result, tx_id=payload.tx_id)

@@ -135,8 +135,8 @@ async def test_what_lies_before_is_never_said_not_to_be(grown, five):
         peer.chain._config_at({"block_height": b"2"})
     assert peer.chain._config_at({"block_height": str(reader.height).encode()})
     with pytest.raises(ReadError, match=r"knows of \d+ writes .* ask for the \d+ newest, or another node"):
-        peer.chain.reads.history("token", "balances", TO, 1000)
-    assert peer.chain.reads.history("token", "balances", TO, 3)
+        await peer.chain.reads.history("token", "balances", TO, 1000)
+    assert await peer.chain.reads.history("token", "balances", TO, 3)
     assert query.answer("GET_LAST_CONFIG_BLOCK", {})
     with pytest.raises(RefusedError):  # and nothing is executed twice
         grown.submit(peer.number, transfer(grown, timestamp=1))
