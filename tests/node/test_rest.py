@@ -181,3 +181,11 @@ def test_a_record_out_of_turn_is_not_written(disk):
     disk.storage.bring(record_of(first), first)
     disk.storage.bring(record_of(second), second)
     assert disk.storage.log.durable_height == 2
+
+
+async def test_whoever_begins_to_wait_before_the_wait_runs_is_noticed(disk):
+    """A block's interval is not sat out beside somebody who waits: between the look and the wait others have their turn."""
+    waiting = asyncio.create_task(disk.chain.hurry())
+    result = disk.chain.result("ab" * 32)  # before the task had its first turn
+    await asyncio.wait_for(waiting, 5)
+    result.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from changan.contract.instance import BlockContext
 from changan.ledger.admission import RefusedError, admit, ask, check_form, prove
@@ -31,7 +31,7 @@ from changan.node.rest import Rest, StoppedError
 from changan.node.store.archive import ArchivedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from changan.ledger.admission import Admitted, Proven
     from changan.ledger.transition import AppliedBlock, Decided
@@ -277,10 +277,10 @@ class Chain:
         """Whether somebody waits for a result."""
         return bool(self._waiters)
 
-    async def hurry(self) -> None:
-        """Return when somebody begins to wait for a result, or the chain stops."""
-        self._hurry.clear()
-        await self._hurry.wait()
+    def hurry(self) -> Coroutine[Any, Any, object]:
+        """Return what ends when somebody begins to wait for a result from now on, or the chain stops."""
+        self._hurry.clear()  # not first when it runs: who begins before that would not be noticed
+        return self._hurry.wait()
 
     async def execute(self, decided: Decided, seal: Callable[[bytes], bytes]) -> None:
         """Execute a decided block while those before it come to rest, then let it come to rest too.
