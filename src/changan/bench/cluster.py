@@ -10,14 +10,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from changan.bench.figures import table_rows
 from changan.bench.single import BenchError
 from changan.client.connect import connect
+from changan.crypto.addresses import user_address
+from changan.crypto.digest import digest_named
+from changan.ledger.wire.messages import ChainConfig
 
 ORGANISATIONS = 4
+CONTRACT = "bench"
+"""The contract that is called."""
 PROBES = 60
 PROBE_PAUSE_S = 0.15
 _READY = re.compile(r"^ready rpc=(\S+) http=(\S+) home=(.+)$", re.MULTILINE)
@@ -86,7 +92,7 @@ def measure(cluster: Cluster, mode: str, workers: int, seconds: float) -> dict[s
         subprocess.Popen(  # noqa: S603  # our own program
             [
                 *(sys.executable, "-m", "changan.bench.own_worker", cluster.rpc[n % ORGANISATIONS]),
-                *(str(cluster.homes[n % ORGANISATIONS]), mode, str(seconds), f"{n + 1:02x}" * 20),
+                *(str(cluster.homes[n % ORGANISATIONS]), mode, str(seconds), f"{n + 1:02x}" * 20, CONTRACT),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -123,13 +129,26 @@ def measure(cluster: Cluster, mode: str, workers: int, seconds: float) -> dict[s
     }
 
 
+def fund(cluster: Cluster) -> None:
+    """Install a token and hand every organisation's client more of it than it can spend."""
+    source = files("changan.examples").joinpath("token.py").read_bytes()
+    with connect(cluster.rpc[0], home=cluster.homes[0]) as first:
+        first.deploy(CONTRACT, "1.0", source, {"supply": 1 << 60})
+        config = ChainConfig.FromString(first.query("CHAIN_CONFIG", "GET_CHAIN_CONFIG").result)
+        for rpc, home in zip(cluster.rpc, cluster.homes, strict=True):
+            with connect(rpc, home=home) as other:
+                key = other.signer.key.public
+            address = user_address(key, config.vm.addr_type, digest_named(config.crypto.hash))
+            first.invoke(CONTRACT, "transfer", {"to": address.hex(), "amount": 1 << 56})
+
+
 def probe(cluster: Cluster) -> dict[str, float]:
     """Call one by one with pauses: the latency to a durable receipt at light load, ms."""
     found = []
     with connect(cluster.rpc[0], home=cluster.homes[0]) as connection:
         for _ in range(PROBES):
             begun = time.perf_counter()
-            connection.invoke("token", "transfer", {"to": "77" * 20, "amount": 1})
+            connection.invoke(CONTRACT, "transfer", {"to": "77" * 20, "amount": 1})
             found.append((time.perf_counter() - begun) * 1000)
             time.sleep(PROBE_PAUSE_S)
     return _percentiles(found)
@@ -157,6 +176,7 @@ def run(seconds: float, rounds: int = 3) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name:
         cluster = start_cluster(Path(name))
         try:
+            fund(cluster)
             rows += _rows("one call at a time, light load", [probe(cluster) for _ in range(rounds)])
             for label, mode, workers in (
                 ("signed calls, packed 100", "packed", 4),

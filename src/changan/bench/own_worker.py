@@ -28,10 +28,11 @@ TRANSFER = Signature("transfer", "call", (("to", ADDRESS), ("amount", U64)), Non
 
 def main() -> None:
     """Call as fast as it goes for so many seconds."""
-    address, home, mode, seconds, to = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), sys.argv[5]
+    address, home, mode, length, to, token = sys.argv[1:7]
+    seconds = float(length)
     connection = connect(address, home=home)
     arguments = {"to": to, "amount": 1}
-    connection.invoke("token", "transfer", arguments)
+    connection.invoke(token, "transfer", arguments)
     channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)])
     send = channel.unary_unary(
         "/changan.Node/SendPacked",
@@ -51,22 +52,24 @@ def main() -> None:
     while time.perf_counter() - started < seconds:
         begun = time.perf_counter()
         if mode == "sync":
-            connection.invoke("token", "transfer", arguments)
+            connection.invoke(token, "transfer", arguments)
             calls += 1
         elif mode == "bundle":
-            calls += _bundled(alone, connection.signer, connection.chain_id, to)
+            calls += _bundled(alone, connection.signer, connection.chain_id, token, to)
         elif mode == "single":
-            calls += _singly(alone, connection.signer, connection.chain_id, to)
+            calls += _singly(alone, connection.signer, connection.chain_id, token, to)
         else:
-            calls += _packed(send, connection.signer, connection.chain_id, to)
+            calls += _packed(send, connection.signer, connection.chain_id, token, to)
         latencies.append(time.perf_counter() - begun)
     elapsed = time.perf_counter() - started
     print(json.dumps({"calls": calls, "seconds": elapsed, "cpu": time.process_time() - cpu, "latencies": latencies}))
 
 
-def _singly(send: grpc.UnaryUnaryMultiCallable[Any, TxResponse], signer: Signer, chain_id: str, to: str) -> int:
+def _singly(
+    send: grpc.UnaryUnaryMultiCallable[Any, TxResponse], signer: Signer, chain_id: str, token: str, to: str
+) -> int:
     """Send as many calls as a pack holds, each in a message of its own, and wait for all of them."""
-    payloads = [make_payload(chain_id, "token", "transfer", {"to": to, "amount": "1"}) for _ in range(PACK)]
+    payloads = [make_payload(chain_id, token, "transfer", {"to": to, "amount": "1"}) for _ in range(PACK)]
     futures = [send.future(sign_request(payload, signer), timeout=60) for payload in payloads]
     for future in futures:
         response = future.result()
@@ -74,11 +77,13 @@ def _singly(send: grpc.UnaryUnaryMultiCallable[Any, TxResponse], signer: Signer,
     return len(futures)
 
 
-def _bundled(send: grpc.UnaryUnaryMultiCallable[Any, TxResponse], signer: Signer, chain_id: str, to: str) -> int:
+def _bundled(
+    send: grpc.UnaryUnaryMultiCallable[Any, TxResponse], signer: Signer, chain_id: str, token: str, to: str
+) -> int:
     """Send a few bundles together, and wait for all of them."""
     columns = [ColumnData(bytes.fromhex(to) * BUNDLE_ROWS), ColumnData((1).to_bytes(8, "little") * BUNDLE_ROWS)]
     data = encode_bundle(TRANSFER, columns, BUNDLE_ROWS, 0)
-    payloads = [make_payload(chain_id, "token", "transfer", {PARAMETER: data}) for _ in range(BUNDLES)]
+    payloads = [make_payload(chain_id, token, "transfer", {PARAMETER: data}) for _ in range(BUNDLES)]
     futures = [send.future(sign_request(payload, signer), timeout=60) for payload in payloads]
     calls = 0
     for future in futures:
@@ -88,9 +93,9 @@ def _bundled(send: grpc.UnaryUnaryMultiCallable[Any, TxResponse], signer: Signer
     return calls
 
 
-def _packed(send: Callable[..., PackedResponses], signer: Signer, chain_id: str, to: str) -> int:
+def _packed(send: Callable[..., PackedResponses], signer: Signer, chain_id: str, token: str, to: str) -> int:
     requests = [
-        sign_request(make_payload(chain_id, "token", "transfer", {"to": to, "amount": "1"}), signer).SerializeToString()
+        sign_request(make_payload(chain_id, token, "transfer", {"to": to, "amount": "1"}), signer).SerializeToString()
         for _ in range(PACK)
     ]
     answer = send(PackedRequests(requests=requests, wait=True), timeout=60)

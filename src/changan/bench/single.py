@@ -128,7 +128,7 @@ def commands(node: Node, kind: str, mode: str, count: int, seconds: float) -> li
             found.append([sys.executable, str(here / "sdk_worker.py"), config, mode, str(seconds), to])
         else:
             worker = [sys.executable, "-m", "changan.bench.own_worker", node.rpc, str(node.home)]
-            found.append([*worker, mode, str(seconds), to])
+            found.append([*worker, mode, str(seconds), to, "token"])
     return found
 
 
