@@ -191,7 +191,7 @@ def test_golden_vectors_by_another_implementation(case):
 @needs_library
 @pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["what"])
 def test_plain_pairings_agree(case):
-    other = pytest.importorskip("py_arkworks_bls12381")
+    other = importlib.import_module("py_arkworks_bls12381")
     total = other.G1Point.identity()
     for key in case["keys"]:
         total += other.G1Point.from_compressed_bytes(bytes.fromhex(key))
