@@ -84,7 +84,7 @@ def done_of(request: TxRequest, signed: bytes, executed: Executed, digest: Diges
         rw_digest,
         leaf,
         writes,
-        is_settling(payload.contract_name, executed.code),
+        _is_settling(payload.contract_name, executed.code),
     )
 
 
@@ -107,7 +107,7 @@ def done_at_genesis(transaction: Transaction, rw_set: TxRWSet, writes: list[Writ
     )
 
 
-def is_settling(contract: str, code: int) -> bool:
+def _is_settling(contract: str, code: int) -> bool:
     """Whether a transaction brings the state tree up to date: a node asked for it, and may."""
     return contract == OWN and code == TxStatusCode.SUCCESS
 

@@ -12,7 +12,7 @@ from changan.errors import ChanganError
 from changan.ledger.admission import RefusedError, admit, check_form
 from changan.ledger.commitment import delta_root
 from changan.ledger.delta import StateChanges
-from changan.ledger.done import Done, done_at_genesis, done_of, is_settling
+from changan.ledger.done import Done, done_at_genesis, done_of
 from changan.ledger.execution import Execution
 from changan.ledger.genesis import GENESIS_TIME, genesis_transaction
 from changan.ledger.hashing import block_hash, dag_hash, ordered_dag
@@ -198,11 +198,6 @@ def _remember(world: World, done: Sequence[Done], time: int) -> list[Write]:
         changed[key] = value
     changed.update(world.remembered.forget(time, world.tx_timeout))
     return [Write(OWN, key, value) for key, value in changed.items()]
-
-
-def settles(transactions: Sequence[Transaction]) -> bool:
-    """Whether a block brings the state tree up to date: a node asked for it."""
-    return any(is_settling(tx.payload.contract_name, tx.result.code) for tx in transactions)
 
 
 def _block_type(requests: Sequence[TxRequest], writes: Sequence[Write]) -> int:
