@@ -30,6 +30,7 @@ MESSAGES_BYTES_MAX = 2 << 30
 ROW_BYTES = {"payments": 56, "evidence": 136, "smallbank": 24, "token": 28}
 RATES_GUESSED = {"bundle": 2_500_000, "distilled": 1_200_000}
 """Calls a second for which messages are made, as far as the memory goes."""
+MESSAGES_GUESSED = 3_000  # and messages
 KERNELS_WAIT_S = 120.0
 SAMPLED_BLOCKS = 20
 SQLITE_COMMIT = 5_000
@@ -58,7 +59,8 @@ class Load(NamedTuple):
     def messages(self) -> int:
         """How many messages are made and signed beforehand: each is sent once."""
         size = (ROW_BYTES[self.contract] + 12 if self.lane in RATES_GUESSED else 1200) * self.rows + 1500
-        wanted = self.seconds * (self.rate or RATES_GUESSED.get(self.lane, 20_000)) / self.rows
+        guessed = min(RATES_GUESSED.get(self.lane, 20_000), MESSAGES_GUESSED * self.rows)
+        wanted = self.seconds * (self.rate or guessed) / self.rows
         return max(1, min(int(wanted), MESSAGES_BYTES_MAX // size))
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 
 TOLD_S = 0.25
+PREPARED_ROWS = 4096
 
 
 class Load(NamedTuple):
@@ -236,7 +237,7 @@ def _prepare(connection: Connection, what: Workload, shape: Shape, numpy: Any, h
     address = json.loads((Path(home) / "doors.json").read_text(encoding="utf-8"))["rpc"]
     with grpc.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
         sender = Sender(channel, "bundle", 4)
-        for part in what.prepare(numpy, shape):
+        for part in what.prepare(numpy, shape._replace(rows=max(shape.rows, PREPARED_ROWS))):
             sender.send(_bundle(what, part, connection.signer, connection.chain_id, {}))
         sender.finish()
     if sender.failed or sender.declined:

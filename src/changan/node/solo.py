@@ -87,15 +87,12 @@ class Solo:
                 await chain.submit(request, request.ByteSize())
 
     async def _gather(self, config: BlockConfig) -> None:
-        """While nobody waits for a result, let requests gather for a block's interval; and those that just come, in any case."""
+        """While nobody waits for a result, let requests gather for a block's interval."""
         chain = self._chain
-        if not (chain.awaited or chain.stopping or len(chain.pool) >= config.block_tx_capacity):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(chain.hurry(), config.block_interval / 1000)
-        before = 0
-        while before < len(chain.pool) < config.block_tx_capacity:
-            before = len(chain.pool)
-            await asyncio.sleep(0)
+        if chain.awaited or chain.stopping or len(chain.pool) >= config.block_tx_capacity:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(chain.hurry(), config.block_interval / 1000)
 
     def _still_good(self, waiting: Waiting, time: int) -> bool:
         """Whether a request may be in a block of `time`, seconds; one that may not is told so."""
