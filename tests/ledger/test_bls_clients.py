@@ -10,7 +10,7 @@ from changan.client.requests import install_parameters
 from changan.contract.instance import BlockContext
 from changan.crypto import bls
 from changan.crypto.suite import Suite
-from changan.ledger.admission import RefusedError, admit
+from changan.ledger.admission import admit
 from changan.ledger.chain_config import ADMITS, DISTILLED, default_config, is_distilled
 from changan.ledger.clients import client_row, possession
 from changan.ledger.config_parameters import ConfigError
@@ -24,7 +24,7 @@ from changan.ledger.wire.messages import BlockWithRWSet, BlsClient, BlsClients
 from changan.node.audit import AuditError, Auditor
 from changan.node.storage import record_of, replay_block
 from consortium import EXAMPLES, Consortium, Ledger, SealedLog
-from lane_parties import Lane, Party, party
+from lane_parties import Lane, Party, party, refused
 
 chia_rs = pytest.importorskip("chia_rs")
 INFINITY = b"\xc0" + bytes(47)
@@ -34,17 +34,6 @@ OFF_THE_CURVE = bytes.fromhex("80" + "00" * 46 + "01")  # compressed, x = 1: no 
 @pytest.fixture
 def lane(consortium):
     return Lane(consortium, 2)
-
-
-def refusal(lane, request) -> str:
-    """What the door says; no block may hold such a request either."""
-    world, before = lane.ledger.world, lane.ledger.world.block_hash
-    with pytest.raises(RefusedError) as said:
-        admit(request, world, lane.ledger.time_us // 1_000_000)
-    with pytest.raises(InvalidBlockError):
-        lane.ledger.seal(request)
-    assert world.block_hash == before
-    return said.value.message
 
 
 def failure(result) -> str:
@@ -119,7 +108,7 @@ def bad_registrations(lane, consortium):
 def test_what_is_no_registration_is_refused_at_the_door_and_in_a_block(lane, consortium):
     new = party(consortium, 50)
     for changes, says in bad_registrations(lane, consortium):
-        said = refusal(lane, lane.registration(new, **changes))
+        said = refused(lane, lane.registration(new, **changes))
         assert said.startswith("registration refused: ")
         assert says in said, changes
     assert lane.client(2) is None
@@ -133,7 +122,7 @@ def test_the_rogue_key_is_not_registered(lane, consortium):
         chia_rs.G1Element.from_bytes(new.key.public.data)
         + chia_rs.G1Element.from_bytes(bytes([victim.key.public.data[0] ^ 0x20]) + victim.key.public.data[1:])
     )
-    assert "does not show" in refusal(lane, lane.registration(new, key=rogue))
+    assert "does not show" in refused(lane, lane.registration(new, key=rogue))
 
 
 def test_one_live_key_an_address_and_no_key_twice(lane, consortium):
@@ -176,7 +165,7 @@ def test_revocation_is_alone_in_its_block_and_registration_is_not(lane, consorti
 
 def test_the_lane_is_closed_unless_the_chain_was_made_with_it(consortium):
     lane = Lane(consortium, 0, distilled=False)
-    said = refusal(lane, lane.registration(party(consortium, 1)))
+    said = refused(lane, lane.registration(party(consortium, 1)))
     assert "registration refused: this chain was made without the distilled lane: make one with `changan up" in said
     for method, given in (("REVOKE", {"number": "0"}), ("FIND", {"numbers": "0"})):
         assert "without the distilled lane" in failure(lane.ledger.call(LANE, method, given).contract_result)

@@ -145,7 +145,7 @@ def main() -> None:
         addresses = [
             user_address(signer.key.public, config.vm.addr_type, digest_named(config.crypto.hash)) for signer in signers
         ]
-        shape = Shape(load.accounts, addresses, load.rows if load.lane != "packed" else 4096, load.zipf)
+        shape = Shape(load.accounts, addresses, load.rows if load.lane != "packed" else PREPARED_ROWS, load.zipf)
         _prepare(connection, what, shape, numpy, load.home)
         chain = connection.chain_id
         address = json.loads((Path(load.home) / "doors.json").read_text(encoding="utf-8"))["rpc"]
