@@ -25,6 +25,7 @@ from changan.node.settings import ChainSettings, Settings, settings_text
 TX_TIMEOUT_S = 60
 FULL_AFTER_S = TX_TIMEOUT_S * 1.5
 """When the window of remembered ids is surely full and everything that is made once has been made."""
+CONTRACTS = {"transfer": "token", "put": "evidence"}
 START_S_MAX = 10.0
 REPLAYED_SHARE = 10.2
 """Calls after the clean start and before the kill are this part of the rows, or of 100,000 where there are fewer: just short of
@@ -49,6 +50,7 @@ def load(node: Node, work: str, count: int, first: int = 0, rate: int = 0) -> li
             str(Path(__file__).with_name("soak_worker.py")),
             node.rpc,
             str(node.home),
+            CONTRACTS[work],
             work,
             str(count),
             str(first),

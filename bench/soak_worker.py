@@ -1,7 +1,7 @@
 """The load of soak.py: signed calls packed many to a message, a few messages in flight, and how far it came on standard output.
 
-`python bench/soak_worker.py ADDRESS HOME WORK COUNT FIRST RATE`: WORK is transfer (constant state) or put (a new row a call);
-RATE is the most calls a second, 0 for as many as are answered.
+`python bench/soak_worker.py ADDRESS HOME CONTRACT WORK COUNT FIRST RATE`: WORK is transfer (constant state, of a token) or put (a
+new row a call, of the evidence contract); RATE is the most calls a second, 0 for as many as are answered.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ SHOWN_EVERY = 2_000
 
 def main() -> None:
     """Send so many calls, each with its own id and signature; every one of them must succeed."""
-    address, home, work = sys.argv[1:4]
-    count, first, rate = map(int, sys.argv[4:7])
+    address, home, contract, work = sys.argv[1:5]
+    count, first, rate = map(int, sys.argv[5:8])
     connection = connect(address, home=home)
     channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)])
     send = channel.unary_unary(
@@ -43,7 +43,9 @@ def main() -> None:
     for start in range(first, first + count, PACK):
         if rate:
             time.sleep(max(0.0, begun + (start - first) / rate - time.monotonic()))
-        calls = [_call(work, number) for number in range(start, min(start + PACK, first + count))]
+        calls = [
+            (contract, work, _arguments(work, number)) for number in range(start, min(start + PACK, first + count))
+        ]
         flying.append(send.future(_packed(connection.chain_id, connection.signer, calls), timeout=120))
         if len(flying) >= IN_FLIGHT:
             done += _counted(flying.popleft().result())
@@ -55,10 +57,10 @@ def main() -> None:
     print(done, flush=True)
 
 
-def _call(work: str, number: int) -> tuple[str, str, dict[str, str]]:
+def _arguments(work: str, number: int) -> dict[str, str]:
     if work == "put":
-        return "evidence", "put", {"digest": f"{number:064x}", "note": "n"}
-    return "token", "transfer", {"to": f"{number % 1000:040x}", "amount": "1"}
+        return {"digest": f"{number:064x}", "note": "n"}
+    return {"to": f"{number % 1000:040x}", "amount": "1"}
 
 
 def _packed(chain_id: str, signer: Signer, calls: list[tuple[str, str, dict[str, str]]]) -> PackedRequests:

@@ -42,10 +42,15 @@ class Cluster(NamedTuple):
         """The homes of the nodes."""
         return [self.home / f"wx-org{n}.chainmaker.org" for n in range(1, ORGANISATIONS + 1)]
 
-    def cpu(self) -> dict[str, float]:
-        """Return the CPU seconds that nodes and engines have used."""
+    def pids(self) -> tuple[list[int], list[int]]:
+        """Return the process ids of the nodes and of their engines."""
         nodes = [int((home / "LOCK").read_text(encoding="ascii")) for home in self.homes]
         engines = [int((home / "engine/chain1/engine.pid").read_text(encoding="ascii")) for home in self.homes]
+        return nodes, engines
+
+    def cpu(self) -> dict[str, float]:
+        """Return the CPU seconds that nodes and engines have used."""
+        nodes, engines = self.pids()
         return {"node": sum(map(_cpu, nodes)), "engine": sum(map(_cpu, engines))}
 
 
@@ -54,8 +59,8 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def start_cluster(directory: Path) -> Cluster:
-    """Start a new cluster below `directory`. Raises BenchError."""
+def start_cluster(directory: Path, engine_blocks: int = 0) -> Cluster:
+    """Start a new cluster below `directory`, whose engines keep so many blocks (0: all). Raises BenchError."""
     home, log = directory / "cluster", directory / "cluster.out"
     program = [sys.executable, "-m", "changan.cli.main", "cluster"]
     ports = [text for kind in ("rpc", "http", "p2p") for text in (f"--{kind}-port", "0")]
@@ -64,7 +69,9 @@ def start_cluster(directory: Path) -> Cluster:
         raise BenchError(f"the cluster was not made: {made.stderr[-500:]}")
     for settings in home.glob("*/changan.toml"):
         text = settings.read_text(encoding="utf-8")
-        settings.write_text(text.replace('engine = "plain"', 'engine = "compiled"'), encoding="utf-8")
+        text = text.replace('engine = "plain"', 'engine = "compiled"')
+        text = text.replace("engine_blocks = 0", f"engine_blocks = {engine_blocks}")
+        settings.write_text(text, encoding="utf-8")
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603  # our own program
             [*program, "up", "--home", str(home), "--log-level", "warning"], stdout=out, stderr=subprocess.STDOUT

@@ -46,8 +46,13 @@ class Node(NamedTuple):
 
     def anonymous_mib(self) -> float:
         """Return the node's anonymous memory (RssAnon), MiB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        return int(re.findall(r"RssAnon:\s+(\d+) kB", status)[0]) / 1024
+        return anonymous_mib(self.process.pid)
+
+
+def anonymous_mib(pid: int) -> float:
+    """Return a process's anonymous memory (RssAnon), MiB."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(re.findall(r"RssAnon:\s+(\d+) kB", status)[0]) / 1024
 
 
 def start_node(directory: Path, *options: str) -> Node:
