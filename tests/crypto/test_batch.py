@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import stat
 import sys
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -339,3 +341,20 @@ def test_loading_again_gives_kernels_that_work(kernels, tmp_path):
     seal = encode_dss_signature(5, 6)
     digest = hashlib.sha256(b"").digest()
     assert reckoned(Scheme.SM2, [point], [digest], [seal], again) == [plain.holds(curve, point, digest, seal)]
+
+
+def test_kernels_compiled_of_other_sources_are_not_taken(tmp_path, monkeypatch):
+    """Numba compiles anew, in the node itself, where its source lies elsewhere or has another time: these are other kernels."""
+    named = {kernels_module._version()}
+    for place in ("one", "other"):
+        folder = tmp_path / place / "changan/crypto"
+        shutil.copytree(Path(kernels_module.__file__).parent, folder / "batch")
+        shutil.copy(Path(kernels_module.__file__).parent.parent / "curves.py", folder)
+        monkeypatch.setattr(kernels_module, "__file__", str(folder / "batch/kernels.py"))
+        named.add(kernels_module._version())
+    os.utime(folder / "batch/states.py", ns=(1, 1))
+    named.add(kernels_module._version())
+    (folder / "curves.py").write_text("", encoding="utf-8")
+    named.add(kernels_module._version())
+    assert len(named) == 5
+    assert kernels_module._version() in named

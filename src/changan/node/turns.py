@@ -10,8 +10,9 @@ import asyncio
 from collections import OrderedDict, deque
 
 ROUNDS_BETWEEN = 15
-"""Rounds of the event loop from a turn to the next while several wait. What arrives is taken in meanwhile, which is cheap: a
-request that still lies in the server's own queue, first in and first out, has no turn."""
+"""Rounds of the event loop after a turn. What arrives is taken in meanwhile, which is cheap: a request that still lies in the
+server's own queue, first in and first out, has no turn. Without them, a queue that was once long would stay long: one request
+would come out of it for each that is looked at, and never two wait here."""
 
 _Queue = deque["asyncio.Future[None]"]
 
@@ -21,7 +22,6 @@ class Turns:
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, OrderedDict[str, _Queue]] = OrderedDict()  # by address, and by its connections
-        self._count = 0
         self._given = False  # a turn that is not over
 
     async def take(self, address: str, connection: str) -> None:
@@ -29,24 +29,25 @@ class Turns:
         loop = asyncio.get_running_loop()
         if not self._given:
             self._given = True
-            loop.call_soon(self._give)
+            self._pause(ROUNDS_BETWEEN)
             return
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.setdefault(address, OrderedDict()).setdefault(connection, deque()).append(turn)
-        self._count += 1
         await turn
 
-    def _give(self, rounds: int = 0) -> None:
-        """Give the next turn after so many more rounds."""
-        loop = asyncio.get_running_loop()
+    def _pause(self, rounds: int) -> None:
+        """Give the next turn after so many rounds."""
         if rounds:
-            loop.call_soon(self._give, rounds - 1)
-            return
+            asyncio.get_running_loop().call_soon(self._pause, rounds - 1)
+        else:
+            self._give()
+
+    def _give(self) -> None:
         while self._waiting:
             turn = self._next()
             if not turn.cancelled():
                 turn.set_result(None)
-                loop.call_soon(self._give, ROUNDS_BETWEEN if self._count > 1 else 0)
+                self._pause(ROUNDS_BETWEEN)
                 return
         self._given = False
 
@@ -55,7 +56,6 @@ class Turns:
         address, connections = self._waiting.popitem(last=False)
         connection, queue = connections.popitem(last=False)
         turn = queue.popleft()
-        self._count -= 1
         if queue:
             connections[connection] = queue
         if connections:

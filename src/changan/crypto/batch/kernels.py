@@ -176,14 +176,16 @@ def _place(directory: Path) -> Path:
 
 
 def _version() -> str:
-    """Return what names these sources, compiled by these libraries for this processor.
+    """Return what names these sources, where they lie, compiled by these libraries for this processor.
 
-    Numba's own key sees one source file only, and where it does not match, compiles here and now.
+    Numba's own key is the place of one source file and its time; where that does not match, it compiles here and now.
     """
     digest = hashlib.sha256()
-    here = Path(__file__).parent
+    here = Path(__file__).resolve().parent
     for source in _SOURCES:
-        digest.update((here / source).read_bytes())
+        path = here / source
+        digest.update(f"{path} {path.stat().st_mtime_ns}".encode())
+        digest.update(path.read_bytes())
     for name in ("numba", "llvmlite", "numpy"):
         digest.update(str(importlib.import_module(name).__version__).encode())
     binding = importlib.import_module("llvmlite.binding")
