@@ -1,6 +1,6 @@
 """Kill a node again and again while calls are in flight, and see that nothing acknowledged is lost or doubled.
 
-`python bench/faults.py [--rounds 300] [--seed 1] [--lane packed|bundle] [--json FILE]`. A third of the times the node
+`python bench/faults.py [--rounds 300] [--seed 1] [--lane packed|bundle|distilled] [--json FILE]`. A third of the times the node
 kills itself at a fault point inside the commit path; else it is killed from outside at a random moment. Another process
 sends calls, notes what was acknowledged in a journal, and sends again, under the same ids, what was not. At the end the log
 is read: every acknowledged transaction stands in it once, none stands in it twice, and `changan verify --replay` derives
@@ -25,7 +25,7 @@ from typing import NamedTuple
 from changan.cli.bench import write_json
 from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.store.blocklog import BlockLog
-from faults_worker import PACK, ROWS
+from faults_lanes import LANES
 
 POINTS = (
     "log.append.before",
@@ -42,9 +42,6 @@ CHECKPOINT_SHARE = 0.05
 """These are reached once in 10,000 transactions, the others with every block."""
 POINT_S_MAX = 15.0
 """How long a fault point may take to be reached."""
-SETTINGS = {"packed": "", "bundle": 'engine = "compiled"\nrate_limit = 10000000\n'}
-SAMPLE = {"packed": [], "bundle": ["--sample", "20"]}
-"""Of millions of calls the plain engine runs some blocks' again, the compiled one all."""
 CHANGAN = [sys.executable, "-m", "changan.cli.main"]
 _READY = re.compile(r"^ready ", re.MULTILINE)
 
@@ -81,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--lane", choices=sorted(PACK), default="packed", help="single calls, or bundles run compiled")
+    parser.add_argument("--lane", choices=sorted(LANES), default="packed")
     parser.add_argument("--port", type=int, default=12431)
     parser.add_argument("--seconds", type=float, default=7200, help="end after so long, with fewer rounds")
     parser.add_argument("--json", type=Path)
@@ -90,13 +87,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         home, journal = Path(name) / "home", Path(name) / "journal"
         home.mkdir()
-        (home / "changan.toml").write_text(SETTINGS[options.lane], encoding="utf-8")
+        (home / "changan.toml").write_text(LANES[options.lane].settings, encoding="utf-8")
         worker_file = str(Path(__file__).with_name("faults_worker.py"))
         node = start(home, options.port, "")
         worker = subprocess.Popen(
-            [sys.executable, worker_file, f"127.0.0.1:{options.port}", str(home), str(journal), options.lane]
+            [sys.executable, worker_file, f"127.0.0.1:{options.port}", str(home), str(journal), options.lane],
+            stdout=subprocess.PIPE,
+            text=True,
         )
+        assert worker.stdout is not None
         try:
+            if worker.stdout.readline() != "go\n":
+                raise SystemExit("the load did not start")
             kills = kill_again_and_again(node, home, journal, options, dice)
         finally:
             worker.send_signal(signal.SIGTERM)
@@ -174,13 +176,13 @@ def judge(home: Path, journal: Path, kills: Kills, options: argparse.Namespace) 
             height_of[tx.payload.tx_id] = height
     lost = [tx_id for tx_id, height in acknowledged.items() if height_of.get(tx_id) != int(height)]
     verified = subprocess.run(
-        [*CHANGAN, "verify", "--replay", *SAMPLE[options.lane], "--home", str(home)],
+        [*CHANGAN, "verify", "--replay", *LANES[options.lane].sample, "--home", str(home)],
         capture_output=True,
         text=True,
         check=False,
     )
     print(verified.stdout.strip() or verified.stderr.strip())
-    calls = ROWS if options.lane == "bundle" else 1
+    calls = LANES[options.lane].calls
     rows = [
         ("kills", "count", kills.outside, "from outside, at random moments"),
         ("kills", "count", sum(kills.at_points.values()), f"at fault points: {dict(sorted(kills.at_points.items()))}"),

@@ -6,37 +6,23 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import grpc
 
-from changan.bench.workloads import workload
 from changan.client.connect import connect
 from changan.client.requests import make_payload, sign_request
-from changan.ledger.bundle import PARAMETER, columns_of, encode_bundle
 from changan.ledger.wire.messages import PackedRequests, PackedResponses, TransactionInfo, TxRequest, TxResponse
-
-if TYPE_CHECKING:
-    from changan.ledger.wire.messages import Payload
-
-PACK = {"packed": 100, "bundle": 8}
-ROWS = 4096
-_SIGNATURE = workload("token").signature("transfer")
-_TO = bytes.fromhex("11" * 20)
-_BUNDLE = encode_bundle(_SIGNATURE, columns_of(_SIGNATURE, [(_TO, 1)] * ROWS), ROWS, 0)
-
-
-def make(lane: str) -> Payload:
-    """Return one more call, or one more bundle."""
-    arguments = {"to": _TO.hex(), "amount": "1"} if lane == "packed" else {PARAMETER: _BUNDLE}
-    return make_payload("chain1", "token", "transfer", arguments)
+from faults_lanes import LANES
 
 
 def main() -> None:
-    """Send until told to stop."""
-    address, home, journal_path, lane = sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4]
+    """Say `go` when the load is made, then send until told to stop."""
+    address, home, journal_path, lane = sys.argv[1], sys.argv[2], Path(sys.argv[3]), LANES[sys.argv[4]]
     connection = connect(address, home=home)
+    requests = lane.requests(connection, address, home)
+    print("go", flush=True)
     channel = grpc.insecure_channel(
         address, options=[("grpc.max_reconnect_backoff_ms", 50), ("grpc.initial_reconnect_backoff_ms", 20)]
     )
@@ -55,8 +41,7 @@ def main() -> None:
     pending: list[TxRequest] = []
     with journal_path.open("a", encoding="ascii") as journal:
         while not stopped:
-            while len(pending) < PACK[lane]:
-                pending.append(sign_request(make(lane), connection.signer))
+            pending += islice(requests, lane.at_once - len(pending))
             try:
                 answer = send(
                     PackedRequests(requests=[item.SerializeToString() for item in pending], wait=True), timeout=10

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from changan.bench.single import BenchError
@@ -70,13 +69,13 @@ class Crowd:
         if sender.failed or sender.declined:
             raise BenchError(f"not everybody could register: {[*sender.failed, 'some were declined'][0]}")
 
-    def bundles(self, what: Workload, parts: Iterator[Part], count: int, broker: Signer) -> Iterator[bytes]:
-        """Yield bundles that all their clients signed. Their secret keys are summed, which gives the sum of their signatures."""
+    def bundles(self, what: Workload, parts: Iterator[Part], broker: Signer) -> Iterator[bytes]:
+        """Yield a bundle for each part, signed by all its clients: their secret keys are summed, as their signatures would be."""
         directory = kernels_directory()
         assert directory is not None  # the node that is loaded has kernels
         roots = KernelRoots(sha256, warm(directory).forest(sha256, 1))
         known: dict[str, Signature] = {}
-        for part in islice(parts, count):
+        for part in parts:
             signature = known.setdefault(part.method, what.signature(part.method))
             numbers = [int(number) for number in part.signers]
             callers = b"".join([self._addresses[number] for number in numbers])

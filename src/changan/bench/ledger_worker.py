@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -141,12 +142,12 @@ def main() -> None:
     what = workload(load.contract)
     with connect(home=load.home) as connection:
         config = ChainConfig.FromString(connection.query("CHAIN_CONFIG", "GET_CHAIN_CONFIG").result)
-        signers = _signers(load.home, load.signers, connection.signer)
+        signers = make_signers(load.home, load.signers, connection.signer)
         addresses = [
             user_address(signer.key.public, config.vm.addr_type, digest_named(config.crypto.hash)) for signer in signers
         ]
         shape = Shape(load.accounts, addresses, load.rows if load.lane != "packed" else PREPARED_ROWS, load.zipf)
-        _prepare(connection, what, shape, numpy, load.home)
+        make_state(connection, what, shape, numpy, load.home)
         chain = connection.chain_id
         address = json.loads((Path(load.home) / "doors.json").read_text(encoding="utf-8"))["rpc"]
         with grpc.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
@@ -170,7 +171,7 @@ def _distilled(
     started = time.perf_counter()
     crowd.register(registrations, Sender(channel, "packed", 1))
     registered = time.perf_counter() - started
-    first, *made = crowd.bundles(workload(load.contract), parts, load.messages + 1, broker)
+    first, *made = crowd.bundles(workload(load.contract), islice(parts, load.messages + 1), broker)
     sender = Sender(channel, "distilled", 1)
     started = time.perf_counter()
     sender.send(first)
@@ -219,7 +220,7 @@ def _tell(sender: Sender, started: float, ended: threading.Event) -> None:
         print(json.dumps([sender.calls, time.perf_counter() - started]), flush=True)
 
 
-def _signers(home: str, count: int, first: Signer) -> list[Signer]:
+def make_signers(home: str, count: int, first: Signer) -> list[Signer]:
     """Return members of the first organisation: the one that connects, and fresh ones."""
     organisation = read_crypto_config(Path(home)).organisations[0]
     authority, now = organisation.authority(), datetime.now(UTC)
@@ -231,7 +232,8 @@ def _signers(home: str, count: int, first: Signer) -> list[Signer]:
     return found
 
 
-def _prepare(connection: Connection, what: Workload, shape: Shape, numpy: Any, home: str) -> None:
+def make_state(connection: Connection, what: Workload, shape: Shape, numpy: Any, home: str) -> None:
+    """Install the contract and make the rows that its load needs. Raises SystemExit."""
     arguments: dict[str, object] = {"supply": 1 << 60} if what.contract == "token" else {}
     connection.deploy(what.contract, "1.0", what.source.encode(), arguments)
     address = json.loads((Path(home) / "doors.json").read_text(encoding="utf-8"))["rpc"]
