@@ -12,6 +12,7 @@ import click
 
 from changan.cli.documents import to_file, write_document
 from changan.cli.language import say
+from changan.cli.node import configure_logs
 from changan.cli.reach import at_home, open_log, reach, where
 from changan.contract.engines import compiled, plain
 from changan.crypto.suite import Suite
@@ -66,6 +67,7 @@ def _walk(steps: Iterator[int], length: int, label: str) -> None:
 )
 def verify(home: Path, chain: str, sample: int | None, *, replay: bool) -> None:
     """Derive every hash, signature and tree of a chain again from its log. Exit 1 and the height where one is wrong."""
+    configure_logs("warning")
     try:
         log = open_log(home, chain)
         if sample is not None and not replay:
