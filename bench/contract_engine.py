@@ -7,14 +7,13 @@ whatever else the machine does: median, least and most of N blocks of calls betw
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import time
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from changan.bench.figures import table_rows
+from changan.cli.bench import write_json
 from changan.contract.codec import pack
 from changan.contract.compiled.columns import ColumnData
 from changan.contract.compiled.instance import CompiledInstance
@@ -165,13 +164,13 @@ def single_calls(
     return times
 
 
-def _row(work: str, peer: str, unit: str, values: list[float], note: str) -> dict[str, object]:
+def _row(work: str, peer: str, unit: str, values: list[float], note: str) -> dict[str, Any]:
     (row,) = table_rows(work, peer, {"time": unit}, [{"time": value} for value in values], note)
     print(f"{work:16} {note:24} {peer:18} {row['median']:>10.1f} {unit}  (min {row['min']:.1f}, max {row['max']:.1f})")
     return row
 
 
-def measure(work: Work, count: int, blocks: int) -> list[dict[str, object]]:
+def measure(work: Work, count: int, blocks: int) -> list[dict[str, Any]]:
     """Measure one work at one number of accounts, on both back ends."""
     random = Random(count)
     accounts = [random.randbytes(20) for _ in range(count)]
@@ -206,18 +205,12 @@ def main() -> None:
     parser.add_argument("--accounts", type=int, nargs="+", default=[10_000, 1_000_000])
     parser.add_argument("--blocks", type=int, default=9)
     options = parser.parse_args()
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for work in WORKS:
         for count in options.accounts if work.rows is not _nothing else [1]:
             rows += measure(work, count, options.blocks)
-    if options.json:
-        document = {
-            "command": "python bench/contract_engine.py",
-            "machine": platform.processor() or platform.machine(),
-            "date": time.strftime("%Y-%m-%d"),
-            "rows": rows,
-        }
-        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if options.json is not None:
+        write_json(options.json, "python bench/contract_engine.py", rows)
 
 
 if __name__ == "__main__":

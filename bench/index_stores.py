@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
-import platform
 import sqlite3
-import statistics
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import lmdb
+
+from changan.bench.figures import table_rows
+from changan.cli.bench import show, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,30 +117,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--blocks", type=int, default=1000)
     options = parser.parse_args()
-    rows = []
     units = {"put": "CPU us/row", "get": "CPU us/row", "bytes": "bytes/row"}
+    note = f"{options.blocks} blocks of {ROWS_A_BLOCK} rows"
+    rows = []
     for peer, make in (("lmdb", Lmdb), ("sqlite", Sqlite)):
         for work, values in measure(make, options.blocks).items():
-            row = {
-                "work": work,
-                "peer": peer,
-                "unit": units[work],
-                "median": round(statistics.median(values), 3),
-                "min": round(min(values), 3),
-                "max": round(max(values), 3),
-                "n": len(values),
-                "note": f"{options.blocks} blocks of {ROWS_A_BLOCK} rows",
-            }
-            rows.append(row)
-            print(f"{peer:8} {work:6} {row['median']:>9} {row['unit']}  (min {row['min']}, max {row['max']})")
-    if options.json:
-        document = {
-            "command": "python bench/index_stores.py",
-            "machine": platform.processor() or platform.machine(),
-            "date": time.strftime("%Y-%m-%d"),
-            "rows": rows,
-        }
-        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            rows += table_rows(work, peer, {work: units[work]}, [{work: value} for value in values], note)
+    show(rows)
+    if options.json is not None:
+        write_json(options.json, f"python bench/index_stores.py --blocks {options.blocks}", rows)
 
 
 if __name__ == "__main__":
