@@ -509,6 +509,26 @@ def test_a_newcomer_takes_the_state_of_its_peers(cluster, engine, tmp_path):
         assert node.stop() == 0
 
 
+def test_one_command_starts_three_homes_and_a_wiped_one_that_takes_their_state(cluster):
+    who = "b7" * 20
+    with cluster.connect(0) as connection:
+        for _ in range(3):
+            connection.invoke("token", "transfer", {"to": who, "amount": 1})
+    cluster.level()
+    assert cluster.stop() == 0, cluster.words()
+    home = cluster.org_home(2)
+    shutil.rmtree(home / "chains")
+    seen = len((home / "node.log").read_text())
+    cluster.start(None, "--sync")  # it says that it is ready when all four are
+    assert "sync.restored" in (home / "node.log").read_text()[seen:]
+    assert (home / "engine/chain1/data/priv_validator_state.json").exists()
+    with cluster.connect(2) as connection:
+        connection.invoke("token", "transfer", {"to": who, "amount": 1})
+    blocks = cluster.check_equal()
+    assert len(cluster.blocks(2)) < len(blocks)
+    assert [balance(cluster, n, who) for n in range(4)] == [4] * 4
+
+
 def test_the_engines_stores_can_be_begun_anew_on_all_nodes(cluster):
     height = cluster.level()
     assert cluster.stop() == 0, cluster.words()

@@ -193,6 +193,19 @@ def read_cluster(root: Path) -> tuple[list[Place], bool]:
         raise ClusterError(f"{path} does not decode: {error!r}") from error
 
 
+def late_homes(root: Path, places: Sequence[Place]) -> frozenset[str]:
+    """Return the organisations whose homes lack a chain that another one's has, or were cut short when they took its state."""
+    here = {}
+    for place in places:
+        home = Home(root / place.org_id)
+        chains = {chain.chain_id for chain in home.settings().chains}
+        here[place.org_id] = {one for one in chains if home.chain_directory(one).exists()} - {
+            one for one in chains if engine_home(home.root, one).syncing.exists()
+        }
+    everything = set().union(*here.values())
+    return frozenset(org_id for org_id, chains in here.items() if chains != everything)
+
+
 def check_refetchable(home: Home, chain_id: str) -> None:
     """Raise ClusterError where a chain's older blocks are away, so that its engine cannot be told again what came of its own."""
     directory = home.chain_directory(chain_id)

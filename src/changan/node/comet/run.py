@@ -81,7 +81,8 @@ class CometNode(RunningNode):
         sync = None
         if link.home.syncing.exists() and not self._sync_from:
             raise SyncError(
-                "a state was being taken from peers and is not whole: start the node with --sync-from again"
+                "a state was being taken from peers and is not whole: start the node with --sync-from again, or the whole "
+                "folder's with `changan cluster up --sync`"
             )
         if self._sync_from and (not directory.exists() or link.home.syncing.exists()):
             sync = StateSync(link.home, directory, genesis, dialled)
