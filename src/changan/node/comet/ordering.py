@@ -49,6 +49,7 @@ class Comet:
         """
         self._chain = chain
         self._link = link
+        self._proposer = proposer
         self.engine = link.engine
         self._cache = BatchCache()
         self._submission = Submission(chain, self._cache, self.engine.door)
@@ -100,14 +101,16 @@ class Comet:
     async def _work(self) -> None:
         submission = asyncio.create_task(self._submission.run(), name="submission")
         stopping = asyncio.create_task(self._stopping(), name="stopping")
+        roots = asyncio.create_task(self.snapshots.ask_for_roots(self._proposer), name="roots")
+        tasks = (submission, stopping, roots)
         try:
-            done, _ = await asyncio.wait({self._link.run(), submission, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({self._link.run(), *tasks}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             await self.engine.stop()
             self._submission.stop()
-            for task in (submission, stopping):
+            for task in tasks:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
