@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 CLUSTER_FILE = "cluster.json"
 NODE_FILE = "node.json"
+SNAPSHOTS = "snapshots"
+"""Where a chain's folder holds what newcomers begin with."""
 RENEWED_AFTER = 10_000
 """Engine blocks after a ledger block are empty and few; so far behind it none was ever signed."""
 _CONFIG = SystemContract.CHAIN_CONFIG.value
@@ -231,6 +233,7 @@ def renew_engine(home: Home, chain_id: str) -> tuple[int, bytes]:
     finally:
         log.close()
     first_height = ConsensusArgs.FromString(header.consensus_args).engine_height + RENEWED_AFTER
+    shutil.rmtree(home.chain_directory(chain_id) / SNAPSHOTS, ignore_errors=True)  # the new engine proves none of them
     engine_home(home.root, chain_id).renew(first_height, header.block_hash, voters)
     return first_height, header.block_hash
 

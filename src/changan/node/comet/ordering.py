@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from changan.node.comet.application import LedgerApplication
 from changan.node.comet.batches import BatchCache
+from changan.node.comet.cluster import SNAPSHOTS
 from changan.node.comet.engine_home import TX_BYTES_MAX
 from changan.node.comet.membership import Membership
 from changan.node.comet.rosters import Rosters
@@ -58,7 +59,7 @@ class Comet:
         seals = Seals(chain.reader, self.rosters, proposer)
         chain.reader.complete = seals.complete
         chain.reader.membership = Membership(self.rosters, chain.reader, chain.world.digest).links
-        self.snapshots = Snapshots(chain, self.rosters, directory / "snapshots", kept_blocks)
+        self.snapshots = Snapshots(chain, self.rosters, directory / SNAPSHOTS, kept_blocks)
         self.application = LedgerApplication(
             chain,
             self._cache,
