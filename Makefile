@@ -25,7 +25,7 @@ cluster-faults: $(VENV)/.dev
 	CHANGAN_FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet/test_cluster.py $(ARGS)
 	CHANGAN_LINE_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet/test_lines.py $(ARGS)
 	CHANGAN_FUZZ_REQUESTS=$(REQUESTS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet -k "random_requests or mutated" $(ARGS)
-	CHANGAN_MODEL_SEEDS=$(SEEDS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet/test_application.py -k test_seeds $(ARGS)
+	CHANGAN_MODEL_SEEDS=$(SEEDS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet/test_model_seeds.py $(ARGS)
 	CHANGAN_MEMBERSHIP_SEEDS=$(SEEDS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet/test_membership_seeds.py $(ARGS)
 
 check: $(VENV)/.dev docs

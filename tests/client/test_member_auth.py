@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from changan.client.doors import SERVER_NAME
+from changan.client.doors import SERVER_NAME, user_pair
 from changan.client.web import MemberAuth, Web, signed_header
 from changan.crypto.envelope import seal
 from changan.crypto.suite import Suite
@@ -146,7 +146,9 @@ def web(home, consortium, address="https://127.0.0.1:1", user="client1", ask=Non
     def nobody(what: str) -> bytes:
         raise AssertionError(f"nobody is asked for {what}")
 
-    return Web(address, MemberAuth(consortium.signer(), "chain1"), home, org_name(1), user, ask or nobody)
+    return Web(
+        address, MemberAuth(consortium.signer(), "chain1"), home, user_pair(home, org_name(1), user), ask or nobody
+    )
 
 
 def test_without_tls_nothing_is_read_and_nobody_asked(home, consortium, tmp_path):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from changan.client.doors import KnownDoors, credentials, read_doors, trusted, write_doors
+from changan.client.doors import KnownDoors, credentials, read_doors, trusted, user_pair, write_doors
 from changan.client.members import crypto_config_of, find_administrators, find_member, organisations
 from changan.client.passwords import PasswordError
 from changan.client.requests import Signer
@@ -153,14 +153,14 @@ def test_a_sealed_member_asks_for_its_own_file_and_no_other(home, suite):
 def test_what_is_shown_and_trusted_at_a_tls_door(home):
     root = home[0] / "crypto-config"
     org = organisations(root)[0]
-    files = trusted(root, org, "client1", nobody)
+    files = trusted(root, user_pair(root, org, "client1"), nobody)
     assert files.roots.count(b"-----BEGIN CERTIFICATE-----") == len(organisations(root))
     assert files.key is not None
     assert files.certificate == root / org / "user" / "client1" / "client1.tls.crt"
-    stranger = trusted(root, org, "nobody", nobody)
+    stranger = trusted(root, user_pair(root, org, "nobody"), nobody)
     assert (stranger.roots, stranger.key, stranger.certificate) == (files.roots, None, None)
     for user in ("client1", "nobody"):
-        assert credentials(root, org, user, nobody) is not None
+        assert credentials(root, user_pair(root, org, user), nobody) is not None
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 from cryptography import x509
 
 from changan import connect_async
+from changan.client.doors import user_pair
 from changan.client.requests import Signer, make_payload, sign_request
 from changan.client.web import MemberAuth, Web, signed_header
 from changan.ledger.wire.messages import TxRequest
@@ -317,7 +318,8 @@ def test_whoever_gets_no_token_is_told_why(closed):
     organisation = read_crypto_config(closed.home).organisations[1]
     files = organisation.user("client1")
     liar = Signer.from_files("wx-org1.chainmaker.org", files.sign_certificate, files.sign_key)
-    web = Web(closed.http, MemberAuth(liar, "chain1"), closed.home / "crypto-config", organisation.org_id, "client1")
+    root = closed.home / "crypto-config"
+    web = Web(closed.http, MemberAuth(liar, "chain1"), root, user_pair(root, organisation.org_id, "client1"))
     with web.client() as client:
         answer = client.get("/v1/chains")
     assert answer.status_code == 401

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import httpx2
 import pytest
 
+from changan.client.doors import user_pair
 from changan.client.web import MemberAuth, Web
 from changan.node.home import Home
 from changan.node.pki.layout import make_crypto_config, read_crypto_config
@@ -88,7 +89,7 @@ def test_certificates_of_strangers_on_either_side(secured, tmp_path):
     strange = tmp_path / "crypto-config"
     with node.connect() as client:
         auth = MemberAuth(client.signer, "chain1")
-    stranger = Web(node.http, auth, strange, "wx-org1.chainmaker.org", "client1")
+    stranger = Web(node.http, auth, strange, user_pair(strange, "wx-org1.chainmaker.org", "client1"))
     with stranger.client() as client, pytest.raises(httpx2.ConnectError, match="certificate verify failed"):
         client.get("/v1/health")  # the client does not trust the node
     if kind == "mutual":  # nor the node a client whose pair is of another authority

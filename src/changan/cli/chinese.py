@@ -21,6 +21,9 @@ TEXTS = {
     "A member's HTTP door: a node without a chain takes the state from its peers. May be repeated.": (
         "某成员的 HTTP 入口：尚无链数据的节点由此从各对等节点取得状态。可重复给出。"
     ),
+    "A home that lacks a chain takes the state from the others, in place of every block.": (
+        "缺少链数据的节点目录从其余节点取得状态，而不取得全部区块。"
+    ),
     "Make the home of one more node of a running chain: a new organisation's, or a further one of an organisation.": (
         "为一条运行中的链再建一个节点目录：属于新组织，或为已有组织的另一个节点。"
     ),

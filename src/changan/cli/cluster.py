@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -178,8 +179,11 @@ def init(
 @cluster.command()
 @_HOME
 @_ENGINE
+@click.option(
+    "--sync", is_flag=True, help="A home that lacks a chain takes the state from the others, in place of every block."
+)
 @_LEVEL
-def up(home: Path, engine_binary: Path | None, log_level: str) -> None:
+def up(home: Path, engine_binary: Path | None, log_level: str, *, sync: bool) -> None:
     """Start all nodes of a cluster on this machine; Ctrl-C stops them cleanly.
 
     When all doors answer it prints one line, `ready rpc=HOST:PORT,… http=URL,… home=DIR`.
@@ -189,12 +193,11 @@ def up(home: Path, engine_binary: Path | None, log_level: str) -> None:
     places, demo = read_cluster(root)
     binary = find_engine(engine_binary)
     options = ["--engine-binary", str(binary.resolve()), "--log-level", log_level]
-    sys.exit(asyncio.run(_supervise(root, places, options, demo=demo)))
+    sys.exit(asyncio.run(_supervise(root, Supervisor(root, places, options, sync=sync), demo=demo)))
 
 
-async def _supervise(root: Path, places: list[Place], options: list[str], *, demo: bool) -> int:
+async def _supervise(root: Path, supervisor: Supervisor, *, demo: bool) -> int:
     stopped = _stop_event()
-    supervisor = Supervisor(root, places, options)
     try:
         starting = asyncio.create_task(supervisor.start())
         await asyncio.wait({starting, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
@@ -225,6 +228,14 @@ def _stop_event() -> asyncio.Event:
     return stopped
 
 
+def _require_urls(_: click.Context, __: click.Parameter, urls: tuple[str, ...]) -> tuple[str, ...]:
+    for url in urls:
+        if re.fullmatch(r"https?://[^/?#\s]+/?", url) is None:
+            forms = "http://HOST:PORT, https://HOST:PORT"
+            raise click.BadParameter(say(f"{url!r} is no door: give {forms}", f"{url!r} 不是节点入口：应为 {forms}"))
+    return urls
+
+
 @cluster.command()
 @_HOME
 @_ENGINE
@@ -236,6 +247,7 @@ def _stop_event() -> asyncio.Event:
 @click.option(
     "--sync-from",
     multiple=True,
+    callback=_require_urls,
     metavar="URL",
     help="A member's HTTP door: a node without a chain takes the state from its peers. May be repeated.",
 )

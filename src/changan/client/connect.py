@@ -26,7 +26,7 @@ from changan.client.calls import (
     Written,
     unanswered,
 )
-from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS, credentials, read_doors
+from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS, credentials, read_doors, user_pair
 from changan.client.lane import Offer, OfferError, OwnCall, own_call, register_bls
 from changan.client.many import invoke_many, query_many
 from changan.client.members import crypto_config_of, find_administrators, find_member, organisations
@@ -292,11 +292,12 @@ def find(  # what connect() takes
     name = org_id or organisations(root)[0]
     secure = known.tls != "none" if tls is None else tls
     signer = find_member(root, name, user, password)
+    pair = user_pair(root, name, user)
     return Reach(
         address or known.rpc,
         Calls(signer, lambda: find_administrators(root, password), chain_id, gas_limit),
-        credentials(root, name, user, password) if secure else None,
-        Web(known.http, MemberAuth(signer, chain_id), root, name, user, password),
+        credentials(root, pair, password) if secure else None,
+        Web(known.http, MemberAuth(signer, chain_id), root, pair, password),
     )
 
 

@@ -63,25 +63,29 @@ def _tls_roots(crypto_config: Path) -> Iterator[Path]:
         yield apart if apart.exists() else own
 
 
+def user_pair(crypto_config: Path, org_id: str, user: str) -> Path:
+    """Return where a user's key and certificate for TLS lie: the path that both have, without `.key` and `.crt`."""
+    return crypto_config / org_id / "user" / user / f"{user}.tls"
+
+
 class TlsFiles(NamedTuple):
-    """What a user of a home shows and trusts at a TLS door; a user without a pair of its own shows nothing."""
+    """What a member of a home shows and trusts at a TLS door; one without a pair of its own shows nothing."""
 
     roots: bytes  # PEM, of all organisations
     key: bytes | None  # PEM
     certificate: Path | None
 
 
-def trusted(crypto_config: Path, org_id: str, user: str, ask: Ask = ask_password) -> TlsFiles:
-    """Return the organisations' roots for TLS, and the user's own pair where it lies there. Raises PasswordError, OSError."""
+def trusted(crypto_config: Path, pair: Path, ask: Ask = ask_password) -> TlsFiles:
+    """Return the organisations' roots for TLS, and a pair where there is one at the path. Raises PasswordError, OSError."""
     roots = b"\n".join(path.read_bytes() for path in sorted(_tls_roots(crypto_config)))
-    stem = crypto_config / org_id / "user" / user / f"{user}.tls"
-    key, certificate = stem.with_suffix(".tls.key"), stem.with_suffix(".tls.crt")
+    key, certificate = pair.with_name(f"{pair.name}.key"), pair.with_name(f"{pair.name}.crt")
     return TlsFiles(roots, open_key(key, ask), certificate) if key.exists() else TlsFiles(roots, None, None)
 
 
-def credentials(crypto_config: Path, org_id: str, user: str, ask: Ask = ask_password) -> grpc.ChannelCredentials:
-    """Return what a user shows and trusts at the gRPC door. Raises PasswordError, OSError."""
-    files = trusted(crypto_config, org_id, user, ask)
+def credentials(crypto_config: Path, pair: Path, ask: Ask = ask_password) -> grpc.ChannelCredentials:
+    """Return what a member shows and trusts at the gRPC door. Raises PasswordError, OSError."""
+    files = trusted(crypto_config, pair, ask)
     if files.key is None or files.certificate is None:
         return grpc.ssl_channel_credentials(files.roots)
     return grpc.ssl_channel_credentials(files.roots, files.key, files.certificate.read_bytes())

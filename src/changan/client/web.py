@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 60.0
 _UNKNOWN = 401
+_HANGS_UP = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 
 
 class MemberAuth(httpx2.Auth):
@@ -84,14 +85,36 @@ def signed_header(signer: Signer, chain_id: str, target: str) -> dict[str, str]:
     return {"Authorization": f"{SIGNED} {base64.b64encode(sign_request(payload, signer).SerializeToString()).decode()}"}
 
 
+def why_silent(address: str, error: Exception) -> str:
+    """Say why a door gave no answer, as far as this side can tell, and what to do about it."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"{address} shows a TLS certificate that is not trusted here ({cause.verify_message}): bring its organisation's "
+            "folder of crypto-config, without keys, into the one here, and start again"
+        )
+    hung_up = isinstance(error, _HANGS_UP)
+    if (hung_up and address.startswith("https:")) or (cause is not None and "ALERT" in (cause.reason or "")):
+        return (
+            f"{address} ends the connection: at mutual TLS it does so where it does not trust the certificate of this side. "
+            "Bring this organisation's folder of crypto-config, without keys, into the one there, and start that node again"
+        )
+    if cause is not None:
+        return f"{address} does not speak TLS ({cause.reason}): if it is a node's HTTP door without TLS, name it with http://"
+    if hung_up:
+        return f"{address} ends the connection: if that door speaks TLS, name it with https://"
+    return f"{address} does not answer as a member: {error!r}"
+
+
 class Web(NamedTuple):
-    """What it takes to read a node's HTTP door as a user of a home."""
+    """What it takes to read a node's HTTP door as a member; `pair` is what it shows over TLS, as `user_pair` says."""
 
     address: str
     auth: MemberAuth
     crypto_config: Path
-    org_id: str
-    user: str
+    pair: Path
     password: Ask = ask_password
 
     def client(self) -> httpx2.Client:
@@ -110,7 +133,7 @@ class Web(NamedTuple):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if not self.address.startswith("https:"):
             return context  # nothing is read, and no password asked for
-        files = trusted(self.crypto_config, self.org_id, self.user, self.password)
+        files = trusted(self.crypto_config, self.pair, self.password)
         if files.roots:
             context.load_verify_locations(cadata=files.roots.decode("ascii"))
         if files.key is not None and files.certificate is not None:

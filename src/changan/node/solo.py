@@ -38,6 +38,15 @@ class Proposer(NamedTuple):
         return self.key.sign(block_hash, self.signature_hash)
 
 
+async def settle(chain: Chain, proposer: Proposer) -> None:
+    """Ask for the block that brings the state tree up to date: it holds the root of its own height."""
+    payload = make_payload(chain.chain_id, OWN, SETTLE, {})
+    payload.timestamp = chain.time()
+    request = sign_request(payload, Signer(proposer.member, proposer.key, proposer.signature_hash))
+    with contextlib.suppress(RefusedError):  # e.g. this node's certificate was revoked
+        await chain.submit(request, request.ByteSize())
+
+
 class Solo:
     """Takes what waits in a chain's pool, block after block."""
 
@@ -78,13 +87,7 @@ class Solo:
         try:
             await asyncio.wait_for(chain.arrived.wait(), SETTLE_AFTER_S)
         except TimeoutError:
-            payload = make_payload(chain.chain_id, OWN, SETTLE, {})
-            payload.timestamp = chain.time()
-            request = sign_request(
-                payload, Signer(self._proposer.member, self._proposer.key, self._proposer.signature_hash)
-            )
-            with contextlib.suppress(RefusedError):  # e.g. this node's certificate was revoked
-                await chain.submit(request, request.ByteSize())
+            await settle(chain, self._proposer)
 
     async def _gather(self, config: BlockConfig) -> None:
         """While nobody waits for a result, let requests gather for a block's interval."""

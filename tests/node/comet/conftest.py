@@ -56,6 +56,7 @@ def often(monkeypatch):
     from changan.node.comet import snapshots, state_sync
 
     monkeypatch.setattr(snapshots, "WORK_MIN", 12)
+    monkeypatch.setattr(snapshots, "APART_S", 0)
     for module in (snapshots, state_sync):
         monkeypatch.setattr(module, "CHUNK_BYTES", CHUNK_BYTES)
 

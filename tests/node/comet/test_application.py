@@ -1,10 +1,9 @@
-"""The application without an engine: proposals, lies, what is decided, replays, and a seeded model of four nodes."""
+"""The application without an engine: proposals, lies, what is decided, and replays."""
 
 from __future__ import annotations
 
 import os
 import random
-import shutil
 
 import pytest
 from model import Model
@@ -17,7 +16,6 @@ from changan.ledger.admission import Admitted, RefusedError
 from changan.ledger.execution import Execution
 from changan.ledger.snapshot import dump
 from changan.ledger.wire.messages import ConsensusArgs, SealedBlocks, TxRequest
-from changan.node.audit import Auditor
 from changan.node.comet.abci.application import ACCEPT, REJECT
 from changan.node.comet.abci.messages import (
     Head,
@@ -581,109 +579,3 @@ async def test_mutated_proposals_are_judged_alike_and_never_raise(model):
         accepted += found == {ACCEPT}
         assert found <= {ACCEPT, REJECT}
     assert accepted < FUZZ_COUNT // 4
-
-
-# A seeded model of many heights with faults
-
-SEEDS = int(os.environ.get("CHANGAN_MODEL_SEEDS", "12"))
-FIRST_SEED = int(os.environ.get("CHANGAN_MODEL_FIRST_SEED", "0"))
-
-
-async def run_seed(consortium, directory, seed: int) -> dict[str, int]:
-    """Run one seed; return how often each kind of fault happened."""
-    model = Model(consortium, directory, seed, block_tx_capacity=7)
-    dice = model.dice
-    counts = dict.fromkeys(["crash", "between", "down", "lie", "cut", "skew", "lost", "void", "repeat", "blocks"], 0)
-    await model.begin()
-    await token(model)
-    sent: list[TxRequest] = []
-    while model.heights()[0] < 12 or any(not peer.up for peer in model.peers):
-        kind = dice.random()
-        down = [peer.number for peer in model.peers if not peer.up]
-        model.lie = lambda txs: txs
-        model.cut = set()
-        between = None
-        if down and dice.random() < 0.4:
-            await model.wake(down[0])
-        elif kind < 0.06 and not down:
-            model.peers[dice.randrange(4)].up = False
-            counts["down"] += 1
-        elif kind < 0.12:
-            await dice.choice([peer for peer in model.peers if peer.up]).crash()
-            counts["crash"] += 1
-        elif kind < 0.18:
-            between = dice.randrange(4)
-            counts["between"] += 1
-        elif kind < 0.26:
-            name = dice.choice(["noise", "no head", "a time of the past", "a changed amount"])
-            lie = lies(model)[name]
-            model.lie = lambda txs, lie=lie: lie(txs) if txs else [b"noise"]
-            counts["lie"] += 1
-        elif kind < 0.34:
-            model.cut = {dice.randrange(4)}
-            counts["cut"] += 1
-        elif kind < 0.38:
-            peer = dice.choice(model.peers)
-            if all(other is peer or not other.skew_us for other in model.peers):
-                peer.skew_us = dice.choice([0, 3_600_000_000, -3_600_000_000])
-                counts["skew"] += bool(peer.skew_us)
-        elif kind < 0.42:
-            await dice.choice([peer for peer in model.peers if peer.up]).handshake(engine_lost=True)
-            counts["lost"] += 1
-        for _ in range(dice.randrange(6)):
-            number = dice.randrange(4)
-            if not model.peers[number].up or model.peers[number].skew_us:
-                continue
-            again = sent and dice.random() < 0.15
-            request = dice.choice(sent) if again else transfer(model)
-            counts["repeat"] += bool(again)
-            try:
-                model.submit(number, request)
-                sent.append(request)
-            except RefusedError:
-                assert again
-        if dice.random() < 0.8:
-            await model.send()
-        decision = await model.step(dice.randrange(4), crash_between=between)
-        counts["void"] += decision is None
-    for peer in model.peers:
-        peer.skew_us = 0
-    model.lie, model.cut = (lambda txs: txs), set()
-    for n in range(12):
-        for peer in model.peers:
-            for number in list(peer.submission._afloat):
-                peer.submission._give_back(number)
-        await model.send()
-        await model.step(n % 4)
-    assert len({peer.chain.world.block_hash for peer in model.peers}) == 1
-    blocks = [model.peers[0].chain.reader.stored(height).block for height in range(model.heights()[0] + 1)]
-    ids = [tx.payload.tx_id for block in blocks for tx in block.txs]
-    assert len(ids) == len(set(ids))
-    moved = sum(tx.payload.method == "transfer" for block in blocks for tx in block.txs)
-    assert {balance(model, n) for n in range(4)} == {moved}
-    assert not any(peer.chain.afloat or len(peer.chain.pool) for peer in model.peers)
-    for peer in model.peers:
-        for _ in Auditor(peer.storage.log).blocks():
-            pass
-    counts["blocks"] = len(blocks)
-    model.close()
-    return counts
-
-
-async def test_seeds(consortium, tmp_path):
-    total: dict[str, int] = {}
-    for seed in range(FIRST_SEED, FIRST_SEED + SEEDS):
-        try:
-            counts = await run_seed(consortium, tmp_path / str(seed), seed)
-        except BaseException:
-            print(f"seed {seed}: CHANGAN_MODEL_FIRST_SEED={seed} CHANGAN_MODEL_SEEDS=1")
-            raise
-        shutil.rmtree(tmp_path / str(seed))
-        assert counts["blocks"] > 12
-        for name, count in counts.items():
-            total[name] = total.get(name, 0) + count
-        if SEEDS > 100 and seed % 100 == 99:
-            print(seed + 1 - FIRST_SEED, total, flush=True)
-    print(total)
-    if SEEDS >= 12:
-        assert all(total.values()), total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import json
 import os
@@ -474,19 +475,28 @@ def test_a_newcomer_takes_the_state_of_its_peers(cluster, engine, tmp_path):
     ):
         done = changan("cluster", *command)
         assert done.returncode == 0, done.stderr
-    with cluster.connect(0) as connection:
-        for _ in range(3):
-            connection.invoke("token", "transfer", {"to": "b6" * 20, "amount": 1})
-    node = LoneNode(home, engine, "--sync-from", "http://127.0.0.1:1", "--sync-from", cluster.http[2])
-    try:
+    with contextlib.ExitStack() as stack:
+        load = Load(cluster, [0], "b6" * 20)  # the chain does not rest while the newcomer begins
+        stack.callback(load.stop)
+        wait_for(lambda: len(load.acknowledged) > 3, 60)
+        height = cluster.height(0)
+        node = LoneNode(home, engine, "--sync-from", "http://127.0.0.1:1", "--sync-from", cluster.http[2])
+        stack.callback(node.stop)
         assert "sync.restored" in node.words()
-        wait_for(lambda: node.height(org) == cluster.height(0), 60)
+        tip = cluster.height(0)
+        assert tip > height + 3
+        for _ in range(3):  # it comes to the tip, and stays there
+            wait_for(lambda tip=tip: node.height(org) >= tip, 60)
+            tip = cluster.height(0)
+        load.stop()
+        assert not load.failed
         with cluster.connect(1) as connection:
             answer = connection.invoke("token", "transfer", {"to": "b6" * 20, "amount": 1})
         with node.connect(org) as connection:
 
             def paid() -> bool:
-                return int(connection.query("token", "balance_of", {"who": "b6" * 20}).text) == 4
+                found = int(connection.query("token", "balance_of", {"who": "b6" * 20}).text)
+                return found == len(load.acknowledged) + 1
 
             wait_for(paid, 60)
             receipt = connection.web.get(f"/v1/receipts/{answer.tx_id}").raise_for_status().json()
@@ -495,7 +505,6 @@ def test_a_newcomer_takes_the_state_of_its_peers(cluster, engine, tmp_path):
                 connection.query("CHAIN_QUERY", "GET_TX_BY_TX_ID", {"txId": "ab" * 32})
             gone = connection.web.get("/v1/blocks/3")
             assert gone.status_code == 410
-    finally:
         assert node.stop() == 0
     blocks = (home / "chains" / "chain1" / "log").glob("*.log")
     assert [path.stem.lstrip("0") != "" for path in blocks] == [True]
@@ -507,6 +516,26 @@ def test_a_newcomer_takes_the_state_of_its_peers(cluster, engine, tmp_path):
         wait_for(lambda: node.height(org) == cluster.height(0), 60)
     finally:
         assert node.stop() == 0
+
+
+def test_one_command_starts_three_homes_and_a_wiped_one_that_takes_their_state(cluster):
+    who = "b7" * 20
+    with cluster.connect(0) as connection:
+        for _ in range(3):
+            connection.invoke("token", "transfer", {"to": who, "amount": 1})
+    cluster.level()
+    assert cluster.stop() == 0, cluster.words()
+    home = cluster.org_home(2)
+    shutil.rmtree(home / "chains")
+    seen = len((home / "node.log").read_text())
+    cluster.start(None, "--sync")  # it says that it is ready when all four are
+    assert "sync.restored" in (home / "node.log").read_text()[seen:]
+    assert (home / "engine/chain1/data/priv_validator_state.json").exists()
+    with cluster.connect(2) as connection:
+        connection.invoke("token", "transfer", {"to": who, "amount": 1})
+    blocks = cluster.check_equal()
+    assert len(cluster.blocks(2)) < len(blocks)
+    assert [balance(cluster, n, who) for n in range(4)] == [4] * 4
 
 
 def test_the_engines_stores_can_be_begun_anew_on_all_nodes(cluster):

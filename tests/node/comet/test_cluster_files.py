@@ -14,7 +14,7 @@ from changan.errors import ChanganError
 from changan.ledger.chain_config import default_config, is_distilled
 from changan.ledger.roster import roster_of
 from changan.ledger.transition import apply_genesis
-from changan.node.comet.cluster import genesis_of_cluster, read_node_file
+from changan.node.comet.cluster import engine_home, genesis_of_cluster, late_homes, read_cluster, read_node_file
 from changan.node.home import Home
 from changan.node.pki.layout import read_crypto_config
 from changan.node.settings import ChainSettings
@@ -157,3 +157,31 @@ def test_a_roster_that_does_not_decode_is_refused():
         config.consensus.ext_config.append(ConfigKeyValue(key="comet.org", value=value))
         with pytest.raises(ChanganError):
             roster_of(config)
+
+
+def test_which_homes_take_the_state_of_the_others(tmp_path):
+    root = tmp_path / "cluster"
+    assert changan("cluster", "init", "--home", str(root)).returncode == 0
+    places, _ = read_cluster(root)
+    homes = {place.org_id: Home(root / place.org_id) for place in places}
+    assert late_homes(root, places) == frozenset()  # nobody has a chain yet: they found it together
+    for n in range(1, 5):
+        homes[org(n)].chain_directory("chain1").mkdir(parents=True)
+    assert late_homes(root, places) == frozenset()
+    homes[org(3)].chain_directory("chain1").rmdir()
+    assert late_homes(root, places) == {org(3)}
+    engine_home(homes[org(4)].root, "chain1").syncing.touch()  # it was cut short
+    assert late_homes(root, places) == {org(3), org(4)}
+    for n in range(1, 3):
+        homes[org(n)].chain_directory("chain1").rmdir()
+    assert late_homes(root, places) == frozenset()  # nobody has a whole one
+
+
+@pytest.mark.parametrize(
+    "url", ["", "10.0.0.7:8080", "ftp://10.0.0.7", "http://", "https://a b:1", "http://a:1/v1", "http://a:1?x"]
+)
+def test_a_door_that_is_none_is_refused_before_anything_is_made(apart, url):
+    done = changan("cluster", "node", "--home", str(apart / org(1)), f"--sync-from={url}")
+    assert done.returncode == 2
+    assert "is no door: give http://HOST:PORT, https://HOST:PORT" in done.stderr
+    assert not (apart / org(1) / "chains").exists()

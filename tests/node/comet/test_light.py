@@ -47,7 +47,9 @@ def _number(number: int, value: int) -> bytes:
     return bytes([number << 3]) + out + bytes([value])
 
 
-def commit_of(roster: Roster, height: int = 9, round_: int = 0, votes=(1, 2, 3, 4), chain: str = CHAIN) -> dict:
+def commit_of(
+    roster: Roster, height: int = 9, round_: int = 0, votes=(1, 2, 3, 4), chain: str = CHAIN, key=key
+) -> dict:
     """A commit as the engine's RPC shows it. What is signed is CometBFT's CanonicalVote, put together here by hand."""
     block, parts = sha256(b"block").digest(), sha256(b"parts").digest()
     block_id = _field(1, block) + _field(2, _number(1, 3) + _field(2, parts))

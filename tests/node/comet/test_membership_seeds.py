@@ -229,8 +229,8 @@ async def test_seeds_of_changes(often, five, tmp_path):
     for seed in range(FIRST_SEED, FIRST_SEED + SEEDS):
         try:
             counts = await run_seed(five, tmp_path / str(seed), seed)
-        except BaseException:
-            print(f"seed {seed}: CHANGAN_MEMBERSHIP_FIRST_SEED={seed} CHANGAN_MEMBERSHIP_SEEDS=1")
+        except Exception as error:
+            error.add_note(f"seed {seed}: CHANGAN_MEMBERSHIP_FIRST_SEED={seed} CHANGAN_MEMBERSHIP_SEEDS=1")
             raise
         shutil.rmtree(tmp_path / str(seed))
         for name, count in counts.items():

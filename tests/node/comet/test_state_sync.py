@@ -268,8 +268,11 @@ async def test_the_engine_of_a_node_that_began_late_is_renewed_and_never_refetch
     await calls(grown, 2)
     home = Home(tmp_path / "home")
     engine_home(home.root, "chain1").make(EngineKeys.make(), "chain1", grown.voters)
-    shutil.copytree(peer.storage.directory, home.chain_directory("chain1"))
+    await peer.snapshots.close()
+    chain = shutil.copytree(peer.storage.directory, home.chain_directory("chain1"))
+    assert list(chain.glob("snapshots/*.ckpt"))
     _, block_hash = renew_engine(home, "chain1")
+    assert not list(chain.glob("snapshots/*"))  # an engine that begins anew proves none of them; the next block has one
     assert block_hash == peer.chain.world.block_hash
     made = json.loads((home.root / "engine/chain1/config/genesis.json").read_text())
     voters = peer.rosters.newest.roster.voters

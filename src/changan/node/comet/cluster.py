@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 CLUSTER_FILE = "cluster.json"
 NODE_FILE = "node.json"
+SNAPSHOTS = "snapshots"
+"""Where a chain's folder holds what newcomers begin with."""
 RENEWED_AFTER = 10_000
 """Engine blocks after a ledger block are empty and few; so far behind it none was ever signed."""
 _CONFIG = SystemContract.CHAIN_CONFIG.value
@@ -193,6 +195,19 @@ def read_cluster(root: Path) -> tuple[list[Place], bool]:
         raise ClusterError(f"{path} does not decode: {error!r}") from error
 
 
+def late_homes(root: Path, places: Sequence[Place]) -> frozenset[str]:
+    """Return the organisations whose homes lack a chain that another one's has, or were cut short when they took its state."""
+    here = {}
+    for place in places:
+        home = Home(root / place.org_id)
+        chains = {chain.chain_id for chain in home.settings().chains}
+        here[place.org_id] = {one for one in chains if home.chain_directory(one).exists()} - {
+            one for one in chains if engine_home(home.root, one).syncing.exists()
+        }
+    everything = set().union(*here.values())
+    return frozenset(org_id for org_id, chains in here.items() if chains != everything)
+
+
 def check_refetchable(home: Home, chain_id: str) -> None:
     """Raise ClusterError where a chain's older blocks are away, so that its engine cannot be told again what came of its own."""
     directory = home.chain_directory(chain_id)
@@ -218,6 +233,7 @@ def renew_engine(home: Home, chain_id: str) -> tuple[int, bytes]:
     finally:
         log.close()
     first_height = ConsensusArgs.FromString(header.consensus_args).engine_height + RENEWED_AFTER
+    shutil.rmtree(home.chain_directory(chain_id) / SNAPSHOTS, ignore_errors=True)  # the new engine proves none of them
     engine_home(home.root, chain_id).renew(first_height, header.block_hash, voters)
     return first_height, header.block_hash
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx2
 import structlog
 
+from changan.client.web import why_silent
 from changan.errors import ChanganError, MalformedError, UnverifiedError
 from changan.node.comet.engine_home import TrustedBlock
 from changan.node.comet.light import committed, voters_of
@@ -94,7 +95,7 @@ class LightDoor:
                     return found
                 refusal = f"{client.base_url} answers {answer.status_code}: {str(found)[:500]}"
             except (httpx2.HTTPError, ValueError, RecursionError, MalformedError) as error:
-                refusal = f"{client.base_url} does not answer as a member: {error!r}"
+                refusal = why_silent(str(client.base_url), error)
         raise UnverifiedError(refusal)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

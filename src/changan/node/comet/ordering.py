@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from changan.node.comet.application import LedgerApplication
 from changan.node.comet.batches import BatchCache
+from changan.node.comet.cluster import SNAPSHOTS
 from changan.node.comet.engine_home import TX_BYTES_MAX
 from changan.node.comet.membership import Membership
 from changan.node.comet.rosters import Rosters
@@ -49,6 +50,7 @@ class Comet:
         """
         self._chain = chain
         self._link = link
+        self._proposer = proposer
         self.engine = link.engine
         self._cache = BatchCache()
         self._submission = Submission(chain, self._cache, self.engine.door)
@@ -57,7 +59,7 @@ class Comet:
         seals = Seals(chain.reader, self.rosters, proposer)
         chain.reader.complete = seals.complete
         chain.reader.membership = Membership(self.rosters, chain.reader, chain.world.digest).links
-        self.snapshots = Snapshots(chain, self.rosters, directory / "snapshots", kept_blocks)
+        self.snapshots = Snapshots(chain, self.rosters, directory / SNAPSHOTS, kept_blocks)
         self.application = LedgerApplication(
             chain,
             self._cache,
@@ -100,14 +102,16 @@ class Comet:
     async def _work(self) -> None:
         submission = asyncio.create_task(self._submission.run(), name="submission")
         stopping = asyncio.create_task(self._stopping(), name="stopping")
+        roots = asyncio.create_task(self.snapshots.ask_for_roots(self._proposer), name="roots")
+        tasks = (submission, stopping, roots)
         try:
-            done, _ = await asyncio.wait({self._link.run(), submission, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({self._link.run(), *tasks}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             await self.engine.stop()
             self._submission.stop()
-            for task in (submission, stopping):
+            for task in tasks:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task

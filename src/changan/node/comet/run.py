@@ -81,7 +81,8 @@ class CometNode(RunningNode):
         sync = None
         if link.home.syncing.exists() and not self._sync_from:
             raise SyncError(
-                "a state was being taken from peers and is not whole: start the node with --sync-from again"
+                "a state was being taken from peers and is not whole: start the node with --sync-from again, or the whole "
+                "folder's with `changan cluster up --sync`"
             )
         if self._sync_from and (not directory.exists() or link.home.syncing.exists()):
             sync = StateSync(link.home, directory, genesis, dialled)
@@ -99,13 +100,9 @@ class CometNode(RunningNode):
     async def _sync(self, link: Link, sync: StateSync, genesis: ChainConfig, crypto: CryptoConfig) -> None:
         """Make a chain's folder of a snapshot of the peers; the engine goes on running. Raises ChanganError."""
         begin_sync(link.home, self._home.chain_directory(genesis.chain_id))
-        own = crypto.organisations[0]
-        signer = signer_of(crypto, own, own.node())
-        auth = MemberAuth(signer, genesis.chain_id)
-        webs = [Web(address, auth, crypto.directory, own.org_id, "") for address in self._sync_from]
         link.serve(sync)
         try:
-            async with LightDoor(webs, genesis).listen(link.sockets / "light") as door:
+            async with self._light_door(genesis, crypto).listen(link.sockets / "light") as door:
                 link.home.configure(self._file.listen, self._file.peers, await door.trusted())
                 running, restored = link.run(), asyncio.create_task(sync.restored())
                 await asyncio.wait({running, restored}, return_when=asyncio.FIRST_COMPLETED)
@@ -116,6 +113,14 @@ class CometNode(RunningNode):
             await link.stop()
             raise
         link.home.configure(self._file.listen, self._file.peers)
+
+    def _light_door(self, genesis: ChainConfig, crypto: CryptoConfig) -> LightDoor:
+        """Return the socket behind which the members' doors are; over TLS this node shows them its own pair."""
+        own = crypto.organisations[0]
+        files = own.node()
+        auth = MemberAuth(signer_of(crypto, own, files), genesis.chain_id)
+        pair = files.tls_certificate.with_suffix("")
+        return LightDoor([Web(address, auth, crypto.directory, pair) for address in self._sync_from], genesis)
 
     def _genesis(self, settings: ChainSettings) -> ChainConfig:
         """Return the configuration that a chain begins with: kept since the first start, for members come and go later."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -16,6 +17,7 @@ from changan.ledger.wire.messages import BlockWithRWSet, ConsensusArgs
 from changan.node.beginning import BLOCKS, blocks_of, read_base
 from changan.node.comet.abci.messages import Snapshot
 from changan.node.comet.seals import WINDOW
+from changan.node.solo import settle
 from changan.node.store.archive import ArchivedError
 from changan.node.store.checkpoint import write_checkpoint
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from changan.ledger.transition import AppliedBlock
     from changan.node.chain import Chain
     from changan.node.comet.rosters import Rosters
+    from changan.node.solo import Proposer
 
 _log = structlog.get_logger()
 FORMAT = 1
@@ -35,6 +38,11 @@ CHUNK_BYTES = 8 * 1024 * 1024
 CHUNKS_MAX = 4096
 WORK_MIN = 10_000
 """A snapshot is due when so many transactions were executed since the last one, and as many as there are rows."""
+OVERDUE = 4
+"""After so many times the work no block has held the root of its own height yet: this node asks for one that does."""
+APART_S = 60.0
+"""A snapshot stays for twice as long at least, however busy the chain is: time to find and fetch it."""
+ASK_APART_S = 10.0
 PROVEN_AFTER = 2
 """So many further heights must the engine have before it can prove a snapshot's."""
 _DIGEST_BYTES = 32
@@ -94,6 +102,8 @@ class Snapshots:
         self._held: list[Held] | None = None  # oldest first; None until they were looked for
         self._is_any = any(directory.glob("*.ckpt"))
         self._work = 0
+        self._begun_at = -APART_S  # by this process's clock
+        self._overdue = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
 
     # Making them
@@ -102,10 +112,15 @@ class Snapshots:
         """Begin a snapshot behind the block that has just come to rest, if one is due and the height is fit for it."""
         height, root = applied.header.block_height, applied.state_root
         self._work += applied.work
-        due = max(WORK_MIN, self._chain.world.row_count) if self._is_any else 0
+        due = max(WORK_MIN, self._chain.world.row_count)
         busy = self._writing is not None and not self._writing.done()
-        whole = root is not None and root.height == height
-        if busy or not whole or self._work < due or self._rosters.newest.votes_from > engine_height:
+        if busy or time.monotonic() < self._begun_at + APART_S or (self._is_any and self._work < due):
+            return
+        if root is None or root.height != height:
+            if self._work >= OVERDUE * due:
+                self._overdue.set()
+            return
+        if self._rosters.newest.votes_from > engine_height:
             return
         try:
             blocks = self._blocks(height)
@@ -113,9 +128,17 @@ class Snapshots:
             _log.warning("snapshot.skipped", height=height, reason=str(error))
             return
         if blocks is not None:
-            self._work, self._is_any = 0, True
+            self._work, self._is_any, self._begun_at = 0, True, time.monotonic()
             sections = [*dump_state(self._chain.world), (BLOCKS, blocks)]
             self._writing = asyncio.create_task(self._write(height, engine_height, sections))
+
+    async def ask_for_roots(self, proposer: Proposer) -> None:
+        """Where a snapshot is overdue, for under load no block holds the root of its own height, ask for one that does."""
+        while True:
+            await self._overdue.wait()
+            await settle(self._chain, proposer)
+            await asyncio.sleep(ASK_APART_S)
+            self._overdue.clear()
 
     def _blocks(self, height: int) -> list[bytes] | None:
         """Return the records that travel; None while one of them still waits for its certificate."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from changan.client.connect import CallError, connect
-from changan.node.comet.cluster import ClusterError, Place, settle_places
+from changan.node.comet.cluster import ClusterError, Place, late_homes, settle_places
 from changan.node.founding import EXAMPLES, example_source
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class _Member:
     def __init__(self, root: Path, place: Place, options: Sequence[str]) -> None:
         self.place = place
         self._home = root / place.org_id
-        self._options = options
+        self._options = [*options]
         self.door: Door | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.ready = asyncio.Event()
@@ -86,6 +86,11 @@ class _Member:
         text = (self._home / "node.log").read_text(encoding="utf-8", errors="replace")
         return text.strip()[-600:]
 
+    def sync_from(self, doors: Sequence[Door]) -> None:
+        """Let the node, which is not started yet, take the state from others."""
+        self._options += [word for door in doors for word in ("--sync-from", door.http)]
+        _log.info("node.syncs", organisation=self.place.org_id, log=str(self._home / "node.log"))
+
     async def stop(self) -> int:
         """Stop the node cleanly; return its exit status."""
         self.stopping = True
@@ -106,27 +111,37 @@ class _Member:
 class Supervisor:
     """The nodes of a cluster, in processes of this one."""
 
-    def __init__(self, root: Path, places: Sequence[Place], options: Sequence[str] = ()) -> None:
+    def __init__(self, root: Path, places: Sequence[Place], options: Sequence[str] = (), *, sync: bool = False) -> None:
+        """With `sync`, homes that lack a chain which another one has take the state from those that lack none."""
         self._root = root
         self._members = [_Member(root, place, options) for place in settle_places(root, list(places))]
+        late = late_homes(root, places) if sync else frozenset()
+        self._late = [member for member in self._members if member.place.org_id in late]
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> list[Door]:
-        """Start all nodes; return their doors when all of them answer. Raises ClusterError."""
-        self._tasks = [asyncio.create_task(member.run(), name=member.place.org_id) for member in self._members]
-        ready = asyncio.create_task(self._all_ready())
-        await asyncio.wait({ready, *self._tasks}, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
+        """Start all nodes; return their doors when all of them answer. Raises ClusterError.
+
+        How long it takes to take a state nobody can tell: for those who do, there is no limit.
+        """
+        whole = [member for member in self._members if member not in self._late]
+        doors = await self._start(whole, READY_S)
+        for member in self._late:
+            member.sync_from(doors)
+        await self._start(self._late, None)
+        return [member.door for member in self._members if member.door is not None]
+
+    async def _start(self, members: Sequence[_Member], limit_s: float | None) -> list[Door]:
+        self._tasks += [asyncio.create_task(member.run(), name=member.place.org_id) for member in members]
+        ready = asyncio.create_task(_all_ready(members))
+        await asyncio.wait({ready, *self._tasks}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         if not ready.done():
             ready.cancel()
             for task in self._tasks:
                 if task.done():
                     task.result()
             raise ClusterError(f"the nodes were not ready within {READY_S:g} s: see node.log below {self._root}")
-        return [member.door for member in self._members if member.door is not None]
-
-    async def _all_ready(self) -> None:
-        for member in self._members:
-            await member.ready.wait()
+        return [member.door for member in members if member.door is not None]
 
     async def wait(self) -> None:
         """Return when a node cannot be kept running. Raises what ended it."""
@@ -141,6 +156,11 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         return max(codes, default=0, key=abs)
+
+
+async def _all_ready(members: Sequence[_Member]) -> None:
+    for member in members:
+        await member.ready.wait()
 
 
 def install_examples(root: Path, door: Door) -> list[str]:
