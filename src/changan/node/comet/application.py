@@ -332,6 +332,7 @@ class LedgerApplication(Application):
             self._unrecorded,
         )
         applied = chain.apply(decided)
+        self._cache.forget(parts.batches)
         self._unrecorded = []
         self._seals.rest_in(applied.head)
         self._seals.begin(applied.header)

@@ -25,6 +25,8 @@ BATCH, HEAD = b"\x01", b"\x02"
 """The first byte of an engine transaction says what it is."""
 HEAD_VERSION = 1
 CACHED_BYTES_MAX = 64 * 1024 * 1024
+READ_BYTES = 3 * 1024
+"""What a request takes beside the bytes of its batch, once it is read: its certificate stands in each, not once in all."""
 _PAYLOAD, _SENDER = b"\x0a", b"\x12"  # TxRequest: fields 1 and 2
 _SIGNER, _SIGNATURE = b"\x0a", b"\x12"  # EndorsementEntry: fields 1 and 2
 
@@ -35,7 +37,12 @@ class Judged(NamedTuple):
     requests: Sequence[TxRequest]
     verdicts: Sequence[Admitted | RefusedError]
     epoch: int
-    size: int
+    size: int  # of the batch, bytes
+
+    @property
+    def memory(self) -> int:
+        """How many bytes it takes here."""
+        return self.size + READ_BYTES * len(self.requests)
 
     @property
     def refusal(self) -> RefusedError | None:
@@ -122,7 +129,7 @@ def _judge(world: World, request: TxRequest, time: int, proven: Proven) -> Admit
 
 
 class BatchCache:
-    """Batches that were judged: each signature is checked once on this node while its identity epoch lasts."""
+    """Batches that were judged and not executed yet: each signature is checked once while its identity epoch lasts."""
 
     def __init__(self) -> None:
         self._judged: OrderedDict[bytes, Judged] = OrderedDict()
@@ -147,10 +154,19 @@ class BatchCache:
         self._keep(digest, judged)
         return judged
 
+    def forget(self, batches: Iterable[bytes]) -> None:
+        """Let go of batches that were executed."""
+        for data in batches:
+            self._take_out(sha256(data).digest())
+
     def _keep(self, digest: bytes, judged: Judged) -> None:
-        before = self._judged.pop(digest, None)
-        self._bytes += judged.size - (0 if before is None else before.size)
+        self._take_out(digest)
         self._judged[digest] = judged
+        self._bytes += judged.memory
         while self._bytes > CACHED_BYTES_MAX and len(self._judged) > 1:
-            _, old = self._judged.popitem(last=False)
-            self._bytes -= old.size
+            self._take_out(next(iter(self._judged)))
+
+    def _take_out(self, digest: bytes) -> None:
+        judged = self._judged.pop(digest, None)
+        if judged is not None:
+            self._bytes -= judged.memory
