@@ -242,7 +242,8 @@ def _changed(stored: BlockWithRWSet | None) -> list[_Changed]:
     for side in stored.bundle_rows:
         tx = stored.block.txs[side.position]
         contract = BundleResult.FromString(tx.result.contract_result.result).contract
-        found.append(_Changed(contract, side.delta, side.position, tx.payload.tx_id))
+        for name, delta in ((contract, side.delta), *((other.contract, other.delta) for other in side.others)):
+            found.append(_Changed(name, delta, side.position, tx.payload.tx_id))
     return found
 
 
