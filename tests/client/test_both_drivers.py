@@ -174,10 +174,11 @@ def test_rows_end_where_the_height_is_gone(run, prepared):
 
 
 def test_history_and_proofs(run, prepared):
-    prepared.replies.append(
-        answering([{"height": 3, "tx_id": "t", "value": None}, {"height": 2, "tx_id": "s", "value": "5"}])
-    )
-    assert run("history", "token", "balances", "k", limit=2) == [Written(3, "t", None), Written(2, "s", "5")]
+    writes = [{"height": 3, "tx_id": "t", "value": None}, {"height": 2, "tx_id": "s", "value": "5"}]
+    prepared.replies.append(answering({"height": 9, "complete_to": 8, "writes": writes}))
+    found = run("history", "token", "balances", "k", limit=2)
+    assert found == [Written(3, "t", None), Written(2, "s", "5")]
+    assert (found.height, found.complete_to, found.is_complete) == (9, 8, False)
     prepared.replies.extend([answering({"row": 1}), answering({"row": 2})])
     assert run("prove", "token", "balances", "k") == {"row": 1}
     assert run("prove", "token", "balances", "k", block=6) == {"row": 2}

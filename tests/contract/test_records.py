@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from changan.contract.codec import BadArgumentError
 from changan.contract.instance import Row
-from changan.contract.records import record, record_of, records, rows_of
+from changan.contract.records import find_value, record, record_of, records, rows_of
 
 NAMES = ["owner", "balances", "log"]
 PLACES = {name: place for place, name in enumerate(NAMES)}
@@ -88,3 +88,21 @@ def test_rows_before_a_bad_record_are_given_first():
     assert next(stream) == Row("owner", b"me")
     with pytest.raises(BadArgumentError):
         next(stream)
+
+
+KEYS = st.sampled_from([b"", b"\0" * 8, b"\1" * 8, b"k"])
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), KEYS, st.none() | KEYS), max_size=8), st.integers(0, 2), KEYS)
+def test_a_value_is_found_as_in_a_dict(rows, field, key):
+    """Values that look like keys, and other fields with the same key, are not taken for it; the last one counts."""
+    data = b"".join(record(*row) for row in rows)
+    there = {(number, name): (value,) for number, name, value in rows}
+    assert find_value(data, field, key) == there.get((field, key))
+
+
+def test_records_that_are_cut_short_are_refused():
+    data = record(0, b"key", b"value")
+    for end in (7, 4):
+        with pytest.raises(BadArgumentError):
+            find_value(data[:end], 0, b"")

@@ -163,8 +163,8 @@ def test_http_reads(node):
     assert len(keys) >= 6
     assert node.get("/v1/contracts/token/fields/supply")["rows"][0]["value"] == "1000000"
     history = node.get(f"/v1/contracts/token/fields/balances/history?key={'00' * 20}")
-    assert [entry["value"] for entry in history] == ["2", "1"]
-    assert history[0]["tx_id"] == answer.tx_id
+    assert [entry["value"] for entry in history["writes"]] == ["2", "1"]
+    assert history["writes"][0]["tx_id"] == answer.tx_id
     assert node.get(f"/v1/transactions/{answer.tx_id}")["height"] == answer.height
     assert node.get(f"/v1/blocks/{answer.height}")["header"]["block_height"] == str(answer.height)
     assert node.get(f"/v1/receipts/{answer.tx_id}")["tx_id"] == answer.tx_id

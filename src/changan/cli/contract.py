@@ -137,9 +137,13 @@ def rows(name: str, field: str, *, limit: int | None, **options: Any) -> None:  
 def history(name: str, field: str, key: str, *, limit: int, **options: Any) -> None:  # options
     """Say which transactions wrote the row under KEY of FIELD of contract NAME, newest first. A tuple's KEY is a JSON list."""
     with reach(**options) as node:
-        for entry in node.connection.history(name, field, key, limit=limit):
-            shown = {"height": entry.height, "tx_id": entry.tx_id, "value": entry.value}
-            click.echo(json.dumps(shown, ensure_ascii=False))
+        found = node.connection.history(name, field, key, limit=limit)
+    for entry in found:
+        shown = {"height": entry.height, "tx_id": entry.tx_id, "value": entry.value}
+        click.echo(json.dumps(shown, ensure_ascii=False))
+    if not found.is_complete:
+        english = f"above height {found.complete_to} what bundles wrote is missing still: ask again later"
+        click.echo(say(english, f"高度 {found.complete_to} 之后由批量交易写入的内容尚缺：请稍后再查"), err=True)
 
 
 @contract.command()

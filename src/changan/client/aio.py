@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import grpc
 
 from changan.client.broker import Gathering, gather, send_gathered
-from changan.client.calls import PAGE_ROWS, Answer, Calls, Entry, Page, Pause, Reply, Send, Steps, Written, unanswered
+from changan.client.calls import PAGE_ROWS, Answer, Calls, Entry, History, Page, Pause, Reply, Send, Steps, unanswered
 from changan.client.connect import TIMEOUT_S, find
 from changan.client.doors import CHANNEL_OPTIONS, TLS_OPTIONS
 from changan.client.lane import OwnCall, own_call, register_bls
@@ -99,8 +99,8 @@ class AsyncConnection:
         place = Place(self._calls.chain_id, contract, field)
         return await asyncio.to_thread(fetch_field, self._streams, place, height, progress)
 
-    async def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> list[Written]:
-        """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""
+    async def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> History:
+        """Return which transactions wrote a row, newest first, as `Connection.history`. Raises CallError."""
         return await self._drive(self._calls.history(contract, field, key, limit))
 
     async def history_table(self, contract: str, field: str, key: str = "", *, limit: int = PAGE_ROWS) -> pa.Table:

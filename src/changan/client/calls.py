@@ -19,7 +19,7 @@ from changan.ledger.system import OWN, QUERY_MANY, SystemContract
 from changan.ledger.wire.messages import BundleRows, ChainConfig, TransactionInfo, TxRequest, TxResponse, TxStatusCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from changan.ledger.wire.messages import ContractEvent, Payload
 
@@ -78,6 +78,23 @@ class Written(NamedTuple):
     height: int
     tx_id: str
     value: Any
+
+
+class History(list[Written]):
+    """The times that a row was written, newest first, when the chain was at `height`.
+
+    Up to `complete_to` none is missing; above it, those of bundles may be.
+    """
+
+    def __init__(self, writes: Iterable[Written], height: int, complete_to: int) -> None:
+        super().__init__(writes)
+        self.height = height
+        self.complete_to = complete_to
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing that rested when the question was asked."""
+        return self.complete_to >= self.height
 
 
 class Send(NamedTuple):
@@ -161,11 +178,12 @@ class Calls:
         entries = [Entry(row.get("key_value"), row["value"]) for row in found["rows"]]
         return Page(found["height"], entries, found["next"])
 
-    def history(self, contract: str, field: str, key: str, limit: int) -> Steps[list[Written]]:
+    def history(self, contract: str, field: str, key: str, limit: int) -> Steps[History]:
         """Ask which transactions wrote a row, newest first."""
         arguments = {"contract": contract, "field": field, "key": key, "limit": limit}
         found = json.loads((yield from self.query(OWN, "HISTORY", arguments)).result)
-        return [Written(entry["height"], entry["tx_id"], entry["value"]) for entry in found]
+        writes = [Written(entry["height"], entry["tx_id"], entry["value"]) for entry in found["writes"]]
+        return History(writes, found["height"], found["complete_to"])
 
     def prove(self, contract: str, field: str, key: str, block: int | None) -> Steps[dict[str, Any]]:
         """Ask for the proof of a row, or of what a block wrote into it."""

@@ -17,6 +17,7 @@ from changan.client.calls import (
     CallError,
     Calls,
     Entry,
+    History,
     Page,
     Pause,
     Reply,
@@ -52,6 +53,7 @@ __all__ = [
     "Connection",
     "Entry",
     "Gathering",
+    "History",
     "Offer",
     "OfferError",
     "OwnCall",
@@ -153,16 +155,19 @@ class Connection:
         """
         return fetch_field(self.web, Place(self.chain_id, contract, field), height, progress)
 
-    def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> list[Written]:
-        """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises CallError."""
+    def history(self, contract: str, field: str, key: str = "", *, limit: int = 100) -> History:
+        """Return which transactions wrote a row, newest first. `key` is text as in arguments.
+
+        Transactions of their own are in it at once; bundles up to its `complete_to`, which follows the chain. Raises CallError.
+        """
         return self._drive(self._calls.history(contract, field, key, limit))
 
     def history_table(self, contract: str, field: str, key: str = "", *, limit: int = PAGE_ROWS) -> pa.Table:
         """Return which transactions wrote a row and what it held then, newest first; `key` is as in `history`.
 
         Columns: `height`, `index` (in the block), `tx_id`, `state` and those of the value as in `table`, null unless `state` is
-        `written`: `deleted`, `masked`, or `other type` where an older version of the contract wrote it. Rows that bundles
-        wrote are not in the history. Raises as `table`.
+        `written`: `deleted`, `masked`, or `other type` where an older version of the contract wrote it. The schema's metadata
+        has `height` and `complete_to`, which are as in `history`. Raises as `table`.
         """
         return fetch_history(self.web, Place(self.chain_id, contract, field), key, limit)
 

@@ -61,6 +61,25 @@ def rows_of(names: Sequence[str], data: bytes) -> Iterator[Row]:
         yield Row(key, None if size == GONE else data[middle:at])
 
 
+def find_value(data: bytes, field: int, key: bytes) -> tuple[bytes | None] | None:
+    """Return what records say of a row: its value, None inside where it is gone, and None where they do not name it.
+
+    Raises BadArgumentError.
+    """
+    if key not in data:
+        return None
+    at, head, found = 0, struct.pack("<HH", field, len(key)), None
+    while at < len(data):
+        _, key_size, size = _header(data, at)
+        start = at + HEADER_BYTES
+        middle = start + key_size
+        after = middle + (0 if size == GONE else size)
+        if data.startswith(head, at) and data[start:middle] == key:
+            found = (None if size == GONE else data[middle:after],)
+        at = after
+    return found
+
+
 def _header(data: bytes, at: int) -> tuple[int, int, int]:
     """Return field, key size and value size of the record at a place. Raises BadArgumentError."""
     try:

@@ -19,6 +19,7 @@ from changan.contract.compiled.columns import ColumnData, check_columns
 from changan.contract.compiled.layout import fixed_size
 from changan.contract.types import ADDRESS
 from changan.errors import ChanganError
+from changan.ledger.rule_sets import BUNDLES_THAT_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,18 +119,20 @@ def decode_bundle(data: bytes, signature: Signature) -> Bundle:
     return Bundle(rows, budget, read_columns(data, HEAD_BYTES, rows, signature))
 
 
-def open_bundle(program: Program, method: str, data: bytes, kind: str = "call") -> tuple[Signature, Bundle]:
+def open_bundle(
+    program: Program, method: str, data: bytes, kind: str = "call", rules: int = 1
+) -> tuple[Signature, Bundle]:
     """Return the bundle in a parameter, and the method of a kind that it is for. Raises BundleError."""
-    signature = bundled_method(program, method, kind)
+    signature = bundled_method(program, method, kind, rules)
     return signature, decode_bundle(data, signature)
 
 
-def bundled_method(program: Program, method: str, kind: str = "call") -> Signature:
-    """Return a method that takes bundles. Raises BundleError."""
+def bundled_method(program: Program, method: str, kind: str = "call", rules: int = 1) -> Signature:
+    """Return a method that takes bundles by the chain's rules. Raises BundleError."""
     signature = program.method(method)
     if signature is None or signature.kind != kind:
         raise BundleError(f"the contract has no @{kind} {method[:128]!r}")
-    if program.tree.interfaces:
+    if program.tree.interfaces and (kind != "call" or rules < BUNDLES_THAT_CALL):
         raise BundleError("the contract calls other contracts: its calls go one by one")
     return signature
 

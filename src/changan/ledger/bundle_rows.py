@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.contract.codec import BadArgumentError
 from changan.contract.compiled.layout import fixed_size
 from changan.ledger.bundle import Bundle
-from changan.ledger.wire.fields import unless_empty
-from changan.ledger.wire.messages import BundleRows
+from changan.ledger.wire.fields import field, unless_empty
+from changan.ledger.wire.messages import BundleRows, ContractDelta
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _EVENT = struct.Struct("<III")  # row, kind, length
 _LEAF = struct.Struct("<IIQ")  # row, outcome, gas
 _LENGTH = struct.Struct("<I")
+_OUTCOME_BYTES = 4
+_OTHERS = 8  # field of BundleRows
 
 
 class BundleColumns(NamedTuple):
@@ -30,11 +32,23 @@ class BundleColumns(NamedTuple):
     result_ends: bytes
     events: bytes
     delta: bytes
+    others: tuple[tuple[str, bytes], ...] = ()
+    """What changed in other contracts, by their names."""
+    one_by_one: bool = False
+    """Whether each row ran as a call of its own, which takes as long as one."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows the bundle has."""
+        return len(self.outcomes) // _OUTCOME_BYTES
 
     def encode(self, position: int) -> list[bytes]:
         """Return `BundleRows` for the transaction at a position of its block, in parts."""
-        columns = [part for number, data in enumerate(self, 2) for part in unless_empty(number, data)]
-        return [BundleRows(position=position).SerializeToString(), *columns]
+        columns = (self.outcomes, self.gas, self.results, self.result_ends, self.events, self.delta)
+        parts = [part for number, data in enumerate(columns, 2) for part in unless_empty(number, data)]
+        for contract, delta in self.others:
+            parts += field(_OTHERS, [ContractDelta(contract=contract, delta=delta).SerializeToString()])
+        return [BundleRows(position=position).SerializeToString(), *parts]
 
 
 class BundleRow(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.compiled import CompiledInstance
-from changan.contract.compiled.plain_columns import run_columns
+from changan.contract.compiled.plain_columns import batch_of, event_bytes, run_columns, run_rows
 from changan.contract.gas import GAS_LIMIT_MAX
 from changan.ledger.bundle_rows import BundleColumns
 from changan.ledger.delta import Delta, collect_delta
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from changan.contract.compiled.columns import Batch
     from changan.contract.engines import AnyInstance
-    from changan.contract.instance import BlockContext
+    from changan.contract.instance import BlockContext, Event
     from changan.contract.types import Signature
     from changan.ledger.bundle import Bundle
+    from changan.ledger.contracts import Calls
     from changan.ledger.roots import Roots
 
 VIEWS_GAS_MAX = 20_000_000
@@ -26,11 +27,11 @@ VIEWS_GAS_MAX = 20_000_000
 
 
 class Finished(NamedTuple):
-    """A bundle whose roots are made: its result for the wire, the root over the rows that it changed, and those rows."""
+    """A bundle whose roots are made: its result for the wire, and of each contract the rows that it changed with their root."""
 
     result: BundleResult
-    delta_root: bytes
-    delta: Delta
+    roots: list[bytes]
+    deltas: list[Delta]
 
 
 class RanBundle(NamedTuple):
@@ -49,12 +50,23 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
     caller: bytes,
     block: BlockContext,
     roots: Roots,
+    host: Calls | None = None,
 ) -> RanBundle:
     """Execute the rows of a bundle in order; all together may use the bundle's budget, where it has one.
 
-    `caller` (20 bytes) calls every row, unless the bundle has a caller a row.
+    `caller` (20 bytes) calls every row, unless the bundle has a caller a row. With a `host`, for a contract that calls others,
+    every row is a call of its own, and what it changed in other contracts is taken back with it where it fails.
     """
-    batch = _run_rows(instance, signature, bundle, caller, block)
+    emitters: list[str] = []
+    others: list[Delta] = []
+    if host is None:
+        batch = _run_rows(instance, signature, bundle, caller, block)
+    else:
+        batch, emitters = _run_calls(instance, signature, bundle, caller, block, host)
+        for other, entered in host.entered.items():
+            delta = collect_delta(entered)
+            if delta:
+                others.append(Delta(other, entered.program.field_names, delta, 0))
     columns = BundleColumns(
         outcomes=batch.outcomes.tobytes(),
         gas=batch.gas.tobytes(),
@@ -62,6 +74,8 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
         result_ends=b"" if batch.result_ends is None else batch.result_ends.tobytes(),
         events=batch.events,
         delta=collect_delta(instance),
+        others=tuple((delta.contract, delta.records) for delta in others),
+        one_by_one=host is not None,
     )
     result = BundleResult(
         rows=bundle.rows,
@@ -70,14 +84,17 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
         caller=b"" if bundle.callers else caller,
         contract=name,
         method=signature.name,
+        emitters=emitters,
     )
     names = instance.program.field_names
 
     def finish() -> Finished:
         result.outcome_root = roots.outcome_root(signature, bundle, columns)
         result.event_root = roots.digest(columns.events)
-        delta_root, changed = roots.delta_root(columns.delta)
-        return Finished(result, delta_root, Delta(name, names, columns.delta, changed))
+        deltas = [Delta(name, names, columns.delta, 0), *others]
+        made = [roots.delta_root(delta.records) for delta in deltas]
+        counted = [delta._replace(rows=count) for delta, (_, count) in zip(deltas, made, strict=True)]
+        return Finished(result, [root for root, _ in made], counted)
 
     return RanBundle(result.gas, columns, roots.begin(finish))
 
@@ -101,3 +118,21 @@ def _run_rows(instance: AnyInstance, signature: Signature, rows: Bundle, caller:
     if isinstance(instance, CompiledInstance):
         return instance.run_columns(signature.name, callers, rows.columns, block, GAS_LIMIT_MAX, budget)
     return run_columns(instance, signature.name, callers, rows.columns, block, gas_limit=GAS_LIMIT_MAX, budget=budget)
+
+
+def _run_calls(
+    instance: AnyInstance, signature: Signature, rows: Bundle, caller: bytes, block: BlockContext, host: Calls
+) -> tuple[Batch, list[str]]:
+    """Return what came of rows that may call other contracts, and which of these emitted events."""
+    budget, callers = rows.budget or None, rows.callers or caller
+    outcomes = run_rows(instance, signature, callers, rows.columns, block, host, gas_limit=GAS_LIMIT_MAX, budget=budget)
+    by_address = {entered.address: (name, entered.program) for name, entered in host.entered.items()}
+    emitters: dict[str, int] = {}
+
+    def encode(row: int, event: Event) -> bytes:
+        if event.emitter == instance.address:
+            return event_bytes(instance.program, row, event)
+        name, program = by_address[event.emitter]
+        return event_bytes(program, row, event, emitters.setdefault(name, len(emitters) + 1))
+
+    return batch_of(signature, outcomes, encode), list(emitters)

@@ -67,12 +67,13 @@ class Executed(NamedTuple):
     """The rows of Python contracts among them, as records; those of a bundle stand here alone."""
 
     def finished(self) -> Executed:
-        """Return it with what the wire says of a bundle: its result, and one write, the root over the rows it changed."""
+        """Return it with what the wire says of a bundle: its result, and of every contract one write, the root over its rows."""
         if self.bundle is None:
             return self
-        result, delta_root, delta = self.bundle.finish()
+        result, roots, deltas = self.bundle.finish()
         self.result.result = result.SerializeToString()
-        return self._replace(writes=[Write(result.contract, PARAMETER, delta_root), *self.writes], deltas=[delta])
+        listed = [Write(delta.contract, PARAMETER, root) for delta, root in zip(deltas, roots, strict=True)]
+        return self._replace(writes=[*listed, *self.writes], deltas=deltas)
 
 
 class Execution:
@@ -206,7 +207,7 @@ class Execution:
         try:
             if not keep:
                 raise BundleError("a bundle is invoked, not asked")
-            signature = bundled_method(instance.program, payload.method)
+            signature = bundled_method(instance.program, payload.method, rules=self._world.rules)
             if verdict.callers is None:
                 bundle = decode_bundle(data, signature)
             else:
@@ -218,14 +219,21 @@ class Execution:
         if gas_max < _UNBOUNDED:
             bundle = bundle._replace(budget=min(bundle.budget or gas_max, gas_max))
         sender = verdict.sender.address
-        ran = run_bundle(instance, name, signature, bundle, sender, self._block, self._world.roots)
+        host = self._host(name)
+        ran = run_bundle(instance, name, signature, bundle, sender, self._block, self._world.roots, host)
         return Executed(TxStatusCode.SUCCESS, ContractResult(message=MESSAGE, gas_used=ran.gas), [], bundle=ran)
+
+    def _host(self, name: str) -> Calls | None:
+        """Return what lets a contract call others; None for one that calls none."""
+        instances = self._world.instances
+        calls = instances[name].program.tree.interfaces
+        return Calls(instances, self._world.rows, self._block, name) if calls else None
 
     def _call(self, name: str, method: str, tx_id: str, call: Call, *, keep: bool) -> Executed:
         instances, rows = self._world.instances, self._world.rows
         instance = instances[name]
         program = instance.program
-        host = Calls(instances, rows, self._block, name) if program.tree.interfaces else None
+        host = self._host(name)
         if keep:
             outcome = instance.run(method, [call], self._block, host)[0]
         else:

@@ -48,6 +48,7 @@ class _Joint(NamedTuple):
     roots: Roots
     judged: bool  # whether a policy asks who signs calls of the method
     time: int
+    rules: int
 
     def look(self) -> Callers:
         if self.clients is None:
@@ -65,7 +66,7 @@ class _Joint(NamedTuple):
             raise BundleError(
                 f"a policy says who may call {payload.contract_name}-{payload.method}: its calls go one by one"
             )
-        signature = bundled_method(self.program, payload.method)
+        signature = bundled_method(self.program, payload.method, rules=self.rules)
         sent = decode_distilled(self.data, signature)
         callers = clients.callers(sent.clients, self.time)
         bundle = sent.called_by(callers.addresses)
@@ -94,7 +95,7 @@ def look_at(payload: Payload, sender: Identity, world: World, time: int) -> Look
     instance = find_instance(world.rows, world.instances, payload.contract_name)
     program = None if instance is None else instance.program
     judged = world.policies.needs_signers(resource_of(world.rows, payload))
-    return _Joint(payload, data, program, world.clients, world.roots, judged, time).look
+    return _Joint(payload, data, program, world.clients, world.roots, judged, time, world.rules).look
 
 
 def _require_possession(key: bytes, statement: bytes, proof: bytes, clients: Clients | None) -> None:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from changan.ledger.wire.messages import ChainConfig
 
 KEY = "changan.rules"
-RULES = 1
+RULES = 2
 """The newest rules that this release knows."""
+BUNDLES_THAT_CALL = 2
+"""From these on, contracts that call others take bundles; before, a bundle to one is refused whole."""
 _FORM = re.compile(r"([1-9][0-9]{0,8})@([1-9][0-9]{0,17})")
 
 

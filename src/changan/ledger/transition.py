@@ -103,8 +103,13 @@ class AppliedBlock:
     @property
     def work(self) -> int:
         """How long it takes to execute it again, in transactions."""
-        rows = sum(len(columns.outcomes) // 4 for columns in self.bundles.values())
-        return len(self.done) + rows // ROWS_A_TRANSACTION
+        bundles = self.bundles.values()
+        together = sum(columns.rows for columns in bundles if not columns.one_by_one)
+        return (
+            len(self.done)
+            + sum(columns.rows for columns in bundles if columns.one_by_one)
+            + together // ROWS_A_TRANSACTION
+        )
 
 
 def apply_genesis(config: ChainConfig, engine: Engine = plain) -> tuple[World, AppliedBlock]:

@@ -36,7 +36,7 @@ _DELAY = 16
 _WORK = 8
 _BLOCKS = 256
 _CONFIG = ("CHAIN_CONFIG", "CHAIN_CONFIG")
-_RULES = 1
+_RULES = 2
 _WHO = frozenset({"CHAIN_CONFIG", "CERT_MANAGE", "PUBKEY_MANAGE"})
 """Contracts whose rows say who a member is."""
 
@@ -276,14 +276,16 @@ class Auditor:
         """Return the rows of state that a bundle changed, once they were found to be those under its roots."""
         record = self._rows.get(("CONTRACT_MANAGE", f"Contract:{tx.payload.contract_name}"))
         name = "" if record is None else Contract.FromString(record).name
-        code = self._rows.get(("CONTRACT_MANAGE", f"ContractByteCode:{name}"))
-        roots = [value for contract, key, value in writes if (contract, key) == (name, "__bundle__")]
-        if side is None or code is None or len(roots) != 1:
+        roots = {contract: value or b"" for contract, key, value in writes if key == "__bundle__"}
+        codes = {contract: self._rows.get(("CONTRACT_MANAGE", f"ContractByteCode:{contract}")) for contract in roots}
+        code = codes.pop(name, None)
+        if side is None or code is None:
             raise need.error(f"{tx.payload.tx_id}: a bundle without its rows")
         if self._step and need.height % self._step:
             return [write for write in writes if write[1] != "__bundle__"]
         try:
-            problem, state = self._bundles.check(tx, side, Installed(name, code), roots[0] or b"", time)
+            others = {contract: code for contract, code in codes.items() if code is not None}
+            problem, state = self._bundles.check(tx, side, Installed(name, code), others, roots, time)
         except MemberError as error:
             raise need.error(f"{tx.payload.tx_id}: {error}") from None
         need(problem is None, f"{tx.payload.tx_id}: {problem}")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _GROUP = 16
 _GONE = 0xFFFFFFFF
 State = list[tuple[str, str, bytes | None]]
+_Record = tuple[int, bytes, "bytes | None", bytes]
+"""Field, key, value, and the three as they stand."""
 
 
 class Installed(NamedTuple):
@@ -43,9 +45,17 @@ class BundleAudit:
         self._programs: dict[bytes, Program] = {}
 
     def check(
-        self, tx: Transaction, side: BundleRows, contract: Installed, listed: bytes, time: int
+        self,
+        tx: Transaction,
+        side: BundleRows,
+        contract: Installed,
+        others: Mapping[str, bytes],
+        listed: Mapping[str, bytes],
+        time: int,
     ) -> tuple[str | None, State]:
-        """Return what is wrong with a bundle, or None, and the rows that it changed. `listed` is its one listed write.
+        """Return what is wrong with a bundle, or None, and the rows that it changed.
+
+        `others` is the code of the other contracts whose rows it changed; `listed` has the root over the changed rows of each.
 
         Raises MemberError for a client who may not sign at `time`, BlsMissingError.
         """
@@ -59,13 +69,11 @@ class BundleAudit:
             clients = self._lane.clients(data, time) if is_distilled(data) else []
             arguments = _arguments(data, [kind for _, kind in method.parameters], [each.address for each in clients])
             leaves = _leaves(arguments, method.result, side)
-            records = list(_records(side.delta))
-            names = list(program.fields)
-            state = [
-                (contract.name, f"{names[field]}.{key.hex()}" if key else names[field], value)
-                for field, key, value, _ in records
-            ]
-        except (struct.error, IndexError, ValueError):
+            changed = {name: _records(delta) for name, delta in _deltas(contract.name, side)}
+            codes = {contract.name: contract.code, **others}
+            state = [row for name, records in changed.items() for row in self._state(name, codes[name], records)]
+            emitted = _emitters(side.events)
+        except (struct.error, LookupError, ValueError):
             return "the columns beside a bundle do not decode", []
         outcomes = struct.unpack(f"<{len(side.outcomes) // 4}I", side.outcomes)
         gas = sum(struct.unpack(f"<{len(side.gas) // 8}Q", side.gas))
@@ -75,7 +83,10 @@ class BundleAudit:
             "a bundle sums its gas wrongly": result.gas == gas <= tx.result.contract_result.gas_used,  # and its base
             "a bundle's outcome root is wrong": result.outcome_root == self._root(leaves),
             "a bundle's event root is wrong": result.event_root == self._digest(side.events),
-            "a bundle's delta root is wrong": listed == self._root(_grouped([record for *_, record in records])),
+            "a bundle's delta root is wrong": len(changed) == len(side.others) + 1
+            and listed == {name: self._root(_grouped(records)) for name, records in changed.items()},
+            "a bundle lists a contract of which it changed nothing": all(other.delta for other in side.others),
+            "a bundle names other contracts than emitted its events": emitted == len(result.emitters),
             "a bundle's multi-signature is not that of its clients": not clients
             or self._lane.signed(tx.payload, clients, arguments),
             "a bundle names one caller for rows that have their own, or none for all": bool(result.caller)
@@ -84,6 +95,13 @@ class BundleAudit:
             == (contract.name, tx.payload.method),
         }
         return next((text for text, holds in checks.items() if not holds), None), state
+
+    def _state(self, contract: str, code: bytes, records: Sequence[_Record]) -> State:
+        names = list(self._program(code).fields)
+        return [
+            (contract, f"{names[field]}.{key.hex()}" if key else names[field], value)
+            for field, key, value, _ in records
+        ]
 
     def _program(self, code: bytes) -> Program:
         found = self._programs.get(code)
@@ -152,7 +170,23 @@ def _leaves(arguments: Sequence[bytes], result: ValueType | None, side: BundleRo
     return leaves
 
 
-def _records(delta: bytes) -> list[tuple[int, bytes, bytes | None, bytes]]:
+def _deltas(contract: str, side: BundleRows) -> list[tuple[str, bytes]]:
+    return [(contract, side.delta), *((other.contract, other.delta) for other in side.others)]
+
+
+def _emitters(events: bytes) -> int:
+    """Return how many other contracts emitted events, which are numbered in the order of their first. Raises ValueError."""
+    at = known = 0
+    while at < len(events):
+        _, kind, length = struct.unpack_from("<III", events, at)
+        if kind >> 16 > known + 1:
+            raise ValueError(kind)
+        known = max(known, kind >> 16)
+        at += 12 + length
+    return known
+
+
+def _records(delta: bytes) -> list[_Record]:
     found = []
     at = 0
     while at < len(delta):
@@ -165,5 +199,5 @@ def _records(delta: bytes) -> list[tuple[int, bytes, bytes | None, bytes]]:
     return found
 
 
-def _grouped(records: Sequence[bytes]) -> list[bytes]:
-    return [b"".join(records[at : at + _GROUP]) for at in range(0, len(records), _GROUP)]
+def _grouped(records: Sequence[_Record]) -> list[bytes]:
+    return [b"".join(record for *_, record in records[at : at + _GROUP]) for at in range(0, len(records), _GROUP)]

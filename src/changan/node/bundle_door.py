@@ -58,7 +58,7 @@ async def _whole_bundle(chain: Chain, request: TxRequest, stream: bytes) -> byte
     instance = find_instance(chain.world.rows, chain.world.instances, payload.contract_name)
     if instance is None:
         raise BundleError(f"there is no Python contract {payload.contract_name[:128]!r}")
-    signature = bundled_method(instance.program, payload.method)
+    signature = bundled_method(instance.program, payload.method, rules=chain.world.rules)
     head = payload.parameters[0].value
     if len(head) != HEAD_BYTES:
         raise BundleError(f"{PARAMETER} holds the {HEAD_BYTES} bytes of a bundle's head, and the body its columns")

@@ -170,7 +170,7 @@ class Chain:
         try:
             if len(payload.parameters) != 1:
                 raise BundleError(f"beside {PARAMETER} there is no other parameter")
-            open_bundle(instance.program, payload.method, data)
+            open_bundle(instance.program, payload.method, data, rules=self.world.rules)
         except BundleError as error:
             text = f"bundle refused: {error}, txId:{payload.tx_id}"
             raise RefusedError(TxStatusCode.INVALID_PARAMETER, text) from error

@@ -266,7 +266,7 @@ class _Routes:
         chain: Reading,
         key: RowKey = "",
         limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
-    ) -> list[dict[str, Any]]:
+    ) -> dict[str, Any]:
         return await chain.reads.history(name, field, key, limit)
 
     async def history_table(

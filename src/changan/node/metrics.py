@@ -22,6 +22,12 @@ class Metrics:
         self.height = Gauge(
             "changan_block_height", "Height of the last block at rest", ["chain"], registry=self.registry
         )
+        self.histories = Gauge(
+            "changan_histories_height",
+            "Height up to which histories hold the rows that bundles changed",
+            ["chain"],
+            registry=self.registry,
+        )
         self.pool = Gauge("changan_pool_transactions", "Transactions that wait", ["chain"], registry=self.registry)
         self.execution = Histogram(
             "changan_block_execution_seconds",

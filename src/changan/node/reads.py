@@ -20,6 +20,7 @@ from changan.ledger.row_receipt import make_row_receipt
 from changan.ledger.system import QUERY_MANY
 from changan.ledger.wire.messages import BundleResult
 from changan.node.hidden import VIOLATION, is_hidden
+from changan.node.histories import HistoryError
 from changan.node.proofs import Proofs, UnprovableError
 from changan.node.store.archive import ArchivedError
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from changan.contract.types import FieldType, Signature, ValueType
     from changan.ledger.wire.messages import BundleRows
     from changan.ledger.world import World
+    from changan.node.histories import Told, Wrote
     from changan.node.rest import Rest
 
 PAGE_MAX = 1000
@@ -67,20 +69,11 @@ class Whole(NamedTuple):
     height: int
 
 
-class Wrote(NamedTuple):
-    """One time that a row was written. The value is b"" where the row was deleted, None where the transaction is masked."""
-
-    height: int
-    position: int
-    tx_id: str
-    value: bytes | None
-
-
 class Past(NamedTuple):
     """What a row of a type held, newest first; values of an older version of the contract may be of another type."""
 
     kind: ValueType
-    writes: list[Wrote]
+    told: Told
 
 
 class Reads:
@@ -179,10 +172,14 @@ class Reads:
         for place in [place for place, pin in self._pins.items() if pin.until < now]:
             del self._pins[place]
 
-    async def history(self, contract: str, field: str, key: str, limit: int) -> list[dict[str, Any]]:
-        """Return which transactions wrote a row, newest first. `key` is text as in arguments. Raises ReadError."""
-        past = await self.past(contract, field, key, limit)
-        return await asyncio.to_thread(lambda: [_told(past.kind, wrote) for wrote in past.writes])
+    async def history(self, contract: str, field: str, key: str, limit: int) -> dict[str, Any]:
+        """Return `writes`, which transactions wrote a row, newest first, `height` and `complete_to`.
+
+        `key` is text as in arguments. Raises ReadError.
+        """
+        kind, told = await self.past(contract, field, key, limit)
+        writes = await asyncio.to_thread(lambda: [_told(kind, wrote) for wrote in told.writes])
+        return {"height": told.height, "complete_to": told.complete_to, "writes": writes}
 
     async def past(self, contract: str, field: str, key: str, limit: int) -> Past:
         """Return what `history` tells, as it rests. Raises ReadError."""
@@ -190,30 +187,15 @@ class Reads:
         if not 1 <= limit <= PAGE_MAX:
             raise ReadError(f"limit is 1 to {PAGE_MAX}")
         row_key = _row_key(field, kind, key)
-        found = await asyncio.to_thread(self._written, contract, row_key, limit)
-        writes = [one._replace(value=None) if is_hidden(self._world, one.tx_id) else one for one in found]
-        return Past(U64 if row_key == field and isinstance(kind, ListType) else value_type(kind), writes)
-
-    def _written(self, contract: str, row_key: str, limit: int) -> list[Wrote]:
-        """Return all that was written into a row, masked or not: read from the disk alone, by a thread."""
-        writes: list[Wrote] = []
-        reader = self._rest.reader
-        for height, position in reader.key_history(contract, row_key, limit):
-            try:
-                stored = reader.block(height)
-            except ArchivedError as error:
-                text = f"{error}: ask for the {len(writes)} newest, or have it restored"
-                raise ReadError(text) from error
-            assert stored is not None
-            made = stored.txRWSets[position].tx_writes
-            value = next(w.value for w in made if w.contract_name == contract and w.key == row_key.encode())
-            writes.append(Wrote(height, position, stored.block.txs[position].payload.tx_id, value))
-        if len(writes) < limit and reader.whole_from:
-            text = f"this node holds blocks from {reader.whole_from} on, and knows of {len(writes)} writes of the row since: "
-            raise ReadError(
-                text + (f"ask for the {len(writes)} newest, or another node" if writes else "ask another node")
-            )
-        return writes
+        histories = self._rest.histories
+        height = await histories.caught_up()
+        try:
+            told = await asyncio.to_thread(histories.written, contract, row_key, limit, height)
+        except HistoryError as error:
+            raise ReadError(str(error)) from error
+        writes = [one._replace(value=None) if is_hidden(self._world, one.tx_id) else one for one in told.writes]
+        value = U64 if row_key == field and isinstance(kind, ListType) else value_type(kind)
+        return Past(value, told._replace(writes=writes))
 
     async def proof(self, contract: str, field: str, key: str, block: int | None) -> dict[str, Any]:
         """Return the proof of a row's value or absence, or with `block` of what that block wrote into it.

@@ -48,6 +48,7 @@ class Rest:
         self._world = world
         self._chain_id = world.config.chain_id
         self._storage = storage
+        self.histories = storage.follow(self.reader, world)
         self._disk = ThreadPoolExecutor(1, "disk")  # blocks come to rest in order, also while the event loop is busy
         self._changed = asyncio.Condition()
         # What was replayed counts too: else a node that dies again and again before its next checkpoint replays ever more.
@@ -61,6 +62,7 @@ class Rest:
         started = time.perf_counter()
         await self._write(record, applied)
         self.reader.keep(height, record)
+        self.histories.rested()
         METRICS.commit.labels(self._chain_id).observe(time.perf_counter() - started)
         METRICS.transactions.labels(self._chain_id).inc(len(applied.done))
         METRICS.height.labels(self._chain_id).set(height)

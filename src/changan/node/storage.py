@@ -19,6 +19,7 @@ from changan.ledger.transition import Decided, apply_block, apply_genesis
 from changan.ledger.wire.fields import field
 from changan.ledger.wire.messages import Block, BlockWithRWSet, ChainConfig, ConsensusArgs, TxWrite
 from changan.node.beginning import open_base
+from changan.node.histories import Histories
 from changan.node.store.archive import ArchivedError
 from changan.node.store.blocklog import BlockLog
 from changan.node.store.checkpoint import newest_checkpoint, write_checkpoint
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from changan.ledger.transition import AppliedBlock
     from changan.ledger.wire.messages import BlockHeader, TxRWSet
     from changan.ledger.world import World
+    from changan.node.reader import Reader
 
 _log = structlog.get_logger()
 REPLAY_BATCH_BLOCKS = 500
@@ -61,6 +63,7 @@ class ChainStorage:
         self._moving = Lock()
         self.log = BlockLog(directory / "log", crash_point=crash_point)
         self.index = self._open_index()
+        self._histories: Histories | None = None
         self.replayed = 0  # transactions that the last `open_world` executed again
 
     def _open_index(self) -> Index:
@@ -189,8 +192,17 @@ class ChainStorage:
         height, sections = world.height, dump(world)
         return lambda: write_checkpoint(self.directory / "checkpoints", height, sections, self._crash_point)
 
+    def follow(self, reader: Reader, world: World) -> Histories:
+        """Return the histories of rows, which follow the log until it is closed."""
+        self._histories = Histories(
+            self.directory, self.index, reader, lambda: list(world.instances), world.config.chain_id
+        )
+        return self._histories
+
     def close(self) -> None:
         """Close all files."""
+        if self._histories is not None:
+            self._histories.close()
         with self._moving:
             self.index.close()
             self.log.close()

@@ -105,7 +105,8 @@ async def _table(reads: Reads, contract: str, field: str, height: int | None) ->
 
 
 def _encoded(past: Past, metadata: dict[str, str]) -> bytes:
-    table = import_module("changan.arrow.histories").history_table(past.kind, past.writes, metadata)
+    heights = {"height": str(past.told.height), "complete_to": str(past.told.complete_to)}
+    table = import_module("changan.arrow.histories").history_table(past.kind, past.told.writes, metadata | heights)
     sink = BytesIO()
     with import_module("pyarrow").ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

@@ -86,8 +86,7 @@ async def single(tmp_path, engine):
         await made.stop()
 
 
-async def test_the_engines_blocks_carry_the_rules_from_the_height_that_the_configuration_names(single):
-    single.chain.world.rules_known = 2  # a release that knows one set more
+async def test_the_engines_blocks_carry_the_rules_from_the_height_that_the_configuration_names(single, monkeypatch):
     admin = single.crypto.organisations[0].administrators()[0]
     signer = Signer.from_files(single.signer.member.org_id, admin.sign_certificate, admin.sign_key)
     at = single.chain.world.height + 3
@@ -108,6 +107,7 @@ async def test_the_engines_blocks_carry_the_rules_from_the_height_that_the_confi
     await single.stop()  # the release of before is put back: it stops at the first block that it does not know
     for path in (single.directory / "chain" / "checkpoints").iterdir():
         path.unlink()
+    monkeypatch.setattr("changan.ledger.world.RULES", 1)
     with pytest.raises(UnknownRulesError, match=f"block {at} is executed by rules 2"):
         await single.start()
 

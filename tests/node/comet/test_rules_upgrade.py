@@ -8,12 +8,12 @@ from model import Model, node_of
 from test_application import transfer
 
 from changan.ledger.execution import Execution
-from changan.ledger.rule_sets import KEY, RULES, UnknownRulesError
+from changan.ledger.rule_sets import KEY, UnknownRulesError
 from changan.node import adoption
 from changan.node.audit import AuditError, Auditor
 from changan.node.comet.abci.messages import RequestInfo
 
-NEWER = RULES + 1
+OLDER, NEWER = 1, 2
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +28,8 @@ def other_rules(monkeypatch):
         return executed
 
     monkeypatch.setattr(Execution, "_run", newer)
+    for known in ("ledger.world.RULES", "node.adoption.RULES", "node.audit._RULES"):
+        monkeypatch.setattr(f"changan.{known}", OLDER)
 
 
 def release(peer, rules: int = NEWER) -> None:
@@ -81,7 +83,7 @@ async def test_the_engine_hears_of_it_with_the_block_before(model):
     assert heights.of(at - 1) == told
     # An engine that lost its blocks hears the same again, and begins with the version of its first block.
     model.peers[2].app.engine_is_new = True
-    assert (await model.peers[2].app.info(RequestInfo())).app_version == RULES
+    assert (await model.peers[2].app.info(RequestInfo())).app_version == OLDER
     before = dict(said)
     said.clear()
     await model.peers[2].handshake(engine_lost=True)
@@ -138,7 +140,7 @@ async def test_an_audit_of_an_old_release_says_that_it_does_not_know_the_rules(m
         release(peer)
     at = await upgraded(model)
     await calls(model, 5)
-    with pytest.raises(AuditError, match=f"block {at}: goes by rules beyond {RULES}"):
+    with pytest.raises(AuditError, match=f"block {at}: goes by rules beyond {OLDER}"):
         list(Auditor(model.peers[0].storage.log).blocks())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 
@@ -12,6 +13,7 @@ from syncing import ACCEPT, Newcomer, fetched
 from test_application import TO, balance, transfer
 
 from changan.ledger.admission import RefusedError
+from changan.ledger.bundle import PARAMETER, columns_of, encode_bundle
 from changan.ledger.receipt import verify_receipt
 from changan.node.audit import AuditError, Auditor
 from changan.node.beginning import FILE, blocks_of, open_base, read_base
@@ -136,7 +138,7 @@ async def test_what_lies_before_is_never_said_not_to_be(grown, five):
     assert peer.chain._config_at({"block_height": str(reader.height).encode()})
     with pytest.raises(ReadError, match=r"knows of \d+ writes .* ask for the \d+ newest, or another node"):
         await peer.chain.reads.history("token", "balances", TO, 1000)
-    assert await peer.chain.reads.history("token", "balances", TO, 3)
+    assert len((await peer.chain.reads.history("token", "balances", TO, 3))["writes"]) == 3
     assert query.answer("GET_LAST_CONFIG_BLOCK", {})
     with pytest.raises(RefusedError):  # and nothing is executed twice
         grown.submit(peer.number, transfer(grown, timestamp=1))
@@ -313,3 +315,25 @@ def test_a_log_knows_which_blocks_are_away(tmp_path):
     for wrong in ({}, {3: b"x"}, dict.fromkeys(range(0, 2002, 2), b"x")):
         with pytest.raises(MalformedError):
             write_partial_log(tmp_path / f"wrong{len(wrong)}", wrong)
+
+
+async def test_histories_of_bundles_begin_where_the_node_did(grown, five):
+    """The contract is older than everything the node has; its code stands in the base."""
+    peer = await synced(grown, five)
+    signature = peer.chain.world.instances["token"].program.method("transfer")
+    rows = [(bytes.fromhex(TO), 2)] * 3
+    bundle = {PARAMETER: encode_bundle(signature, columns_of(signature, rows), len(rows), 0)}
+    grown.submit(0, grown.request("token", "transfer", bundle, sender=grown.consortium.admin()))
+    await grown.send()
+    assert await grown.step(0)
+    told = []
+    for one in (grown.peers[0], peer):
+        async with asyncio.timeout(30):
+            while True:
+                found = await one.chain.reads.history("token", "balances", TO, 2)
+                if found["complete_to"] == found["height"]:
+                    break
+        told.append([(entry["tx_id"], entry["value"]) for entry in found["writes"]])
+    assert told[0] == told[1]
+    assert int(told[0][0][1]) == int(told[0][1][1]) + 6
+    assert peer.chain.rest.histories._rows.known_from == peer.chain.reader.whole_from > 0

@@ -87,6 +87,8 @@ class CompiledInstance(StoredRows):
     def settle(self, *, keep: bool) -> None:
         """End the undo log that `enter` left open: keep the writes, or roll them back."""
         self._settle(int(keep))
+        if self._heap_top > self._drain_at:
+            self._drain()
 
     def door(self, method: str) -> Doorway:
         """Return what a method's calls go through."""

@@ -12,18 +12,20 @@ from changan.contract.compiled.layout import fixed_size
 from changan.contract.instance import Call, Code, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from typing_extensions import Buffer
 
     from changan.contract.compiled.columns import ColumnData
-    from changan.contract.instance import BlockContext, Value
+    from changan.contract.instance import BlockContext, Event, Host, Instance, Value
     from changan.contract.plain import PlainInstance
     from changan.contract.program import Program
     from changan.contract.types import Signature, ValueType
 
 _ADDRESS_BYTES = 20
 _EVENT = struct.Struct("<III")
+EMITTER_SHIFT = 16
+"""Behind the number of its kind an event says who emitted it."""
 
 
 def run_columns(
@@ -39,6 +41,22 @@ def run_columns(
     """Do what `CompiledInstance.run_columns` does. Raises BadArgumentError for columns that hold no arguments."""
     signature = instance.program.method(method)
     assert signature is not None
+    outcomes = run_rows(instance, signature, callers, columns, block, gas_limit=gas_limit, budget=budget)
+    return batch_of(signature, outcomes, lambda row, event: event_bytes(instance.program, row, event))
+
+
+def run_rows(
+    instance: Instance,
+    signature: Signature,
+    callers: Buffer,
+    columns: Sequence[ColumnData],
+    block: BlockContext,
+    host: Host | None = None,
+    *,
+    gas_limit: int,
+    budget: int | None = None,
+) -> list[Outcome]:
+    """Do the same by calls of any instance, one by one; with a `host` they may call other contracts."""
     rows = count_rows(signature, callers, columns)
     check_columns(signature, columns)
     senders = bytes(callers)
@@ -54,10 +72,10 @@ def run_columns(
             outcome = Outcome(Code.OUT_OF_GAS, 0, 0, 0, None, ())
         else:
             call = Call(senders[at : at + _ADDRESS_BYTES], tuple(column[row] for column in values), limit)
-            [outcome] = instance.run(method, [call], block)
+            [outcome] = instance.run(signature.name, [call], block, host)
         left = None if left is None else left - outcome.gas
         outcomes.append(outcome)
-    return batch_of(instance.program, signature, outcomes)
+    return outcomes
 
 
 def column_values(kind: ValueType, column: ColumnData, rows: int) -> list[Value]:
@@ -72,16 +90,12 @@ def column_values(kind: ValueType, column: ColumnData, rows: int) -> list[Value]
     return [marshal.read_alone(kind, data[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def batch_of(program: Program, signature: Signature, outcomes: Sequence[Outcome]) -> Batch:
-    """Return outcomes as a batch's arrays."""
+def batch_of(signature: Signature, outcomes: Sequence[Outcome], encode: Callable[[int, Event], bytes]) -> Batch:
+    """Return outcomes as a batch's arrays; `encode` gives an event of a row as a batch holds it."""
     words = array("I", [outcome.code | outcome.detail << 8 | outcome.line << 16 for outcome in outcomes])
     gas = array("Q", [outcome.gas for outcome in outcomes])
     results, ends = _results(signature.result, outcomes)
-    events = b"".join(
-        event_bytes(program, row, event.name, event.fields)
-        for row, outcome in enumerate(outcomes)
-        for event in outcome.events
-    )
+    events = b"".join(encode(row, event) for row, outcome in enumerate(outcomes) for event in outcome.events)
     return Batch(words, gas, results, ends, events)
 
 
@@ -101,9 +115,10 @@ def _results(kind: ValueType | None, outcomes: Sequence[Outcome]) -> tuple[bytes
     return b"".join(parts), ends
 
 
-def event_bytes(program: Program, row: int, name: str, fields: tuple[Value, ...]) -> bytes:
-    """Return an event as a batch holds it."""
+def event_bytes(program: Program, row: int, event: Event, emitter: int = 0) -> bytes:
+    """Return an event of a program as a batch holds it; `emitter` is 0 where the contract that was called emitted it."""
     kinds = program.tree.events
-    number = next(number for number, kind in enumerate(kinds) if kind.name == name)
-    data = b"".join(marshal.write(part, value) for (_, part), value in zip(kinds[number].fields, fields, strict=True))
-    return _EVENT.pack(row, number, len(data)) + data
+    number = next(number for number, kind in enumerate(kinds) if kind.name == event.name)
+    fields = zip(kinds[number].fields, event.fields, strict=True)
+    data = b"".join(marshal.write(part, value) for (_, part), value in fields)
+    return _EVENT.pack(row, number | emitter << EMITTER_SHIFT, len(data)) + data

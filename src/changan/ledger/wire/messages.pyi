@@ -244,7 +244,8 @@ class BundleResult(Message):
     caller: bytes
     contract: str
     method: str
-    def __init__(self, *, rows: int | None = ..., succeeded: int | None = ..., gas: int | None = ..., outcome_root: bytes | None = ..., event_root: bytes | None = ..., caller: bytes | None = ..., contract: str | None = ..., method: str | None = ...) -> None: ...
+    emitters: RepeatedScalarFieldContainer[str]
+    def __init__(self, *, rows: int | None = ..., succeeded: int | None = ..., gas: int | None = ..., outcome_root: bytes | None = ..., event_root: bytes | None = ..., caller: bytes | None = ..., contract: str | None = ..., method: str | None = ..., emitters: Iterable[str] | None = ...) -> None: ...
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...
 
@@ -256,7 +257,15 @@ class BundleRows(Message):
     result_ends: bytes
     events: bytes
     delta: bytes
-    def __init__(self, *, position: int | None = ..., outcomes: bytes | None = ..., gas: bytes | None = ..., results: bytes | None = ..., result_ends: bytes | None = ..., events: bytes | None = ..., delta: bytes | None = ...) -> None: ...
+    others: RepeatedCompositeFieldContainer[ContractDelta]
+    def __init__(self, *, position: int | None = ..., outcomes: bytes | None = ..., gas: bytes | None = ..., results: bytes | None = ..., result_ends: bytes | None = ..., events: bytes | None = ..., delta: bytes | None = ..., others: Iterable[ContractDelta] | None = ...) -> None: ...
+    @classmethod
+    def FromString(cls, s: bytes) -> Self: ...
+
+class ContractDelta(Message):
+    contract: str
+    delta: bytes
+    def __init__(self, *, contract: str | None = ..., delta: bytes | None = ...) -> None: ...
     @classmethod
     def FromString(cls, s: bytes) -> Self: ...
 

@@ -163,6 +163,13 @@ class Index:
                 limit -= 1
                 there = cursor.prev()
 
+    def first_written(self, contract: str, key: str, height: int) -> int | None:
+        """Return the lowest height from `height` on at which a row was written, or None."""
+        prefix = _row(contract, key)
+        with self._environment.begin() as work, work.cursor(db=self._history) as cursor:
+            there = cursor.set_range(prefix + _PLACE.pack(height, 0)) and cursor.key().startswith(prefix)
+            return _PLACE.unpack(cursor.key()[_KEY_BYTES:])[0] if there else None
+
     def close(self) -> None:
         """Close the files."""
         self._environment.sync(True)  # noqa: FBT003  # lmdb takes the flag by position
