@@ -29,6 +29,7 @@ from changan.ledger.wire.messages import BlockInfo
 SAMPLED_EVERY_S = 30.0
 WINDOW_S = 900.0
 """When the window of remembered ids (`tx_timeout`, 600 s) is surely full."""
+SAMPLES_MIN = 8
 ENGINE_BLOCKS = 1000
 GROWTH_SHARE_MAX = 0.10
 """What memory may differ between the first and the last quarter: beyond it there is a leak."""
@@ -155,7 +156,11 @@ def endure(directory: Path, rate: int, seconds: float) -> tuple[list[Sample], in
 
 def judge(samples: list[Sample], height: int) -> tuple[list[dict[str, Any]], bool]:
     """Return the rows of the table, and whether memory stayed."""
-    full = [item for item in samples if item.seconds >= WINDOW_S] or samples
+    full = [item for item in samples if item.seconds >= WINDOW_S]
+    is_long = len(full) >= SAMPLES_MIN
+    if not is_long:
+        print("too short to say whether memory stays: the window of remembered ids was hardly full")
+        full = samples
     quarter = max(1, len(full) // 4)
     first, last = full[:quarter], full[-quarter:]
     calls = full[-1].done - full[0].done
@@ -170,7 +175,7 @@ def judge(samples: list[Sample], height: int) -> tuple[list[dict[str, Any]], boo
     for name, key in (("a node, log and index", "chain_bytes"), ("an engine", "engine_bytes")):
         grown = (getattr(full[-1], key) - getattr(full[0], key)) / max(1, calls)
         rows += _rows(name, {"grown": "disk bytes/call"}, [{"grown": grown}], note)
-    return rows, flat
+    return rows, flat or not is_long
 
 
 def _rows(work: str, units: dict[str, str], found: list[dict[str, float]], note: str) -> list[dict[str, Any]]:
