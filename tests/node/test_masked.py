@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from recorded_desk import Desk
 
+from changan.client.connect import CallError, connect
 from changan.crypto.addresses import AddressType, user_address
 from changan.crypto.digest import sha256
 from changan.ledger.wire.messages import BlockInfo, BlockWithRWSet, Transaction, TransactionInfoWithRWSet
@@ -115,3 +116,24 @@ def test_proofs_of_what_a_block_wrote(case):
     refused = case.get(f"/v1/contracts/T/fields/{secret}/proof?block={case.height}")
     assert refused.status_code == 404
     assert "is masked" in refused.json()["detail"]
+
+
+def test_the_rows_of_a_bundle(case):
+    with connect(home=case.node.home) as client:
+        (sent,) = client.invoke_many("evidence", "put", {"digest": [bytes(32)], "note": [SECRET.decode()]})
+        tx_id = sent.answer.tx_id
+        asked = [("BUNDLE", {"tx_id": tx_id}), ("ROW_RECEIPT", {"tx_id": tx_id, "row": "0"})]
+        for method, arguments in asked:
+            assert client.query("CHANGAN", method, arguments).result
+        black = case.desk.send(
+            "TRANSACTION_MANAGER", "ADD_BLACKLIST_TX_IDS", {"txIds": tx_id}, sender=case.desk.admins[0]
+        )
+        assert black[1].startswith("0 SUCCESS")
+        for method, arguments in asked:
+            with pytest.raises(CallError, match="masked"):
+                client.query("CHANGAN", method, arguments)
+    receipts = f"/v1/receipts/{tx_id}"
+    for path in (receipts, f"{receipts}?row=0"):
+        answer = case.get(path)
+        assert answer.status_code != 200
+        assert SECRET not in answer.content

@@ -224,6 +224,7 @@ class Reads:
             if found is not None:
                 self._rest.reader.check_known("rows of this bundle")
             raise ReadError(f"no bundle {tx_id[:64]!r} rests on this chain (yet)")
+        self._require_shown(tx_id)
         return side
 
     def receipt(self, tx_id: str) -> dict[str, Any]:
@@ -232,9 +233,12 @@ class Reads:
         found = reader.transaction(tx_id)
         if found is None:
             raise ReadError(f"no transaction {tx_id[:64]!r} rests on this chain (yet)")
+        self._require_shown(tx_id)
+        return make_receipt(found.block, found.position, reader.membership(found.block.block.header.block_height))
+
+    def _require_shown(self, tx_id: str) -> None:
         if is_hidden(self._world, tx_id):
             raise ReadError(f"the content of transaction {tx_id!r} is masked, so it has no receipt")
-        return make_receipt(found.block, found.position, reader.membership(found.block.block.header.block_height))
 
     def row_receipt(self, tx_id: str, number: int) -> dict[str, Any]:
         """Return the receipt of one row of a bundle. Raises ReadError."""
