@@ -22,6 +22,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from changan.bench.figures import table_rows
 from changan.cli.bench import write_json
 from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.store.blocklog import BlockLog
@@ -206,17 +207,9 @@ def judge(home: Path, journal: Path, kills: Kills, options: argparse.Namespace) 
         print(f"{work:18} {value:>8} {unit:14} {note}")
     if options.json is not None:
         shown = [
-            {
-                "work": work,
-                "peer": "changan",
-                "unit": unit,
-                "median": value,
-                "min": value,
-                "max": value,
-                "n": 1,
-                "note": note,
-            }
+            row
             for work, unit, value, note in rows
+            for row in table_rows(work, "changan", {"value": unit}, [{"value": value}], note)
         ]
         command = f"python bench/faults.py --rounds {options.rounds} --seed {options.seed} --lane {options.lane}"
         write_json(options.json, command, shown)

@@ -109,7 +109,7 @@ class CometNode(RunningNode):
                 restored.cancel()
                 if running.done():
                     running.result()
-        except BaseException:
+        except BaseException:  # a stop of the node too: the engine must not outlive it
             await link.stop()
             raise
         link.home.configure(self._file.listen, self._file.peers)
