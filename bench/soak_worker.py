@@ -31,6 +31,7 @@ def main() -> None:
     address, home, contract, work = sys.argv[1:5]
     count, first, rate = map(int, sys.argv[5:8])
     connection = connect(address, home=home)
+    connection.enable_cert_hash()  # or the disk would hold certificates above all
     channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)])
     send = channel.unary_unary(
         "/changan.Node/SendPacked",

@@ -122,6 +122,10 @@ class AsyncConnection:
         """Ask a view once for every row of a table, all at one height, as `Connection.query_many`."""
         return await self._drive(query_many(self._calls, contract, method, table))
 
+    async def enable_cert_hash(self) -> None:
+        """Send the digest of this user's certificate instead of it, as `Connection.enable_cert_hash`."""
+        await self._drive(self._calls.enable_cert_hash())
+
     async def register_bls(self, key: BlsSigningKey) -> int:
         """Register a BLS key as this user's in the distilled lane, as `Connection.register_bls`."""
         return await self._drive(register_bls(self._calls, key))

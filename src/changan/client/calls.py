@@ -15,8 +15,17 @@ import grpc
 from changan.client.requests import Signer, install_parameters, make_payload, new_tx_id, sign_request
 from changan.errors import ChanganError
 from changan.ledger.bundle import PARAMETER
+from changan.ledger.chain_config import chain_digest
 from changan.ledger.system import OWN, QUERY_MANY, SystemContract
-from changan.ledger.wire.messages import BundleRows, ChainConfig, TransactionInfo, TxRequest, TxResponse, TxStatusCode
+from changan.ledger.wire.messages import (
+    BundleRows,
+    CertInfos,
+    ChainConfig,
+    TransactionInfo,
+    TxRequest,
+    TxResponse,
+    TxStatusCode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -212,6 +221,17 @@ class Calls:
         """Ask for the chain's configuration."""
         name = SystemContract.CHAIN_CONFIG.value
         return ChainConfig.FromString((yield from self.query(name, "GET_CHAIN_CONFIG", {})).result)
+
+    def enable_cert_hash(self) -> Steps[None]:
+        """Name this user's certificate by its digest from now on; the chain is told the certificate where it does not know it."""
+        config = yield from self.config()
+        signer = self.signer.by_hash(chain_digest(config))
+        named = signer.member.member_info.hex()
+        name = SystemContract.CERT_MANAGE.value
+        found = yield from self.query(name, "CERTS_QUERY", {"cert_hashes": named})
+        if not CertInfos.FromString(found.result).cert_infos[0].cert:
+            yield from self.invoke(name, "CERT_ADD", {})
+        self.signer = signer
 
     def query_many(self, contract: str, method: str, data: bytes) -> Steps[tuple[int, BundleRows]]:
         """Ask a view once for each row of a bundle's columns; return the height too."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from changan.client.passwords import ask_password, open_key
 from changan.crypto import certificates
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from changan.client.passwords import Ask
+    from changan.crypto.digest import Digest
 
 TX_ID_BYTES = 32
 
@@ -56,6 +59,18 @@ class Signer:
         private = SigningKey(open_key(key, ask))
         member = Member(org_id=org_id, member_type=MemberType.PUBLIC_KEY, member_info=public_key_pem(private.public))
         return cls(member, private, hash_name)
+
+    def by_hash(self, digest: Digest) -> Signer:
+        """Return this member named by the digest of its certificate, 32 bytes, which the chain must know.
+
+        Raises MalformedError where the member is no certificate.
+        """
+        if self.member.member_type != MemberType.CERT:
+            raise MalformedError("only a member with a certificate can be named by its hash, and this one is a key")
+        named = digest(certificates.read_pem(self.member.member_info).public_bytes(Encoding.DER))
+        return replace(
+            self, member=Member(org_id=self.member.org_id, member_type=MemberType.CERT_HASH, member_info=named)
+        )
 
     def endorse(self, payload: Payload) -> EndorsementEntry:
         """Sign a payload."""
