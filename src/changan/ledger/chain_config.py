@@ -63,8 +63,8 @@ _TEMPLATE = (
 )
 """The policies that ChainMaker's template of a configuration sets, where organisations exist."""
 
-_ESCAPES = {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x22: '\\"', 0x5C: "\\\\"}
-_PRINTABLE = (0x20, 0x7F)
+_NAMED = {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x22: '\\"', 0x5C: "\\\\"}
+_ESCAPED = [_NAMED.get(b) or (chr(b) if 0x20 <= b < 0x7F else f"\\{b:03o}") for b in range(256)]  # noqa: PLR2004  # ASCII
 _VERSION = re.compile(r"v?([0-9]+)\.([0-9]+)\.([0-9]+)")
 
 
@@ -150,11 +150,7 @@ def _value_text(field: Any, value: object) -> str:
     if isinstance(value, int):
         return str(value)
     data = value if isinstance(value, bytes) else str(value).encode()
-    return (
-        '"'
-        + "".join(_ESCAPES.get(b) or (chr(b) if _PRINTABLE[0] <= b < _PRINTABLE[1] else f"\\{b:03o}") for b in data)
-        + '"'
-    )
+    return '"' + "".join(map(_ESCAPED.__getitem__, data)) + '"'
 
 
 def default_config(
