@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 
 import httpx2
@@ -12,7 +13,9 @@ from driving import DEAD, LOST, drive
 from changan import connect, connect_async
 from changan.client.calls import Answer, CallError, Calls, Send, UnreachableError, as_text
 from changan.client.doors import KnownDoors, read_doors, write_doors
-from changan.ledger.wire.messages import ContractResult, TransactionInfo, TxResponse
+from changan.crypto.digest import sha256
+from changan.errors import MalformedError
+from changan.ledger.wire.messages import ContractResult, Member, MemberType, Transaction, TransactionInfo, TxResponse
 from node_process import NodeProcess, changan
 
 TO = "22" * 20
@@ -50,6 +53,42 @@ def test_what_must_be_endorsed_is_signed_by_the_administrators_of_the_home(node)
             await client.invoke("CHAIN_CONFIG", "CONSENSUS_EXT_DELETE", {"key1": ""}, endorsed=True)
 
     asyncio.run(session())
+
+
+def test_a_certificate_named_by_its_hash_is_told_once_and_makes_requests_shorter(node):
+    def sent_by(client) -> tuple[Transaction, int]:
+        answer = client.invoke("token", "transfer", {"to": "33" * 20, "amount": 1})
+        found = client.query("CHAIN_QUERY", "GET_TX_BY_TX_ID", {"txId": answer.tx_id}).result
+        return TransactionInfo.FromString(found).transaction, answer.height
+
+    with connect(home=node.home) as client:
+        long, height = sent_by(client)
+        client.enable_cert_hash()
+        short, later = sent_by(client)
+        assert later == height + 2  # the chain was told the certificate in between
+        assert short.sender.signer.member_type == MemberType.CERT_HASH
+        assert short.ByteSize() < long.ByteSize() - 500
+        client.enable_cert_hash()
+        assert sent_by(client)[1] == later + 1  # it knew
+
+    async def session() -> None:
+        async with connect_async(home=node.home) as client:
+            await client.enable_cert_hash()
+            assert (await client.invoke("token", "transfer", {"to": "33" * 20, "amount": 1})).height == later + 2
+
+    asyncio.run(session())
+    with connect(home=node.home) as client, connect(home=node.home, user="admin1") as admin:
+        client.enable_cert_hash()
+        admin.invoke("CERT_MANAGE", "CERTS_DELETE", {"cert_hashes": short.sender.signer.member_info.hex()})
+        with pytest.raises(CallError, match="all endorsers have failed verification"):
+            sent_by(client)
+
+
+def test_a_key_has_no_certificate_to_name_by_a_hash(consortium):
+    signer = consortium.signer()
+    key = dataclasses.replace(signer, member=Member(member_type=MemberType.PUBLIC_KEY, member_info=b"pem"))
+    with pytest.raises(MalformedError, match="this one is a key"):
+        key.by_hash(sha256)
 
 
 def test_many_calls_at_once_on_an_event_loop(node):

@@ -7,17 +7,18 @@ from test_gas_accounts import Chain
 
 from changan.client.requests import install_parameters
 from changan.contract.engines import compiled, plain
+from changan.contract.program import compile_source
 from changan.crypto.digest import sha256
 from changan.errors import MalformedError
 from changan.ledger.admission import authenticate
-from changan.ledger.bundle import PARAMETER, columns_of, encode_bundle
+from changan.ledger.bundle import PARAMETER, columns_of, encode_bundle, open_bundle
 from changan.ledger.roots import KernelRoots
 from changan.ledger.snapshot import dump, dump_state, load, load_state
 from changan.ledger.transition import Decided, apply_block, apply_genesis
 from changan.ledger.wire.messages import BlockWithRWSet, BundleResult
 from changan.node.audit import Auditor
 from changan.node.storage import record_of, replay_block
-from consortium import Ledger
+from consortium import EXAMPLES, Ledger
 
 pytestmark = pytest.mark.timeout(1200)  # whoever comes first waits for the kernels to compile
 
@@ -150,6 +151,26 @@ def test_a_verdict_that_knows_what_was_signed_changes_nothing(consortium):
     member = applied.block.header.proposer
     again = apply_block(world, Decided(world.height + 1, ledger.time_us, member, [request], [verdict]))
     assert [done.data for done in again.done] == [done.data for done in applied.done]
+
+
+def test_a_bundle_that_was_opened_is_not_opened_again_unless_the_method_changed(consortium):
+    """What the door took apart runs as it is; after an upgrade that changed the method, the bundle is what its bytes say."""
+    known = (EXAMPLES / "evidence.py").read_text(encoding="utf-8")
+    changed = known.replace("MaxLen(512)", "MaxLen(500)")
+    put = compile_source(known).method("put")
+    other_rows = encode_bundle(put, columns_of(put, [(digest_of(2), "c")] * 3), 3, 0)
+    opened = open_bundle(compile_source(known), "put", other_rows)
+    for source, rows_run in ((known, 3), (changed, 2)):
+        ledger, other = sealed(consortium), sealed(consortium)
+        for each in (ledger, other):
+            each.install("evidence", source.encode())
+        request = bundle(ledger, "evidence", "put", [(digest_of(1), "a"), (digest_of(1), "b")])
+        applied = ledger.seal(request)
+        world = other.world
+        verdict = authenticate(request, world.members, world.policies, other.time_us // 10**6 + 1, world.epoch)
+        proposer, verdicts = applied.block.header.proposer, [verdict._replace(opened=opened)]
+        again = apply_block(world, Decided(world.height + 1, ledger.time_us, proposer, [request], verdicts))
+        assert BundleResult.FromString(again.done[0].result.result).rows == rows_run
 
 
 def test_a_bundle_pays_for_its_gas_and_the_account_is_under_the_state_root(consortium):

@@ -21,6 +21,7 @@ from changan.ledger.wire.messages import (
     BundleRows,
     CertInfos,
     ChainConfig,
+    MemberType,
     TransactionInfo,
     TxRequest,
     TxResponse,
@@ -224,6 +225,8 @@ class Calls:
 
     def enable_cert_hash(self) -> Steps[None]:
         """Name this user's certificate by its digest from now on; the chain is told the certificate where it does not know it."""
+        if self.signer.member.member_type == MemberType.CERT_HASH:
+            return
         config = yield from self.config()
         signer = self.signer.by_hash(chain_digest(config))
         named = signer.member.member_info.hex()

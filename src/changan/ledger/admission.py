@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from changan.crypto.batch.verifier import BatchVerifier
     from changan.crypto.keys import PublicKey
+    from changan.ledger.bundle import OpenedBundle
     from changan.ledger.clients import Callers
     from changan.ledger.lane import Look
     from changan.ledger.members import Identity, Members
@@ -55,6 +56,8 @@ class Admitted(NamedTuple):
     """The payload as it was signed; empty where it was not looked at."""
     callers: Callers | None = None
     """Who calls the rows, where each has a caller of its own."""
+    opened: OpenedBundle | None = None
+    """The bundle that the request is, where it was taken apart already."""
 
     def holds_at(self, time: int) -> bool:
         """Whether the certificates of all who act are within their time at `time`, seconds of block time."""

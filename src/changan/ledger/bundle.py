@@ -79,6 +79,13 @@ class Bundle(NamedTuple):
         return data[start : int.from_bytes(ends[_END * row : _END * (row + 1)], "little")]
 
 
+class OpenedBundle(NamedTuple):
+    """A decoded bundle with the method that it was decoded for."""
+
+    signature: Signature
+    bundle: Bundle
+
+
 def schema(signature: Signature) -> bytes:
     """Return what tells one method's columns from another's: 8 bytes."""
     parameters = ",".join(f"{name}:{kind.name}" for name, kind in signature.parameters)
@@ -119,12 +126,10 @@ def decode_bundle(data: bytes, signature: Signature) -> Bundle:
     return Bundle(rows, budget, read_columns(data, HEAD_BYTES, rows, signature))
 
 
-def open_bundle(
-    program: Program, method: str, data: bytes, kind: str = "call", rules: int = 1
-) -> tuple[Signature, Bundle]:
+def open_bundle(program: Program, method: str, data: bytes, kind: str = "call", rules: int = 1) -> OpenedBundle:
     """Return the bundle in a parameter, and the method of a kind that it is for. Raises BundleError."""
     signature = bundled_method(program, method, kind, rules)
-    return signature, decode_bundle(data, signature)
+    return OpenedBundle(signature, decode_bundle(data, signature))
 
 
 def bundled_method(program: Program, method: str, kind: str = "call", rules: int = 1) -> Signature:

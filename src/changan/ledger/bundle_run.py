@@ -116,7 +116,7 @@ def run_views(
 def _run_rows(instance: AnyInstance, signature: Signature, rows: Bundle, caller: bytes, block: BlockContext) -> Batch:
     budget, callers = rows.budget or None, rows.callers or caller
     if isinstance(instance, CompiledInstance):
-        return instance.run_columns(signature.name, callers, rows.columns, block, GAS_LIMIT_MAX, budget)
+        return instance.run_columns(signature.name, callers, rows.columns, block, GAS_LIMIT_MAX, budget, checked=True)
     return run_columns(instance, signature.name, callers, rows.columns, block, gas_limit=GAS_LIMIT_MAX, budget=budget)
 
 

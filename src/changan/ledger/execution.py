@@ -208,7 +208,9 @@ class Execution:
             if not keep:
                 raise BundleError("a bundle is invoked, not asked")
             signature = bundled_method(instance.program, payload.method, rules=self._world.rules)
-            if verdict.callers is None:
+            if verdict.opened is not None and verdict.opened.signature == signature:
+                bundle = verdict.opened.bundle
+            elif verdict.callers is None:
                 bundle = decode_bundle(data, signature)
             else:
                 bundle = decode_distilled(data, signature).called_by(verdict.callers.addresses)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from changan.ledger.admission import Admitted, Proven
+    from changan.ledger.bundle import OpenedBundle
     from changan.ledger.transition import AppliedBlock, Decided
     from changan.ledger.wire.messages import Payload, TxRequest
     from changan.ledger.world import World
@@ -149,7 +150,7 @@ class Chain:
             text = f"CHAIN_QUERY-{payload.method} reads the chain's past: send it as a query, tx: {payload.tx_id}"
             raise RefusedError(TxStatusCode.CONTRACT_FAIL, text)
         if verdict.callers is None:
-            self._check_bundle(payload)
+            verdict = verdict._replace(opened=self._open_bundle(payload))
         if self.request_bytes_max is not None and size > self.request_bytes_max:
             text = f"the request is {size} bytes, the ordering carries at most {self.request_bytes_max}"
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, {text}, {place}")
@@ -159,18 +160,18 @@ class Chain:
         self.pool.add(Waiting(request, size, verdict))
         self.arrived.set()
 
-    def _check_bundle(self, payload: Payload) -> None:
-        """Refuse at the door a bundle that would be refused in a block. Raises RefusedError."""
+    def _open_bundle(self, payload: Payload) -> OpenedBundle | None:
+        """Take a bundle apart, if this is one, and refuse at the door what a block would refuse. Raises RefusedError."""
         data = next((p.value for p in payload.parameters if p.key == PARAMETER), None)
         if data is None:
-            return
+            return None
         instance = find_instance(self.world.rows, self.world.instances, payload.contract_name)
         if instance is None:
-            return
+            return None
         try:
             if len(payload.parameters) != 1:
                 raise BundleError(f"beside {PARAMETER} there is no other parameter")
-            open_bundle(instance.program, payload.method, data, rules=self.world.rules)
+            return open_bundle(instance.program, payload.method, data, rules=self.world.rules)
         except BundleError as error:
             text = f"bundle refused: {error}, txId:{payload.tx_id}"
             raise RefusedError(TxStatusCode.INVALID_PARAMETER, text) from error

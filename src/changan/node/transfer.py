@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from changan.errors import ChanganError
 from changan.ledger.wire.messages import BlockWithRWSet
 from changan.node.store.blocklog import RECORD_BYTES_MAX, BlockLog
+from changan.node.store.checksum import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ def export_chain(log: BlockLog, target: Path) -> Iterator[int]:
         file.write(MAGIC)
         for height in range(log.durable_height + 1):
             body = zlib.compress(log.read(height), 1)
-            file.write(_HEAD.pack(len(body), zlib.crc32(body)) + body)
+            file.write(_HEAD.pack(len(body), crc32(body)) + body)
             yield height
         file.write(_HEAD.pack(0, 0))
     temporary.replace(target)
@@ -84,7 +85,7 @@ def _records(source: Path, file: BufferedReader) -> Iterator[bytes]:
         if length == checksum == 0 and not file.read(1):
             return
         body = file.read(length)
-        if not body or len(body) < length or zlib.crc32(body) != checksum:
+        if not body or len(body) < length or crc32(body) != checksum:
             raise TransferError(f"{source} is damaged: export it again")
         inflate = zlib.decompressobj()
         try:

@@ -141,8 +141,12 @@ class CompiledInstance(StoredRows):
         block: BlockContext,
         gas_limit: int,
         budget: int | None = None,
+        *,
+        checked: bool = False,
     ) -> Batch:
         """Execute a batch of outermost calls that lie in columns; one caller of 20 bytes stands for all rows.
+
+        Columns that went through `check_columns`, as those of a decoded bundle did, are `checked`: it is not done again.
 
         Each row may use `gas_limit`, and all together `budget`: a row gets no more than what is left of it, and where
         nothing is left it does not run (code 5, gas 0). Raises BadArgumentError for columns that hold no arguments of the
@@ -152,7 +156,8 @@ class CompiledInstance(StoredRows):
             raise ValueError(f"{self.program.name} calls other contracts: its calls go one by one")
         door = self.door(method)
         rows = count_rows(door.signature, callers, columns)
-        check_columns(door.signature, columns)
+        if not checked:
+            check_columns(door.signature, columns)
         found = plan(door.signature, rows, callers, columns)
         memory = self._machine.memory
         base = self._input(found.size)

@@ -9,7 +9,6 @@ is missing or wrong at or below it, or is wrong in full length, is named and ref
 from __future__ import annotations
 
 import os
-import zlib
 from array import array
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ from changan.node.store.archive import (
     is_moving,
     move,
 )
+from changan.node.store.checksum import crc32
 from changan.node.store.full import FULL, DiskFullError
 from changan.node.store.note import DurableNote
 from changan.node.store.records import FILE_HEAD, MAGIC, RECORD_HEAD, head_is_whole, is_zero, pack_head
@@ -160,7 +160,7 @@ class BlockLog:
             raise CorruptLogError(f"block {height} at byte {offset} has a damaged head")
         if end > size:
             return None
-        if check and zlib.crc32(os.pread(file, length, offset + RECORD_HEAD.size)) != checksum:
+        if check and crc32(os.pread(file, length, offset + RECORD_HEAD.size)) != checksum:
             boundary = (end - 1) // _SECTOR_BYTES * _SECTOR_BYTES
             if end == size and boundary > offset and is_zero(file, boundary, end):
                 return None  # as above
@@ -290,7 +290,7 @@ class BlockLog:
                 written, length, checksum, _ = RECORD_HEAD.unpack(head)
                 payload = os.pread(file, length, offset + RECORD_HEAD.size)
                 checksum = checksum if written == height and len(payload) == length else -1
-        if zlib.crc32(payload) != checksum:
+        if crc32(payload) != checksum:
             raise CorruptLogError(f"block {height} at byte {offset} of {start:020d}.log fails its checksum")
         return payload
 

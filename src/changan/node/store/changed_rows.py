@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
 from itertools import groupby
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.errors import ChanganError
 from changan.node.store.archive import write_whole
+from changan.node.store.checksum import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -119,10 +119,10 @@ class ChangedRows:
         table, end = bytearray(), 0
         for bucket in self._part:
             end += len(bucket)
-            table += _BUCKET.pack(end, zlib.crc32(bucket))
+            table += _BUCKET.pack(end, crc32(bucket))
         made = _File(self._directory / f"{self._part_first:020d}-{last:020d}.rows", self._part_first, last)
         unfinished = made.path.with_suffix(".part")
-        write_whole(unfinished, b"".join([MAGIC, zlib.crc32(table).to_bytes(4, "big"), table, *self._part]))
+        write_whole(unfinished, b"".join([MAGIC, crc32(table).to_bytes(4, "big"), table, *self._part]))
         unfinished.rename(made.path)
         folder = os.open(self._directory, os.O_RDONLY)
         os.fsync(folder)
@@ -172,13 +172,13 @@ def _read_bucket(path: Path, number: int) -> bytes | None:
     with file:
         head = file.read(_HEAD_BYTES)
         table = head[-_TABLE_BYTES:]
-        if len(head) < _HEAD_BYTES or head[:-_TABLE_BYTES] != MAGIC + zlib.crc32(table).to_bytes(4, "big"):
+        if len(head) < _HEAD_BYTES or head[:-_TABLE_BYTES] != MAGIC + crc32(table).to_bytes(4, "big"):
             return None
         start = _BUCKET.unpack_from(table, _BUCKET.size * (number - 1))[0] if number else 0
         end, checksum = _BUCKET.unpack_from(table, _BUCKET.size * number)
         file.seek(_HEAD_BYTES + start)
         data = file.read(end - start)
-    return data if len(data) == end - start and zlib.crc32(data) == checksum else None
+    return data if len(data) == end - start and crc32(data) == checksum else None
 
 
 def _offsets(bucket: bytes, fingerprint: bytes) -> Iterator[int]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from changan.errors import MalformedError
+from changan.node.store.checksum import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -74,7 +74,7 @@ def _write_items(write: Callable[[bytes], object], items: Iterable[bytes]) -> No
 
 
 def _write(write: Callable[[bytes], object], kind: bytes, body: bytes) -> None:
-    write(_HEAD.pack(kind, len(body), zlib.crc32(body, zlib.crc32(kind))) + body)
+    write(_HEAD.pack(kind, len(body), crc32(body, crc32(kind))) + body)
 
 
 class Checkpoint(NamedTuple):
@@ -140,6 +140,6 @@ def _read(file: BufferedReader) -> tuple[bytes, bytes]:
     if length > _CHUNK_BYTES_MAX:
         raise MalformedError("the checkpoint is damaged")
     body = file.read(length)
-    if len(body) < length or zlib.crc32(body, zlib.crc32(kind)) != checksum:
+    if len(body) < length or crc32(body, crc32(kind)) != checksum:
         raise MalformedError("the checkpoint is damaged")
     return kind, body

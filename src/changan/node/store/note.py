@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
 from typing import TYPE_CHECKING
+
+from changan.node.store.checksum import crc32
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ class DurableNote:
             data = os.pread(self._file, _SLOT.size, slot * _SLOT_BYTES)
             if len(data) == _SLOT.size:
                 turn, above, checksum = _SLOT.unpack(data)
-                if zlib.crc32(data[:16]) == checksum:
+                if crc32(data[:16]) == checksum:
                     best = max(best, (turn, above - 1))
         self._turn = best[0] + 1
         return best[1]
@@ -37,7 +38,7 @@ class DurableNote:
     def write(self, height: int) -> None:
         """Note a height; it rests after `sync`. Raises OSError."""
         data = struct.pack("<QQ", self._turn, height + 1)
-        os.pwrite(self._file, data + struct.pack("<I", zlib.crc32(data)), self._turn % 2 * _SLOT_BYTES)
+        os.pwrite(self._file, data + struct.pack("<I", crc32(data)), self._turn % 2 * _SLOT_BYTES)
         self._turn += 1
 
     def sync(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
+
+from changan.node.store.checksum import crc32
 
 MAGIC = b"CHGNLOG\x01"
 FILE_HEAD = struct.Struct("<8sQ")
@@ -13,13 +14,13 @@ RECORD_HEAD = struct.Struct("<QIII")  # height, payload length, checksum of the 
 
 def pack_head(height: int, payload: bytes) -> bytes:
     """Return the head of a record."""
-    head = struct.pack("<QII", height, len(payload), zlib.crc32(payload))
-    return head + struct.pack("<I", zlib.crc32(head))
+    head = struct.pack("<QII", height, len(payload), crc32(payload))
+    return head + struct.pack("<I", crc32(head))
 
 
 def head_is_whole(head: bytes) -> bool:
     """Whether a record's head is as it was written."""
-    return zlib.crc32(head[:-4]).to_bytes(4, "little") == head[-4:]
+    return crc32(head[:-4]).to_bytes(4, "little") == head[-4:]
 
 
 def is_zero(file: int, start: int, end: int) -> bool:
