@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from changan.ledger.snapshot import dump
 from changan.ledger.transition import Decided, apply_block
 from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, ConsensusArgs
 from changan.node.storage import ChainStorage, record_of, replay_block
@@ -61,7 +62,7 @@ def main() -> None:
                 outcomes.update(transaction.payload.tx_id.encode() + result.code.to_bytes(4, "big"))
                 outcomes.update(result.contract_result.SerializeToString(deterministic=True))
             if height == options.checkpoint:
-                storage.checkpoint(world)()
+                storage.checkpoint(height, dump(world))()
             if height == options.stop:
                 out.flush()
                 if options.target is not None:

@@ -118,6 +118,52 @@ def test_random_programs():
     assert good > calls // 20  # the programs do something
 
 
+# A state taken bit by bit
+
+
+def compare_scans(program, seed, calls=60):
+    """Take all rows a few at a time between calls: put back, with every delta since behind them, they are the state."""
+    random = Random(seed)
+    compiled = CompiledInstance(program, HOME, seed=random.randbytes(32))
+    methods = [method.signature for method in program.tree.methods if method.signature.kind != "helper"]
+
+    def go() -> bytes:
+        signature = random.choice(methods)
+        compiled.run(signature.name, [random_call(random, program, signature)], BlockContext(1, 1000))
+        return compiled.collect_delta()
+
+    for _ in range(calls):
+        go()
+    scan, taken, since = compiled.scan(), [], []
+    for _ in range(calls):
+        since.append(go())
+        if random.random() < 0.5:
+            taken.append(scan.take(random.choice([1, 40, 300])))
+        if random.random() < 0.03:
+            compiled._rebuild()
+    while not scan.is_done:
+        taken.append(scan.take(100))
+    other = CompiledInstance(program, HOME, seed=random.randbytes(32))
+    other.restore_dump([*taken, *since])
+    same_state(compiled, other)
+    assert other.collect() == []
+    return len(taken)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_scans_of_examples(path):
+    program = compile_source(path.read_text())
+    for seed in range(max(8, LONG // 50)):
+        compare_scans(program, seed)
+
+
+def test_scans_of_random_programs():
+    pieces = sum(
+        compare_scans(compile_source(Generator(seed + 3 * 10**6).source()), seed) for seed in range(PROGRAMS // 3)
+    )
+    assert pieces > PROGRAMS * 3
+
+
 # Batches
 
 

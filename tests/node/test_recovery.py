@@ -127,8 +127,10 @@ def test_what_a_start_replays_brings_the_next_checkpoint_nearer(tmp_path, monkey
 
     async def one_more() -> None:
         resting = rest.Rest(world, storage)
-        await resting.bring(block(5))
-        resting.maybe_checkpoint(1)
+        applied = block(5)
+        resting.executed(applied)
+        await resting.bring(applied)
+        await resting.notify()
         begun.append(resting._checkpointing)
         await resting.close()
 

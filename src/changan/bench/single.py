@@ -24,6 +24,8 @@ UNITS = {
     "client_cpu_ms": "client CPU-ms/call",
     **{f"p{p}": f"p{p} ms" for p in (50, 95, 99)},
 }
+STOP_S = 300.0
+"""A last checkpoint of ten million rows takes a minute."""
 _READY = re.compile(r"^ready rpc=(\S+) http=(\S+) home=(.+)$", re.MULTILINE)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -90,7 +92,7 @@ def start_node(directory: Path, *options: str) -> Node:
 def stop_node(node: Node) -> None:
     """Stop a node cleanly."""
     node.process.send_signal(signal.SIGTERM)
-    node.process.wait(30)
+    node.process.wait(STOP_S)
 
 
 def measure(node: Node, commands: list[list[str]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from changan.crypto.digest import tagged
@@ -83,10 +84,19 @@ class RememberedIds:
             yield "ids-forgotten", str(self.forgotten_until).encode()
 
     def dump(self) -> Iterator[bytes]:
-        """Return what a checkpoint holds: the forgotten time, then every second with its running digest and its ids."""
-        yield self.forgotten_until.to_bytes(8, "big", signed=True)
-        for second in sorted(self._by_second):
-            yield second.to_bytes(8, "big", signed=True) + self._chain[second] + b"".join(self._by_second[second])
+        """Return what a checkpoint holds: the forgotten time, then every second with its running digest and its ids.
+
+        It stays as it is while ids are added and forgotten: lists of ids only grow, and are dropped whole.
+        """
+        now = [(second, self._chain[second], ids, len(ids)) for second, ids in sorted(self._by_second.items())]
+        head = self.forgotten_until.to_bytes(8, "big", signed=True)
+        return chain(
+            [head],
+            (
+                second.to_bytes(8, "big", signed=True) + running + b"".join(islice(ids, count))
+                for second, running, ids, count in now
+            ),
+        )
 
     def load(self, items: Iterable[bytes]) -> None:
         """Take in what `dump` gave."""

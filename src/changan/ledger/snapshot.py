@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from changan.contract.engines import plain
@@ -20,7 +21,7 @@ from changan.ledger.wire.messages import BlockType, ChainConfig, ConsensusArgs, 
 from changan.ledger.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from changan.contract.engines import AnyInstance, Engine
     from changan.ledger.wire.messages import BlockHeader
@@ -30,8 +31,11 @@ _CACHES = frozenset({"head", "waiting", "aside", "tree"})
 """Sections that only the node itself believes: they can be made from the block and the rows."""
 
 
-def dump(world: World) -> list[Section]:
-    """Return the sections of a checkpoint. They stay as they are while later blocks run, so a thread may write them."""
+def dump(world: World, taken: Mapping[str, Iterable[bytes]] = MappingProxyType({})) -> list[Section]:
+    """Return the sections of a checkpoint. They stay as they are while later blocks run, so a thread may write them.
+
+    Of contracts that stand in `taken`, these records are their rows.
+    """
     pending = world.commitment.pending()
     head = {
         "height": world.height,
@@ -48,11 +52,11 @@ def dump(world: World) -> list[Section]:
         ("rows", (delta_record(write) for write in world.rows.items())),
         ("waiting", _waiting_items(pending.waiting)),
         ("aside", _waiting_items(pending.aside)),
-        ("remembered", list(world.remembered.dump())),
+        ("remembered", world.remembered.dump()),
         ("tree", world.commitment.tree.leaves()),
     ]
     for name, instance in world.instances.items():
-        sections.append((f"contract.{name}", dump_records(instance)))
+        sections.append((f"contract.{name}", taken[name] if name in taken else dump_records(instance)))
     return sections
 
 

@@ -74,6 +74,7 @@ class AppliedBlock:
         writes: list[Write],
         state_root: StateRoot | None,
         bundles: Mapping[int, BundleColumns],
+        changes: Sequence[Write | Delta],
     ) -> None:
         self.head = head
         """The block, for its header and what else stands beside the transactions."""
@@ -83,6 +84,8 @@ class AppliedBlock:
         self.state_root = state_root
         self.bundles = bundles
         """What came of the rows of bundles, by the transaction's position."""
+        self.changes = changes
+        """Everything that it changed of the state, in order."""
 
     @property
     def header(self) -> BlockHeader:
@@ -255,4 +258,4 @@ def _seal(  # noqa: PLR0917  # everything that a block is made of
     world.height, world.block_hash, world.block_time_us = decided.height, header.block_hash, decided.time_us
     if kind == BlockType.CONFIG_BLOCK:
         world.config_height = decided.height
-    return AppliedBlock(Block(header=header, dag=dag), done, writes, due, bundles)
+    return AppliedBlock(Block(header=header, dag=dag), done, writes, due, bundles, state)

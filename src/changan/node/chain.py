@@ -319,6 +319,7 @@ class Chain:
         started = time.perf_counter()
         applied = apply_block(self.world, decided)
         METRICS.execution.labels(self.chain_id).observe(time.perf_counter() - started)
+        self.rest.executed(applied)
         return applied
 
     async def settle(self, applied: AppliedBlock) -> None:
@@ -326,7 +327,6 @@ class Chain:
         await self.rest.bring(applied)
         self._acknowledge(applied)
         await self.rest.notify()
-        self.rest.maybe_checkpoint(applied.work)
 
     def _acknowledge(self, applied: AppliedBlock) -> None:
         height = applied.header.block_height

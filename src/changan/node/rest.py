@@ -12,6 +12,8 @@ import structlog
 
 from changan.errors import ChanganError
 from changan.ledger.admission import RefusedError
+from changan.ledger.picture import Picture
+from changan.ledger.snapshot import dump
 from changan.ledger.wire.messages import TxStatusCode
 from changan.node.metrics import METRICS
 from changan.node.reader import Reader
@@ -32,6 +34,8 @@ CHECKPOINT_ROWS_SHARE = 10
 CHECKPOINT_TRANSACTIONS_MAX = 30_000
 """A checkpoint is due when so many transactions came, and a tenth as many as there are rows: its cost stays a small share.
 It is due at the latest after this many, so that what a start replays takes seconds."""
+PICTURE_PACE = 2
+"""So many times as fast as the next checkpoint comes due, the rows for this one are taken."""
 
 
 class StoppedError(ChanganError):
@@ -53,6 +57,7 @@ class Rest:
         self._changed = asyncio.Condition()
         # What was replayed counts too: else a node that dies again and again before its next checkpoint replays ever more.
         self._since_checkpoint = storage.replayed
+        self._picture: Picture | None = None
         self._checkpointing: asyncio.Task[None] | None = None
 
     async def bring(self, applied: AppliedBlock) -> None:
@@ -136,17 +141,25 @@ class Rest:
 
     # Checkpoints
 
-    def maybe_checkpoint(self, work: int) -> None:
-        """Begin a checkpoint in the background if so much work was done since the last one, in transactions."""
-        self._since_checkpoint += work
+    def executed(self, applied: AppliedBlock) -> None:
+        """Go on with a checkpoint after a block that was executed, or begin one if so much was done since the last."""
         due = max(CHECKPOINT_TRANSACTIONS, self._world.row_count // CHECKPOINT_ROWS_SHARE)
         due = min(due, CHECKPOINT_TRANSACTIONS_MAX)
-        busy = self._checkpointing is not None and not self._checkpointing.done()
-        if busy or self._since_checkpoint < due:
-            return
-        self._since_checkpoint = 0
-        write = self._storage.checkpoint(self._world)
-        self._checkpointing = asyncio.create_task(self._checkpoint(self._world.height, write))
+        self._since_checkpoint += applied.work
+        picture = self._picture
+        if picture is not None:
+            picture.follow(applied.changes, applied.work * PICTURE_PACE / due)
+        elif self._since_checkpoint >= due and (self._checkpointing is None or self._checkpointing.done()):
+            self._since_checkpoint = 0
+            picture = Picture(self._world)
+        if picture is None or picture.is_spoilt:
+            self._picture = None
+        elif picture.is_ready:
+            self._picture = None
+            write = self._storage.checkpoint(self._world.height, picture.finish())
+            self._checkpointing = asyncio.create_task(self._checkpoint(self._world.height, write))
+        else:
+            self._picture = picture
 
     async def _checkpoint(self, height: int, write: Callable[[], None]) -> None:
         try:
@@ -160,6 +173,6 @@ class Rest:
         if self._checkpointing is not None:
             await self._checkpointing
         if self.fault is None and self._since_checkpoint:
-            await self._checkpoint(self._world.height, self._storage.checkpoint(self._world))
+            await self._checkpoint(self._world.height, self._storage.checkpoint(self._world.height, dump(self._world)))
         self._disk.shutdown()
         self._storage.close()

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from changan.contract.engines import plain
 from changan.errors import ChanganError, UnverifiedError
 from changan.ledger.admission import recognise, request_of
-from changan.ledger.snapshot import dump, load, load_state
+from changan.ledger.snapshot import load, load_state
 from changan.ledger.system import OWN
 from changan.ledger.transition import Decided, apply_block, apply_genesis
 from changan.ledger.wire.fields import field
@@ -26,10 +26,11 @@ from changan.node.store.checkpoint import newest_checkpoint, write_checkpoint
 from changan.node.store.index import MISBEHAVIOUR, Entry, Index, IndexUnusableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from changan.contract.engines import Engine
+    from changan.ledger.snapshot import Section
     from changan.ledger.transition import AppliedBlock
     from changan.ledger.wire.messages import BlockHeader, TxRWSet
     from changan.ledger.world import World
@@ -187,9 +188,8 @@ class ChainStorage:
         except ArchivedError:
             return None
 
-    def checkpoint(self, world: World) -> Callable[[], None]:
-        """Take a picture of the world now; the returned function writes it, in a thread if need be."""
-        height, sections = world.height, dump(world)
+    def checkpoint(self, height: int, sections: Sequence[Section]) -> Callable[[], None]:
+        """Return what writes the checkpoint of a height, in a thread if need be."""
         return lambda: write_checkpoint(self.directory / "checkpoints", height, sections, self._crash_point)
 
     def follow(self, reader: Reader, world: World) -> Histories:

@@ -205,14 +205,19 @@ def _dump(field: FieldLayout) -> str:
 def _dump_any(shared: Shared) -> str:
     cases = "".join(
         f"(i32.eq (local.get $field) (i32.const {field.place}))\n"
-        f"if (call $dump_{field.place} (local.get $limit)) call $publish return end\n"
+        f"if (local.set $more (call $dump_{field.place} (local.get $limit))) end\n"
         for field in shared.fields
     )
     return f"""
-(func (export "dump_start") (global.set $chunk (i32.const 0)) (global.set $cursor (i32.const 0)))
-(func (export "dump") (param $field i32) (param $limit i32) (result i32)
+(func (export "dump") (param $field i32) (param $limit i32) (param $from i32) (param $at i32) (result i32)
+  (local $more i32)
+  (global.set $chunk (local.get $from))
+  (global.set $cursor (local.get $at))
   (global.set $out (global.get $out_base))
-  {cases} unreachable)
+  {cases}call $publish
+  (i32.store offset={l.DUMP_CHUNK} (i32.const 0) (global.get $chunk))
+  (i32.store offset={l.DUMP_CURSOR} (i32.const 0) (global.get $cursor))
+  local.get $more)
 """
 
 

@@ -44,6 +44,7 @@ TEXT_CLASS_BYTES = 16
 FIELD_HEADERS = 2048
 FIELD_HEADER_BYTES = 64
 ONE_OUTCOME, ONE_GAS, ONE_END = 6144, 6152, 6160  # where a single call's outcome goes
+DUMP_CHUNK, DUMP_CURSOR = 6176, 6180  # how far the last answer of `dump` came
 SINK = 6200  # written so that loads made ahead are not left out; never read
 HINTS_MAX = 6
 GROUP = 64  # rows whose look-ups are done together

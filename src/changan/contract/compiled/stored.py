@@ -6,7 +6,7 @@ import struct
 import weakref
 from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.codec import pack, unpack
 from changan.contract.compiled import layout as l
@@ -27,10 +27,21 @@ if TYPE_CHECKING:
 
 BUFFERS = struct.Struct("<4I")  # where events begin and end, and what goes out
 _WORD = struct.Struct("<I")
+_PLACE = struct.Struct("<2I")
 _ANSWER_BYTES = 4 << 20
 _RESTORE_BYTES = 1 << 20
 DRAIN_BYTES = 512 << 20  # how far the heap may grow before changed rows are written down in between
 REBUILD_BYTES = 3 << 30  # where the heap has grown so far that the state is written anew
+
+
+class Place(NamedTuple):
+    """How far a dump of a field came: in which chunk, and where there."""
+
+    chunk: int
+    cursor: int
+
+
+START = Place(0, 0)
 
 
 @lru_cache(maxsize=64)
@@ -72,8 +83,8 @@ class StoredRows(ABC):
         entry("setup")()
         self._settle, self._recover = entry("settle"), entry("recover")
         self._collect_start, self._collect = entry("collect_start"), entry("collect")
-        self._dump_start, self._dump = entry("dump_start"), entry("dump")
-        self._restore, self._look, self._input = entry("restore"), entry("look"), entry("input")
+        self._dump, self._restore = entry("dump"), entry("restore")
+        self._look, self._input = entry("look"), entry("input")
         self._element = entry("element")
         self._set_drain()
 
@@ -174,20 +185,28 @@ class StoredRows(ABC):
         return b"".join(self.dump())
 
     def _dumped_field(self, field: int) -> bytes:
-        self._dump_start()
-        return self._answers(lambda: self._dump(field, _ANSWER_BYTES))
+        return b"".join(self._dump_pieces(field))
+
+    def _dump_pieces(self, field: int) -> Iterator[bytes]:
+        place: Place | None = START
+        while place is not None:
+            piece, place = self.dump_some(field, place, _ANSWER_BYTES)
+            yield piece
+
+    def dump_some(self, field: int, place: Place, limit: int) -> tuple[bytes, Place | None]:
+        """Return records of a field's rows from a place on, some `limit` bytes, and the place of those that follow, if any."""
+        memory = self._machine.memory
+        more = self._dump(field, limit, *place)
+        _, _, start, end = BUFFERS.unpack_from(memory, l.EVENTS_BASE)
+        return bytes(memory[start:end]), Place(*_PLACE.unpack_from(memory, l.DUMP_CHUNK)) if more else None
 
     def dump(self) -> list[bytes]:
         """Return all rows as records (see `collect_delta`), in pieces: what a checkpoint of this node holds."""
-        pieces: list[bytes] = []
-        for field in range(len(self._text.fields)):
-            self._dump_start()
-            more = 1
-            while more:
-                more = self._dump(field, _ANSWER_BYTES)
-                _, _, start, end = BUFFERS.unpack_from(self._machine.memory, l.EVENTS_BASE)
-                pieces.append(bytes(self._machine.memory[start:end]))
-        return pieces
+        return [piece for field in range(len(self._text.fields)) for piece in self._dump_pieces(field)]
+
+    def scan(self) -> Scan:
+        """Return what gives all rows bit by bit, while calls go on."""
+        return Scan(self)
 
     def restore_dump(self, pieces: Iterable[bytes]) -> None:
         """Put back what `dump` returned, as `restore` does but without looking: the bytes must be known to be our own."""
@@ -317,6 +336,42 @@ class StoredRows(ABC):
         data = self._dumped_field(place)
         is_list = isinstance(self.program.tree.fields[place].type, ListType)
         return FieldView(field, lambda: self._parse(data), is_list=is_list, packed=data)
+
+
+class Scan:
+    """All rows of an instance as records, bit by bit, while calls go on in between.
+
+    A row that changes meanwhile comes as it was or as it is, or both. Put back in their order, with every delta since the scan
+    began behind them, the records give the rows as they are then.
+    """
+
+    def __init__(self, instance: StoredRows) -> None:
+        self._instance = instance
+        self._begin()
+
+    def _begin(self) -> None:
+        self._machine = self._instance._machine  # noqa: SLF001  # of this file
+        self._field: int = 0
+        self._place = START
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every row was given."""
+        return self._field == len(self._instance.program.tree.fields)
+
+    def take(self, limit: int) -> bytes:
+        """Return records of rows that were not given yet, some `limit` bytes, or of all that are left."""
+        if self._instance._machine is not self._machine:  # noqa: SLF001  # it was rebuilt: places mean nothing any more
+            self._begin()
+        found: list[bytes] = []
+        left = limit
+        while left > 0 and not self.is_done:
+            piece, place = self._instance.dump_some(self._field, self._place, left)
+            found.append(piece)
+            left -= len(piece)
+            self._place = place or START
+            self._field += place is None
+        return b"".join(found)
 
 
 def _spread(seed: bytes) -> bytes:

@@ -1,0 +1,105 @@
+"""A chain's checkpoint of a large contract is taken while its blocks go on, and a start from it comes to the same state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from changan.client.requests import install_parameters
+from changan.contract.engines import compiled
+from changan.ledger import picture
+from changan.ledger.transition import Decided
+from changan.node import rest
+from changan.node.chain import Chain
+from changan.node.storage import ChainStorage
+from consortium import EXAMPLES, Consortium, Ledger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENGINE = compiled(b"a secret of 32 bytes for a test.")
+TOKEN = EXAMPLES / "token.py"
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    for module, name, value in (
+        (rest, "CHECKPOINT_TRANSACTIONS", 4),
+        (rest, "PICTURE_PACE", 0.01),
+        (picture, "BITWISE_BYTES", 500),
+        (picture, "TAKEN_BYTES_MIN", 80),
+    ):
+        monkeypatch.setattr(module, name, value)
+
+
+class Busy:
+    """A chain of a token whose every block pays somebody new."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.ledger = Ledger(Consortium())
+        self.storage = ChainStorage(directory, engine=ENGINE)
+        self.chain = Chain(self.storage.open_world(self.ledger.config), self.storage, [], list)
+
+    async def seal(self, request, height: int) -> None:
+        await self.chain.execute(Decided(height, self.ledger.time_us, None, [request], [None]), lambda _: b"")
+
+    async def go(self, blocks: int, *, exchanged_at: int = 0) -> None:
+        ledger, admin = self.ledger, self.ledger.consortium.admin()
+        for _ in range(blocks):
+            ledger.time_us += 1_000_000
+            height = self.chain.world.height + 1
+            if height in {1, exchanged_at}:
+                method = "INIT_CONTRACT" if height == 1 else "UPGRADE_CONTRACT"
+                code = TOKEN.read_bytes() + b"\n# newer\n" * (height > 1)
+                given = install_parameters("token", f"{height}.0", code, {"supply": "9000"} if height == 1 else {})
+                request = ledger.request(
+                    "CONTRACT_MANAGE", method, given, sender=admin, endorsers=self.ledger.consortium.admins()
+                )
+            else:
+                request = ledger.request("token", "transfer", {"to": f"{height:040x}", "amount": "3"}, sender=admin)
+            await self.seal(request, height)
+        await self.chain.settled()
+
+    @property
+    def checkpoints(self) -> list[int]:
+        return sorted(int(path.stem) for path in (self.directory / "checkpoints").glob("*.ckpt"))
+
+
+async def test_blocks_go_on_while_a_checkpoint_is_taken(tmp_path):
+    busy = Busy(tmp_path)
+    begun = []
+    while not begun or busy.chain.rest._picture is not None:
+        await busy.go(1)
+        if busy.chain.rest._picture is not None:
+            begun.append(busy.chain.world.height)
+    assert len(begun) > 1  # it took more than one block
+    await busy.chain.rest._checkpointing
+    assert busy.checkpoints[-1] == begun[-1] + 1
+    await busy.go(2)
+    state = busy.chain.world.block_hash, dict(busy.chain.world.instances["token"].rows())
+    busy.storage.close()  # as if it died: no last checkpoint
+    storage = ChainStorage(tmp_path, engine=ENGINE)
+    world = storage.open_world(busy.ledger.config)
+    assert storage.replayed == 2
+    assert (world.block_hash, dict(world.instances["token"].rows())) == state
+    storage.close()
+
+
+async def test_an_upgrade_in_between_spoils_it_and_the_next_one_comes(tmp_path):
+    busy = Busy(tmp_path)
+    while busy.chain.rest._picture is None:
+        await busy.go(1)
+    spoilt = busy.chain.rest._picture
+    await busy.go(1, exchanged_at=busy.chain.world.height + 1)
+    assert busy.chain.rest._picture is not spoilt
+    spoilt_at = busy.chain.world.height
+    while max(busy.checkpoints) < spoilt_at:
+        await busy.go(1)
+    await busy.chain.close()
+    storage = ChainStorage(tmp_path, engine=ENGINE)
+    world = storage.open_world(busy.ledger.config)
+    assert world.block_hash == busy.chain.world.block_hash
+    assert world.instances["token"].program.source.endswith("# newer\n")
+    storage.close()
