@@ -103,3 +103,13 @@ async def test_an_upgrade_in_between_spoils_it_and_the_next_one_comes(tmp_path):
     assert world.block_hash == busy.chain.world.block_hash
     assert world.instances["token"].program.source.endswith("# newer\n")
     storage.close()
+
+
+async def test_a_stop_in_between_writes_the_last_checkpoint_all_the_same(tmp_path):
+    busy = Busy(tmp_path)
+    while busy.chain.rest._picture is None:
+        await busy.go(1)
+    height = busy.chain.world.height
+    assert busy.chain.rest._since_checkpoint == 0
+    await busy.chain.close()
+    assert busy.checkpoints[-1] == height

@@ -31,6 +31,7 @@ def main() -> None:
     address, home, mode, length, to, token = sys.argv[1:7]
     seconds = float(length)
     connection = connect(address, home=home)
+    connection.enable_cert_hash()
     arguments = {"to": to, "amount": 1}
     connection.invoke(token, "transfer", arguments)
     channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)])

@@ -34,7 +34,7 @@ CHECKPOINT_ROWS_SHARE = 10
 CHECKPOINT_TRANSACTIONS_MAX = 30_000
 """A checkpoint is due when so many transactions came, and a tenth as many as there are rows: its cost stays a small share.
 It is due at the latest after this many, so that what a start replays takes seconds."""
-PICTURE_PACE = 2
+PICTURE_PACE = 4
 """So many times as fast as the next checkpoint comes due, the rows for this one are taken."""
 
 
@@ -172,7 +172,7 @@ class Rest:
         """Write a last checkpoint and close the files."""
         if self._checkpointing is not None:
             await self._checkpointing
-        if self.fault is None and self._since_checkpoint:
+        if self.fault is None and (self._since_checkpoint or self._picture is not None):
             await self._checkpoint(self._world.height, self._storage.checkpoint(self._world.height, dump(self._world)))
         self._disk.shutdown()
         self._storage.close()
