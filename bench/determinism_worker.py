@@ -18,6 +18,7 @@ from changan.ledger.snapshot import dump
 from changan.ledger.transition import Decided, apply_block
 from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, ConsensusArgs
 from changan.node.storage import ChainStorage, record_of, replay_block
+from changan.node.store.checkpoint import write_checkpoint
 from changan.node.transfer import export_chain, import_chain
 from determinism_load import read_blocks
 
@@ -62,7 +63,7 @@ def main() -> None:
                 outcomes.update(transaction.payload.tx_id.encode() + result.code.to_bytes(4, "big"))
                 outcomes.update(result.contract_result.SerializeToString(deterministic=True))
             if height == options.checkpoint:
-                storage.checkpoint(height, dump(world))()
+                write_checkpoint(storage.directory / "checkpoints", height, dump(world))
             if height == options.stop:
                 out.flush()
                 if options.target is not None:

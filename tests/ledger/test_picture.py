@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 
 import pytest
 
@@ -73,14 +74,17 @@ def test_a_picture_is_that_of_the_block_at_which_it_is_finished(busy):
     for share in (0.08, 0.2, 1.0):
         world = replayed(busy, 8)
         picture, height = Picture(world), 8
+        sections = defaultdict(list)
         assert not picture.is_ready
         while not picture.is_ready:
             applied = replay_block(world, BlockWithRWSet.FromString(record_of(busy.blocks[height])))
-            picture.follow(applied.changes, share)
+            for name, items in picture.follow(applied.changes, share):
+                sections[name] += items
             height += 1
         assert not picture.is_spoilt
         finished.add(height)
-        sections = {name: list(items) for name, items in picture.finish()}
+        for name, items in picture.finish():
+            sections[name] += items
         resumed = load(sections.__getitem__, ENGINE)
         same(resumed, world)
         for later in busy.blocks[height:]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,9 +11,10 @@ from changan.client.requests import install_parameters
 from changan.contract.engines import compiled
 from changan.ledger import picture
 from changan.ledger.transition import Decided
-from changan.node import rest
+from changan.node import checkpoints
 from changan.node.chain import Chain
 from changan.node.storage import ChainStorage
+from changan.node.store import checkpoint
 from consortium import EXAMPLES, Consortium, Ledger
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ TOKEN = EXAMPLES / "token.py"
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
     for module, name, value in (
-        (rest, "CHECKPOINT_TRANSACTIONS", 4),
-        (rest, "PICTURE_PACE", 0.01),
+        (checkpoints, "TRANSACTIONS", 4),
+        (checkpoints, "PACE", 0.01),
         (picture, "BITWISE_BYTES", 500),
         (picture, "TAKEN_BYTES_MIN", 80),
     ):
@@ -62,6 +64,16 @@ class Busy:
             await self.seal(request, height)
         await self.chain.settled()
 
+    def die(self) -> None:
+        """Close what the system closes: no last checkpoint, and what was being written stays."""
+        if self.under_way is not None:
+            self.under_way.file._file.close()
+        self.storage.close()
+
+    @property
+    def under_way(self):
+        return self.chain.rest.checkpoints._under_way
+
     @property
     def checkpoints(self) -> list[int]:
         return sorted(int(path.stem) for path in (self.directory / "checkpoints").glob("*.ckpt"))
@@ -70,16 +82,16 @@ class Busy:
 async def test_blocks_go_on_while_a_checkpoint_is_taken(tmp_path):
     busy = Busy(tmp_path)
     begun = []
-    while not begun or busy.chain.rest._picture is not None:
+    while not begun or busy.under_way is not None:
         await busy.go(1)
-        if busy.chain.rest._picture is not None:
+        if busy.under_way is not None:
             begun.append(busy.chain.world.height)
     assert len(begun) > 1  # it took more than one block
-    await busy.chain.rest._checkpointing
+    await busy.chain.rest.checkpoints._finishing
     assert busy.checkpoints[-1] == begun[-1] + 1
     await busy.go(2)
     state = busy.chain.world.block_hash, dict(busy.chain.world.instances["token"].rows())
-    busy.storage.close()  # as if it died: no last checkpoint
+    busy.die()
     storage = ChainStorage(tmp_path, engine=ENGINE)
     world = storage.open_world(busy.ledger.config)
     assert storage.replayed == 2
@@ -89,11 +101,11 @@ async def test_blocks_go_on_while_a_checkpoint_is_taken(tmp_path):
 
 async def test_an_upgrade_in_between_spoils_it_and_the_next_one_comes(tmp_path):
     busy = Busy(tmp_path)
-    while busy.chain.rest._picture is None:
+    while busy.under_way is None:
         await busy.go(1)
-    spoilt = busy.chain.rest._picture
+    spoilt = busy.under_way
     await busy.go(1, exchanged_at=busy.chain.world.height + 1)
-    assert busy.chain.rest._picture is not spoilt
+    assert busy.under_way is not spoilt
     spoilt_at = busy.chain.world.height
     while max(busy.checkpoints) < spoilt_at:
         await busy.go(1)
@@ -107,9 +119,30 @@ async def test_an_upgrade_in_between_spoils_it_and_the_next_one_comes(tmp_path):
 
 async def test_a_stop_in_between_writes_the_last_checkpoint_all_the_same(tmp_path):
     busy = Busy(tmp_path)
-    while busy.chain.rest._picture is None:
+    while busy.under_way is None:
         await busy.go(1)
     height = busy.chain.world.height
-    assert busy.chain.rest._since_checkpoint == 0
+    assert busy.chain.rest.checkpoints._since == 0
     await busy.chain.close()
     assert busy.checkpoints[-1] == height
+
+
+async def test_a_part_that_finds_no_room_ends_this_checkpoint_and_the_next_one_comes(tmp_path, monkeypatch):
+    busy = Busy(tmp_path)
+    while busy.under_way is None:
+        await busy.go(1)
+    before = busy.checkpoints
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_write_items", full)
+        while busy.under_way is not None:
+            await busy.go(1)
+        await busy.chain.rest.checkpoints._finishing
+    assert busy.checkpoints == before
+    while busy.checkpoints == before:
+        await busy.go(1)
+    await busy.chain.close()
+    assert not list(tmp_path.rglob("*.new"))

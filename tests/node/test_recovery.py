@@ -103,11 +103,11 @@ def test_what_a_start_replays_brings_the_next_checkpoint_nearer(tmp_path, monkey
     import asyncio
 
     from changan.ledger.transition import Decided, apply_block
-    from changan.node import rest
+    from changan.node import checkpoints, rest
     from changan.node.storage import ChainStorage, record_of
     from consortium import Consortium, Ledger
 
-    monkeypatch.setattr(rest, "CHECKPOINT_TRANSACTIONS", 5)
+    monkeypatch.setattr(checkpoints, "TRANSACTIONS", 5)
     ledger = Ledger(Consortium())
     config = ledger.config
     storage = ChainStorage(tmp_path)
@@ -128,10 +128,10 @@ def test_what_a_start_replays_brings_the_next_checkpoint_nearer(tmp_path, monkey
     async def one_more() -> None:
         resting = rest.Rest(world, storage)
         applied = block(5)
-        resting.executed(applied)
+        resting.checkpoints.executed(applied)
         await resting.bring(applied)
         await resting.notify()
-        begun.append(resting._checkpointing)
+        begun.append(resting.checkpoints._finishing)
         await resting.close()
 
     begun: list[object] = []

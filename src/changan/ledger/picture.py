@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.compiled import CompiledInstance
 from changan.ledger.delta import Delta
-from changan.ledger.snapshot import dump
+from changan.ledger.snapshot import dump, section_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from changan.contract.compiled.stored import Scan
     from changan.ledger.snapshot import Section
@@ -27,7 +27,7 @@ class Picture:
     def __init__(self, world: World) -> None:
         self._world = world
         self._large = {
-            name: _Large(instance)
+            name: _Large(instance, instance.scan(), [])
             for name, instance in world.instances.items()
             if isinstance(instance, CompiledInstance) and instance.logical_bytes >= BITWISE_BYTES
         }
@@ -42,29 +42,26 @@ class Picture:
         """Whether every large contract was gone through."""
         return all(large.scan.is_done for large in self._large.values())
 
-    def follow(self, changes: Sequence[Write | Delta], share: float) -> None:
-        """Note what a block changed, and take a share (0 to 1) of all that there is to take."""
+    def follow(self, changes: Sequence[Write | Delta], share: float) -> Iterator[Section]:
+        """Note what a block changed, and yield a share (0 to 1) of all that there is to take: parts of sections."""
         for change in changes:
             if isinstance(change, Delta) and change.contract in self._large:
                 self._large[change.contract].since.append(change.records)
-        for large in self._large.values():
+        for name, large in self._large.items():
             if not large.scan.is_done:
-                large.take(share)
+                limit = max(TAKEN_BYTES_MIN, int(share * large.instance.logical_bytes))
+                yield section_of(name), [large.scan.take(limit)]
 
     def finish(self) -> list[Section]:
-        """Return the sections of a checkpoint of the world as it is now, at which a ready picture arrived."""
-        return dump(self._world, {name: [*large.taken, *large.since] for name, large in self._large.items()})
+        """Return what a checkpoint of the world as it is now still lacks, once the picture is ready."""
+        since: list[Section] = [(section_of(name), large.since) for name, large in self._large.items()]
+        return [*since, *dump(self._world, without=self._large)]
 
 
-class _Large:
+class _Large(NamedTuple):
     """A contract that is gone through bit by bit."""
 
-    def __init__(self, instance: CompiledInstance) -> None:
-        self.instance = instance
-        self.scan: Scan = instance.scan()
-        self.taken: list[bytes] = []
-        self.since: list[bytes] = []  # what later blocks changed, whether it was taken already or not
-
-    def take(self, share: float) -> None:
-        limit = max(TAKEN_BYTES_MIN, int(share * self.instance.logical_bytes))
-        self.taken.append(self.scan.take(limit))
+    instance: CompiledInstance
+    scan: Scan
+    since: list[bytes]
+    """What later blocks changed, whether it was taken already or not."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from changan.contract.engines import plain
@@ -21,7 +20,7 @@ from changan.ledger.wire.messages import BlockType, ChainConfig, ConsensusArgs, 
 from changan.ledger.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from changan.contract.engines import AnyInstance, Engine
     from changan.ledger.wire.messages import BlockHeader
@@ -31,10 +30,10 @@ _CACHES = frozenset({"head", "waiting", "aside", "tree"})
 """Sections that only the node itself believes: they can be made from the block and the rows."""
 
 
-def dump(world: World, taken: Mapping[str, Iterable[bytes]] = MappingProxyType({})) -> list[Section]:
-    """Return the sections of a checkpoint. They stay as they are while later blocks run, so a thread may write them.
+def dump(world: World, without: Container[str] = ()) -> list[Section]:
+    """Return the sections of a checkpoint, but those of some contracts, by name.
 
-    Of contracts that stand in `taken`, these records are their rows.
+    They stay as they are while later blocks run, so a thread may write them.
     """
     pending = world.commitment.pending()
     head = {
@@ -56,8 +55,14 @@ def dump(world: World, taken: Mapping[str, Iterable[bytes]] = MappingProxyType({
         ("tree", world.commitment.tree.leaves()),
     ]
     for name, instance in world.instances.items():
-        sections.append((f"contract.{name}", taken[name] if name in taken else dump_records(instance)))
+        if name not in without:
+            sections.append((section_of(name), dump_records(instance)))
     return sections
+
+
+def section_of(contract: str) -> str:
+    """Return the name of the section that holds a contract's rows."""
+    return f"contract.{contract}"
 
 
 def _waiting_items(waiting: Waiting) -> Iterator[bytes]:
@@ -143,7 +148,7 @@ def _load_contracts(world: World, read: Callable[[str], Iterable[bytes]]) -> Non
         record = find_record(world.rows, key.removeprefix(prefix))
         assert record is not None
         instance = open_instance(record, code, world.engine)
-        restore_records(instance, read(f"contract.{record.name}"))
+        restore_records(instance, read(section_of(record.name)))
         world.instances[record.name] = instance
 
 

@@ -319,7 +319,7 @@ class Chain:
         started = time.perf_counter()
         applied = apply_block(self.world, decided)
         METRICS.execution.labels(self.chain_id).observe(time.perf_counter() - started)
-        self.rest.executed(applied)
+        self.rest.checkpoints.executed(applied)
         return applied
 
     async def settle(self, applied: AppliedBlock) -> None:

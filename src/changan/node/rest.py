@@ -12,30 +12,20 @@ import structlog
 
 from changan.errors import ChanganError
 from changan.ledger.admission import RefusedError
-from changan.ledger.picture import Picture
-from changan.ledger.snapshot import dump
 from changan.ledger.wire.messages import TxStatusCode
+from changan.node.checkpoints import Checkpoints
 from changan.node.metrics import METRICS
 from changan.node.reader import Reader
 from changan.node.storage import OutOfTurnError, record_of
 from changan.node.store.full import DiskFullError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from changan.ledger.transition import AppliedBlock
     from changan.ledger.world import World
     from changan.node.storage import ChainStorage
 
 _log = structlog.get_logger()
 DISK_RETRY_S = 0.5
-CHECKPOINT_TRANSACTIONS = 10_000
-CHECKPOINT_ROWS_SHARE = 10
-CHECKPOINT_TRANSACTIONS_MAX = 30_000
-"""A checkpoint is due when so many transactions came, and a tenth as many as there are rows: its cost stays a small share.
-It is due at the latest after this many, so that what a start replays takes seconds."""
-PICTURE_PACE = 4
-"""So many times as fast as the next checkpoint comes due, the rows for this one are taken."""
 
 
 class StoppedError(ChanganError):
@@ -53,12 +43,9 @@ class Rest:
         self._chain_id = world.config.chain_id
         self._storage = storage
         self.histories = storage.follow(self.reader, world)
+        self.checkpoints = Checkpoints(world, storage, self.reaches)
         self._disk = ThreadPoolExecutor(1, "disk")  # blocks come to rest in order, also while the event loop is busy
         self._changed = asyncio.Condition()
-        # What was replayed counts too: else a node that dies again and again before its next checkpoint replays ever more.
-        self._since_checkpoint = storage.replayed
-        self._picture: Picture | None = None
-        self._checkpointing: asyncio.Task[None] | None = None
 
     async def bring(self, applied: AppliedBlock) -> None:
         """Write an executed block; while the disk refuses, keep its bytes and try again. Raises StoppedError."""
@@ -139,40 +126,8 @@ class Rest:
         """Bring back what was archived last, which must hold the block at `height`. Raises ArchivedError, OSError."""
         await asyncio.to_thread(self._storage.restore, height)
 
-    # Checkpoints
-
-    def executed(self, applied: AppliedBlock) -> None:
-        """Go on with a checkpoint after a block that was executed, or begin one if so much was done since the last."""
-        due = max(CHECKPOINT_TRANSACTIONS, self._world.row_count // CHECKPOINT_ROWS_SHARE)
-        due = min(due, CHECKPOINT_TRANSACTIONS_MAX)
-        self._since_checkpoint += applied.work
-        picture = self._picture
-        if picture is not None:
-            picture.follow(applied.changes, applied.work * PICTURE_PACE / due)
-        elif self._since_checkpoint >= due and (self._checkpointing is None or self._checkpointing.done()):
-            self._since_checkpoint = 0
-            picture = Picture(self._world)
-        if picture is None or picture.is_spoilt:
-            self._picture = None
-        elif picture.is_ready:
-            self._picture = None
-            write = self._storage.checkpoint(self._world.height, picture.finish())
-            self._checkpointing = asyncio.create_task(self._checkpoint(self._world.height, write))
-        else:
-            self._picture = picture
-
-    async def _checkpoint(self, height: int, write: Callable[[], None]) -> None:
-        try:
-            await self.reaches(height)  # the picture may be of a block that is still on its way to the disk
-            await asyncio.to_thread(write)
-        except (OSError, RefusedError, StoppedError) as error:  # it is a cache: without it the next start replays more
-            _log.warning("checkpoint.failed", reason=str(error))
-
     async def close(self) -> None:
         """Write a last checkpoint and close the files."""
-        if self._checkpointing is not None:
-            await self._checkpointing
-        if self.fault is None and (self._since_checkpoint or self._picture is not None):
-            await self._checkpoint(self._world.height, self._storage.checkpoint(self._world.height, dump(self._world)))
+        await self.checkpoints.close(last=self.fault is None)
         self._disk.shutdown()
         self._storage.close()

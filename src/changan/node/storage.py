@@ -22,15 +22,14 @@ from changan.node.beginning import open_base
 from changan.node.histories import Histories
 from changan.node.store.archive import ArchivedError
 from changan.node.store.blocklog import BlockLog
-from changan.node.store.checkpoint import newest_checkpoint, write_checkpoint
+from changan.node.store.checkpoint import CheckpointFile, newest_checkpoint
 from changan.node.store.index import MISBEHAVIOUR, Entry, Index, IndexUnusableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from changan.contract.engines import Engine
-    from changan.ledger.snapshot import Section
     from changan.ledger.transition import AppliedBlock
     from changan.ledger.wire.messages import BlockHeader, TxRWSet
     from changan.ledger.world import World
@@ -188,9 +187,9 @@ class ChainStorage:
         except ArchivedError:
             return None
 
-    def checkpoint(self, height: int, sections: Sequence[Section]) -> Callable[[], None]:
-        """Return what writes the checkpoint of a height, in a thread if need be."""
-        return lambda: write_checkpoint(self.directory / "checkpoints", height, sections, self._crash_point)
+    def new_checkpoint(self) -> CheckpointFile:
+        """Begin a checkpoint. Raises OSError."""
+        return CheckpointFile(self.directory / "checkpoints", self._crash_point)
 
     def follow(self, reader: Reader, world: World) -> Histories:
         """Return the histories of rows, which follow the log until it is closed."""

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from changan.errors import MalformedError
 from changan.node.store import checkpoint as module
-from changan.node.store.checkpoint import newest_checkpoint, write_checkpoint
+from changan.node.store.checkpoint import CheckpointFile, newest_checkpoint, write_checkpoint
 
 SECTIONS = [("world", [b"one", b"", b"three"]), ("empty", []), ("钥匙", [b"k" * 20])]
 
@@ -161,9 +161,6 @@ def test_a_large_checkpoint_never_lies_in_memory_whole(tmp_path):
     assert peak < 8 << 20
 
 
-# Known gaps; the marker goes with the change that closes it
-
-
 def test_a_checkpoint_that_finds_no_room_leaves_nothing(tmp_path, monkeypatch):
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -175,3 +172,34 @@ def test_a_checkpoint_that_finds_no_room_leaves_nothing(tmp_path, monkeypatch):
                 write_checkpoint(tmp_path, height, SECTIONS)
     write_checkpoint(tmp_path, 3, SECTIONS)
     assert [path.name for path in tmp_path.iterdir()] == [name(3)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.lists(st.binary(max_size=30), max_size=4)), max_size=12))
+def test_a_section_may_come_in_parts_between_others(parts):
+    with tempfile.TemporaryDirectory() as place:
+        file = CheckpointFile(Path(place))
+        whole: dict[str, list[bytes]] = {}
+        for section, items in parts:
+            file.write([(section, items)])
+            whole.setdefault(section, []).extend(items)
+            assert newest_checkpoint(Path(place)) is None
+        file.finish(4)
+        file.discard()  # changes nothing any more
+        found = newest_checkpoint(Path(place))
+        assert found is not None
+        assert {section: list(found.section(section)) for section in whole} == whole
+        assert [path.name for path in Path(place).iterdir()] == [name(4)]
+
+
+def test_one_that_is_discarded_or_was_left_by_a_crash_leaves_nothing(tmp_path):
+    file = CheckpointFile(tmp_path)
+    file.write([("world", [b"x"])])
+    file.discard()
+    assert list(tmp_path.iterdir()) == []
+    left = CheckpointFile(tmp_path)
+    left.write([("world", [b"x" * 100_000])])
+    left._file.close()
+    assert newest_checkpoint(tmp_path) is None
+    write_checkpoint(tmp_path, 1, SECTIONS)
+    assert [path.name for path in tmp_path.iterdir()] == [name(1)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -12,7 +14,7 @@ from changan.errors import MalformedError
 from changan.node.store.checksum import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from io import BufferedReader
     from pathlib import Path
 
@@ -27,37 +29,65 @@ _LENGTH = struct.Struct("<I")
 _log = structlog.get_logger()
 
 
+class CheckpointFile:
+    """A checkpoint that is being written. It is one once it is finished; till then, and if it cannot be, there is nothing.
+
+    One thread at a time may use it.
+    """
+
+    def __init__(self, directory: Path, crash_point: Callable[[str], None] = lambda _: None) -> None:
+        """Begin one in a folder, which is made where it lacks. Raises OSError."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._crash_point = crash_point
+        self._path = directory / "unfinished.new"
+        self._file = self._path.open("wb")
+        self._file.write(_MAGIC)
+        self._parts = 0
+
+    def write(self, sections: Iterable[tuple[str, Iterable[bytes]]]) -> None:
+        """Write sections, or parts of them: a section's items are those of all its parts. Raises OSError."""
+        for name, items in sections:
+            _write(self._file.write, _NAME, name.encode())
+            _write_items(self._file.write, items)
+            self._crash_point("checkpoint.partial")
+            self._parts += 1
+
+    def finish(self, height: int) -> None:
+        """Make it rest as the checkpoint of a height, and delete all but the newest two. Raises OSError."""
+        _write(self._file.write, _END, str(self._parts).encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # only a start reads it
+        self._file.close()
+        self._crash_point("checkpoint.before_rename")
+        self._path.replace(self._directory / f"{height:020d}.ckpt")
+        descriptor = os.open(self._directory, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+        for old in [*sorted(self._directory.glob("*.ckpt"))[:-KEPT], *self._directory.glob("*.new")]:
+            old.unlink()
+
+    def discard(self) -> None:
+        """Let nothing of it stay, unless it was finished."""
+        with contextlib.suppress(OSError):  # what is buffered finds no room
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
 def write_checkpoint(
     directory: Path,
     height: int,
-    sections: Sequence[tuple[str, Iterable[bytes]]],
+    sections: Iterable[tuple[str, Iterable[bytes]]],
     crash_point: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Write a checkpoint whole or not at all, and delete all but the newest two. Raises OSError."""
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{height:020d}.ckpt"
-    temporary = path.with_suffix(".new")
+    file = CheckpointFile(directory, crash_point)
     try:
-        with temporary.open("wb") as file:
-            file.write(_MAGIC)
-            for name, items in sections:
-                _write(file.write, _NAME, name.encode())
-                _write_items(file.write, items)
-                crash_point("checkpoint.partial")
-            _write(file.write, _END, str(len(sections)).encode())
-            file.flush()
-            os.fsync(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # only a start reads it
-        crash_point("checkpoint.before_rename")
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    descriptor = os.open(directory, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
-    for old in [*sorted(directory.glob("*.ckpt"))[:-KEPT], *directory.glob("*.new")]:
-        old.unlink()
+        file.write(sections)
+        file.finish(height)
+    finally:
+        file.discard()
 
 
 def _write_items(write: Callable[[bytes], object], items: Iterable[bytes]) -> None:
@@ -82,13 +112,13 @@ class Checkpoint(NamedTuple):
 
     path: Path
     height: int
-    places: dict[str, int]  # where each section's chunks begin
+    places: dict[str, list[int]]  # where the chunks of each section's parts begin
 
     def section(self, name: str) -> Iterator[bytes]:
         """Return the items of a section. Raises MalformedError where there is no such section."""
         if name not in self.places:
             raise MalformedError(f"the checkpoint has no section {name!r}")
-        return self._items(self.places[name])
+        return chain.from_iterable(map(self._items, self.places[name]))
 
     def _items(self, place: int) -> Iterator[bytes]:
         with self.path.open("rb") as file:
@@ -117,17 +147,17 @@ def newest_checkpoint(directory: Path) -> Checkpoint | None:
 
 def open_checkpoint(path: Path, height: int) -> Checkpoint:
     """Return the checkpoint of a height that a file holds. Raises MalformedError where it is not whole, OSError."""
-    places: dict[str, int] = {}
+    places: dict[str, list[int]] = {}
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise MalformedError("this is no checkpoint of this release")
         while True:
             kind, body = _read(file)
             if kind == _NAME:
-                places[body.decode("utf-8", "replace")] = file.tell()
+                places.setdefault(body.decode("utf-8", "replace"), []).append(file.tell())
             elif kind == _END:
                 break
-        if body != str(len(places)).encode() or file.read(1):
+        if body != str(sum(map(len, places.values()))).encode() or file.read(1):
             raise MalformedError("the checkpoint ends early or late")
     return Checkpoint(path, height, places)
 

@@ -1,0 +1,112 @@
+"""When checkpoints of a chain are due, and how they are written while its blocks go on."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from changan.errors import ChanganError
+from changan.ledger.picture import Picture
+from changan.ledger.snapshot import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from concurrent.futures import Future
+
+    from changan.ledger.snapshot import Section
+    from changan.ledger.transition import AppliedBlock
+    from changan.ledger.world import World
+    from changan.node.storage import ChainStorage
+    from changan.node.store.checkpoint import CheckpointFile
+
+_log = structlog.get_logger()
+TRANSACTIONS = 10_000
+ROWS_SHARE = 10
+TRANSACTIONS_MAX = 30_000
+"""A checkpoint is due when so many transactions came, and a tenth as many as there are rows: its cost stays a small share.
+It is due at the latest after this many, so that what a start replays takes seconds."""
+PACE = 4
+"""So many times as fast as the next checkpoint comes due, the rows for this one are taken."""
+
+
+class _UnderWay(NamedTuple):
+    """A checkpoint that is being taken, block after block."""
+
+    picture: Picture
+    file: CheckpointFile
+    writes: list[Future[None]]  # of its parts, in order
+
+
+class Checkpoints:
+    """The checkpoints of one chain. They are caches: without one, the next start replays more."""
+
+    def __init__(self, world: World, storage: ChainStorage, reaches: Callable[[int], Awaitable[None]]) -> None:
+        """Take what returns once the block at a height rests."""
+        self._world = world
+        self._storage = storage
+        self._reaches = reaches
+        # What was replayed counts too: else a node that dies again and again before its next checkpoint replays ever more.
+        self._since = storage.replayed
+        self._writer = ThreadPoolExecutor(1, "checkpoint")
+        self._under_way: _UnderWay | None = None
+        self._finishing: asyncio.Task[None] | None = None
+
+    def executed(self, applied: AppliedBlock) -> None:
+        """Go on with a checkpoint after a block that was executed, or begin one if so much was done since the last."""
+        due = min(max(TRANSACTIONS, self._world.row_count // ROWS_SHARE), TRANSACTIONS_MAX)
+        self._since += applied.work
+        if self._under_way is not None:
+            self._follow(self._under_way, applied, due)
+        elif self._since >= due and (self._finishing is None or self._finishing.done()):
+            self._begin()
+        if self._under_way is not None and self._under_way.picture.is_ready:
+            made, self._under_way = self._under_way, None
+            self._finishing = asyncio.create_task(self._finish(made, self._world.height, made.picture.finish()))
+
+    def _begin(self) -> None:
+        self._since = 0
+        try:
+            self._under_way = _UnderWay(Picture(self._world), self._storage.new_checkpoint(), [])
+        except OSError as error:
+            _failed(error)
+
+    def _follow(self, made: _UnderWay, applied: AppliedBlock, due: int) -> None:
+        if made.picture.is_spoilt:
+            self._under_way = None
+            self._writer.submit(made.file.discard)
+            return
+        for part in made.picture.follow(applied.changes, applied.work * PACE / due):
+            made.writes.append(self._writer.submit(made.file.write, [part]))
+
+    async def _finish(self, made: _UnderWay, height: int, rest: Sequence[Section]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await self._reaches(height)  # the picture may be of a block that is still on its way to the disk
+            for write in made.writes:
+                await asyncio.wrap_future(write)
+            await loop.run_in_executor(self._writer, made.file.write, rest)
+            await loop.run_in_executor(self._writer, made.file.finish, height)
+        except (OSError, ChanganError) as error:
+            _failed(error)
+        finally:
+            self._writer.submit(made.file.discard)
+
+    async def close(self, *, last: bool) -> None:
+        """Stop, with a last checkpoint unless nothing was done since the one before."""
+        if self._finishing is not None:
+            await self._finishing
+        made, self._under_way = self._under_way, None
+        if made is not None:
+            self._writer.submit(made.file.discard).result()
+        if last and (self._since or made is not None):
+            self._begin()
+            if self._under_way is not None:
+                await self._finish(self._under_way, self._world.height, dump(self._world))
+        self._writer.shutdown()
+
+
+def _failed(error: Exception) -> None:
+    _log.warning("checkpoint.failed", reason=str(error))
