@@ -46,6 +46,15 @@ def test_a_small_load_is_measured_and_verified(compiled_kernels, suite, lane, si
     assert any(row["peer"] == "sqlite" for row in table) == (lane == "packed")
 
 
+def test_bundles_that_memory_does_not_hold_come_again_under_ids_of_their_own(compiled_kernels, monkeypatch):
+    monkeypatch.setattr(ledger, "MESSAGES_BYTES_MAX", 45_000)  # two messages
+    load = Load("intl", "payments", "bundle", 1, 500, 2, 300, 0, 4, 3000)
+    assert load.messages == 2
+    table = ledger.run(load, peers=False, verify=True)
+    assert int(table[0]["note"].split(" calls")[0]) > 1500
+    assert " 0 declined" in table[0]["note"]
+
+
 def test_a_load_that_cannot_be_is_refused_before_a_node_starts():
     fair = Load("intl", "payments", "distilled", 1, 500, 64, 64, 0, 4, 0)
     with pytest.raises(

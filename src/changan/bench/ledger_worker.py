@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +18,7 @@ from changan.bench.crowd import Crowd
 from changan.bench.workloads import Shape, Workload, workload
 from changan.client.connect import Connection, connect
 from changan.client.doors import CHANNEL_OPTIONS
-from changan.client.requests import Signer, make_payload, sign_request
+from changan.client.requests import Signer, make_payload, new_tx_id, sign_request
 from changan.crypto.addresses import user_address
 from changan.crypto.digest import digest_named
 from changan.crypto.keys import SigningKey
@@ -30,13 +30,14 @@ from changan.ledger.wire.messages import (
     MemberType,
     PackedRequests,
     PackedResponses,
+    TxRequest,
     TxResponse,
     TxStatusCode,
 )
 from changan.node.pki.layout import read_crypto_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from changan.bench.workloads import Part
     from changan.contract.types import Signature
@@ -148,17 +149,18 @@ def main() -> None:
         ]
         shape = Shape(load.accounts, addresses, load.rows if load.lane != "packed" else PREPARED_ROWS, load.zipf)
         make_state(connection, what, shape, numpy, load.home)
-        chain = connection.chain_id
+        chain_id = connection.chain_id
         address = json.loads((Path(load.home) / "doors.json").read_text(encoding="utf-8"))["rpc"]
         with grpc.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
             crowd: dict[str, float] = {}
             if load.lane == "distilled":
-                clients = Crowd(signers, addresses, chain)
+                clients = Crowd(signers, addresses, chain_id)
                 parts = what.parts(numpy, shape, None)
                 made, crowd = _distilled(load, channel, parts, clients, connection.signer)
             else:
-                made = _messages(load, what, shape, signers, numpy, chain)
-            found = _measured(load, made, Sender(channel, load.lane, load.inflight))
+                made = _messages(load, what, shape, signers, numpy, chain_id)
+            unending = chain(made, again(made, signers)) if load.lane == "bundle" else made
+            found = _measured(load, unending, Sender(channel, load.lane, load.inflight))
         print(json.dumps(found | crowd))
 
 
@@ -181,13 +183,20 @@ def _distilled(
     return made, {"registered": load.signers / registered, "first_s": time.perf_counter() - started}
 
 
-def _measured(load: Load, made: list[bytes], sender: Sender) -> dict[str, Any]:
+def again(made: list[bytes], signers: list[Signer]) -> Iterator[bytes]:
+    """Yield the bundles that signers made in turn without end, each under an id, a time and a signature of its own."""
+    for at in cycle(range(len(made))):
+        payload = TxRequest.FromString(made[at]).payload
+        payload.tx_id, payload.timestamp = new_tx_id(), int(time.time())
+        yield sign_request(payload, signers[at % len(signers)]).SerializeToString()
+
+
+def _measured(load: Load, made: Iterable[bytes], sender: Sender) -> dict[str, Any]:
     print("go", flush=True)
     sys.stdin.readline()
     cpu, started = time.process_time(), time.perf_counter()
     ended = threading.Event()
     threading.Thread(target=_tell, args=(sender, started, ended), daemon=True).start()
-    sent = 0
     for number, message in enumerate(made):
         due = None
         if load.rate:
@@ -196,7 +205,6 @@ def _measured(load: Load, made: list[bytes], sender: Sender) -> dict[str, Any]:
         if time.perf_counter() - started >= load.seconds:
             break
         sender.send(message, due)
-        sent += 1
     sender.finish()
     elapsed = time.perf_counter() - started
     ended.set()
@@ -205,11 +213,8 @@ def _measured(load: Load, made: list[bytes], sender: Sender) -> dict[str, Any]:
     return {
         "calls": sender.calls,
         "declined": sender.declined,
-        "messages": sent,
-        "exhausted": sent == len(made),
         "seconds": elapsed,
         "cpu": time.process_time() - cpu,
-        "bytes": sum(map(len, made[:sent])),
         "latencies": sender.latencies,
     }
 
