@@ -166,6 +166,12 @@ class StateCommitment:
             self._roots.compact(self._waiting)
         return due
 
+    def needed_by(self, height: int) -> Callable[[], object] | None:
+        """Return what ends once the root that is due in the block at a height is made; None where none is."""
+        if self._aside_height is None or height < self._aside_height + ROOT_DELAY_BLOCKS:
+            return None
+        return self._folded
+
     def _turn(self) -> None:
         self._waiting = Waiting()
         self._work = self._blocks = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from changan.contract.compiled.layout import fixed_size
@@ -33,8 +34,8 @@ class Begin(Protocol):
 
 
 def when_asked(work: Callable[[], _T]) -> Callable[[], _T]:
-    """Begin nothing: the work is done when its result is asked for."""
-    return work
+    """Begin nothing: the work is done when its result is asked for first."""
+    return cache(work)
 
 
 AnyStateTree: TypeAlias = StateTree | BucketTree
@@ -49,7 +50,7 @@ class Roots:
 
     def begin(self, work: Callable[[], _T]) -> Callable[[], _T]:
         """Begin work that depends on nothing that changes; what is returned gives its result."""
-        return work
+        return when_asked(work)
 
     def outcome_root(self, signature: Signature, bundle: Bundle, rows: BundleColumns) -> bytes:
         """Return the root over the rows of a bundle with what came of them."""

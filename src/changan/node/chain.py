@@ -288,6 +288,9 @@ class Chain:
 
         Raises what kept an earlier block from its rest.
         """
+        root = self.world.commitment.needed_by(decided.height)
+        if root is not None:
+            await asyncio.to_thread(root)  # requests are taken in and answered meanwhile
         applied = self.apply(decided)
         header = applied.header
         header.signature = seal(header.block_hash)

@@ -1,0 +1,65 @@
+"""A root over the state that takes its time keeps the block waiting that must hold it, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+from changan.client.requests import install_parameters
+from changan.ledger.commitment import ROOT_DELAY_BLOCKS
+from changan.ledger.transition import Decided
+from changan.ledger.wire.messages import ConsensusArgs
+from changan.node.chain import Chain
+from changan.node.storage import ChainStorage
+from consortium import Consortium, Ledger
+
+SOURCE = b"""
+from changan.contract import Contract, Map, U64, call
+
+
+class Many(Contract):
+    rows: Map[U64, U64]
+
+    @call
+    def fill(self, start: U64, count: U64) -> None:
+        for n in range(start, start + count):
+            self.rows[U64(n)] = 1
+"""
+
+
+async def test_the_loop_goes_on_while_a_root_is_made(tmp_path):
+    ledger, storage = Ledger(Consortium()), ChainStorage(tmp_path)
+    admin = ledger.consortium.admin()
+    world = storage.open_world(ledger.config)
+    chain = Chain(world, storage, [], list)
+    done, threads = Event(), ThreadPoolExecutor(1)
+    world.commitment._roots.begin = lambda work: threads.submit(lambda: (done.wait(60), work())[1]).result
+
+    async def block(contract: str, method: str, arguments) -> None:
+        ledger.time_us += 1_000_000
+        request = ledger.request(
+            contract, method, arguments, sender=admin, endorsers=ledger.consortium.admins() * (method[0] == "I")
+        )
+        decided = Decided(world.height + 1, ledger.time_us, None, [request], [None])
+        await chain.execute(decided, lambda _: b"")
+
+    await block("CONTRACT_MANAGE", "INIT_CONTRACT", install_parameters("many", "1.0", SOURCE, {}))
+    start = 0
+    while world.commitment._aside_height is None:
+        await block("many", "fill", {"start": str(start), "count": "1000"})
+        start += 1000
+    aside = world.height
+    for _ in range(ROOT_DELAY_BLOCKS - 1):
+        await block("many", "fill", {"start": "0", "count": "1"})
+    late = asyncio.create_task(block("many", "fill", {"start": "0", "count": "1"}))
+    await asyncio.sleep(0.2)
+    assert not late.done()
+    assert world.height == aside + ROOT_DELAY_BLOCKS - 1
+    done.set()
+    await late
+    await chain.settled()
+    arguments = ConsensusArgs.FromString(chain.reader.stored(world.height).block.header.consensus_args)
+    assert (arguments.state_height, len(arguments.state_root)) == (aside, 32)
+    await chain.close()
+    threads.shutdown()
