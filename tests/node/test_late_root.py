@@ -6,6 +6,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
+from test_settling import SOURCE
+
 from changan.client.requests import install_parameters
 from changan.ledger.commitment import ROOT_DELAY_BLOCKS
 from changan.ledger.transition import Decided
@@ -13,19 +15,6 @@ from changan.ledger.wire.messages import ConsensusArgs
 from changan.node.chain import Chain
 from changan.node.storage import ChainStorage
 from consortium import Consortium, Ledger
-
-SOURCE = b"""
-from changan.contract import Contract, Map, U64, call
-
-
-class Many(Contract):
-    rows: Map[U64, U64]
-
-    @call
-    def fill(self, start: U64, count: U64) -> None:
-        for n in range(start, start + count):
-            self.rows[U64(n)] = 1
-"""
 
 
 async def test_the_loop_goes_on_while_a_root_is_made(tmp_path):
