@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-import zlib
 from pathlib import Path
 from threading import Event, Thread
 
@@ -14,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from changan.node.store.blocklog import BlockLog, CorruptLogError
-from changan.node.store.checksum import crc32
 from changan.node.store.full import DiskFullError
 
 FILE_HEAD = 16
@@ -483,9 +481,3 @@ def test_a_full_disk_when_a_segment_begins_leaves_no_file_open(tmp_path, monkeyp
     after = open_files()
     log.close()
     assert after == before
-
-
-@given(st.binary(max_size=3000), st.integers(0, 2**32 - 1))
-def test_the_checksum_is_that_of_every_log_written_so_far(data, start):
-    assert crc32(data, start) == zlib.crc32(data, start)
-    assert crc32(memoryview(data)[1:], start) == zlib.crc32(data[1:], start)

@@ -81,7 +81,7 @@ class BlockLog:
             raise CorruptLogError(f"{directory} holds no block log") from error
         try:
             self._open()
-        except BaseException:
+        except BaseException:  # whatever it was: the files that are open already have no owner yet
             self.close()
             raise
 
