@@ -76,7 +76,7 @@ class Checkpoints:
     def _follow(self, made: _UnderWay, applied: AppliedBlock, due: int) -> None:
         if made.picture.is_spoilt:
             self._under_way = None
-            self._writer.submit(made.file.discard)
+            self._finishing = asyncio.create_task(self._discard(made))
             return
         for part in made.picture.follow(applied.changes, applied.work * PACE / due):
             made.writes.append(self._writer.submit(made.file.write, [part]))
@@ -92,7 +92,11 @@ class Checkpoints:
         except (OSError, ChanganError) as error:
             _failed(error)
         finally:
-            self._writer.submit(made.file.discard)
+            await self._discard(made)
+
+    async def _discard(self, made: _UnderWay) -> None:
+        """Let nothing stay of what was not finished. The next one begins after this, for its file has the same name."""
+        await asyncio.get_running_loop().run_in_executor(self._writer, made.file.discard)
 
     async def close(self, *, last: bool) -> None:
         """Stop, with a last checkpoint unless nothing was done since the one before."""
@@ -100,7 +104,7 @@ class Checkpoints:
             await self._finishing
         made, self._under_way = self._under_way, None
         if made is not None:
-            self._writer.submit(made.file.discard).result()
+            await self._discard(made)
         if last and (self._since or made is not None):
             self._begin()
             if self._under_way is not None:
