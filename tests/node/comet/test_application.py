@@ -551,6 +551,7 @@ async def test_random_requests_change_no_state(model):
     assert peer.chain.reader.height == 1
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number which wasn't positive")
 async def test_mutated_proposals_are_judged_alike_and_never_raise(model):
     """Whatever becomes of a good proposal: all nodes agree on it, and what they accept they can execute."""
     await token(model)
