@@ -164,6 +164,55 @@ def test_scans_of_random_programs():
     assert pieces > PROGRAMS * 3
 
 
+# Single calls together
+
+
+def compare_together(program, seed, times=10):
+    """Run single calls together: each has the outcome and the changed rows that it has alone."""
+    random = Random(seed)
+    quota = random.choice([1 << 30, 1 << 30, 3000])
+    plain = PlainInstance(program, HOME, quota)
+    compiled = CompiledInstance(program, HOME, quota, seed=random.randbytes(32))
+    methods = [method.signature for method in program.tree.methods if method.signature.kind != "helper"]
+    changed = 0
+    for number in range(times):
+        signature = random.choice(methods)
+        limit = random.choice([50_000, 50_000, 2000, 100])
+        calls = [random_call(random, program, signature) for _ in range(random.choice([1, 2, 40, 130]))]
+        block = BlockContext(number, 1000 + number)
+        callers, arguments = b"".join(call.caller for call in calls), [call.arguments for call in calls]
+        ran = compiled.run_together(signature.name, callers, arguments, block, limit)
+        assert len(ran) == len(calls)
+        for call, (outcome, records) in zip(calls, ran, strict=True):
+            [alone] = plain.run(signature.name, [call._replace(gas_limit=limit)], block)
+            assert outcome == alone, (signature.name, call)
+            rows = plain.collect()
+            assert list(compiled._parse(records)) == rows
+            changed += len(rows)
+        assert compiled.collect() == []
+        if random.random() < 0.3:
+            made = random_call(random, program, signature)
+            assert compiled.run(signature.name, [made], block) == plain.run(signature.name, [made], block)
+            assert compiled.collect() == plain.collect()
+    same_state(plain, compiled)
+    return changed
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_calls_of_examples_together(path):
+    program = compile_source(path.read_text())
+    for seed in range(max(8, LONG // 50)):
+        compare_together(program, seed)
+
+
+def test_calls_of_random_programs_together(monkeypatch):
+    changed = 0
+    for seed in range(PROGRAMS // 2):
+        monkeypatch.setattr(stored, "DRAIN_BYTES", 1 << (20 if seed % 3 else 6))
+        changed += compare_together(compile_source(Generator(seed + 4 * 10**6, remote=False).source()), seed)
+    assert changed > PROGRAMS * 10
+
+
 # Batches
 
 

@@ -85,7 +85,7 @@ def tx_trace(tx_id: str, home: Path, chain_id: str) -> None:
             bar.update(1)
     trace = tracer.trace()
     click.echo(
-        f"{say('block', '区块')} {height}  {say('position', '位置')} {position}  gas {trace.executed.result.gas_used}"
+        f"{say('block', '区块')} {height}  {say('position', '位置')} {position}  gas {trace.executed.result.gas}"
     )
     for (contract, key), value in trace.reads.items():
         click.echo(f"{say('read ', '读')}  {contract} {key} = {'-' if value is None else value.hex()}")

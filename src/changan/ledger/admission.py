@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from changan.crypto.batch.verifier import BatchVerifier
-    from changan.crypto.keys import PublicKey
     from changan.ledger.bundle import OpenedBundle
     from changan.ledger.clients import Callers
     from changan.ledger.lane import Look
@@ -101,16 +100,17 @@ def _header_problem(payload: Payload) -> str | None:
 class Asked(NamedTuple):
     """What is to be looked at of a request: its sender's signature, and what it carries beside."""
 
-    sender: Signed | bytes  # where a sender is not known what is said to be signed
+    signed: Signed | bytes  # where a sender is not known what is said to be signed
+    sender: Identity | None
     look: Look | None
     epoch: int
 
 
 class Proven(NamedTuple):
-    """A sender's signature that was looked at together with others: what was signed, by which key, and whether it holds."""
+    """A sender's signature that was looked at together with others: what was signed, by whom, and whether it holds."""
 
     signed: bytes
-    key: PublicKey | None  # None: who sent it is not known
+    sender: Identity | None  # None: who sent it is not known
     holds: bool
     lane: Callers | LaneError | None  # what came of the BLS signatures beside it; not looked at where it does not hold
     epoch: int
@@ -124,26 +124,26 @@ def ask(requests: Sequence[TxRequest], world: World, time: int) -> list[Asked]:
         try:
             sender = world.members.identify(request.sender.signer, time)
         except UnverifiedError:
-            found.append(Asked(signed, None, world.epoch))
+            found.append(Asked(signed, None, None, world.epoch))
         else:
             asked = Signed(sender.key, signed, request.sender.signature, sender.signature_hash)
-            found.append(Asked(asked, look_at(request.payload, sender, world, time), world.epoch))
+            found.append(Asked(asked, sender, look_at(request.payload, sender, world, time), world.epoch))
     return found
 
 
 def prove(asked: Sequence[Asked], verifier: BatchVerifier) -> list[Proven]:
     """Look at many signatures together. It may run in a thread: it touches nothing but them."""
-    verdicts = iter(verifier.verify([one.sender for one in asked if isinstance(one.sender, Signed)]))
+    verdicts = iter(verifier.verify([one.signed for one in asked if isinstance(one.signed, Signed)]))
     return [
-        Proven(one.sender, None, False, None, one.epoch)  # noqa: FBT003  # it does not hold
-        if isinstance(one.sender, bytes)
-        else _proven(one.sender, one, holds=next(verdicts))
+        Proven(one.signed, None, False, None, one.epoch)  # noqa: FBT003  # it does not hold
+        if isinstance(one.signed, bytes)
+        else _proven(one.signed, one, holds=next(verdicts))
         for one in asked
     ]
 
 
-def _proven(sender: Signed, asked: Asked, *, holds: bool) -> Proven:
-    return Proven(sender.message, sender.key, holds, _looked(asked.look) if holds else None, asked.epoch)
+def _proven(signed: Signed, asked: Asked, *, holds: bool) -> Proven:
+    return Proven(signed.message, asked.sender, holds, _looked(asked.look) if holds else None, asked.epoch)
 
 
 def _looked(look: Look | None) -> Callers | LaneError | None:
@@ -186,7 +186,9 @@ def authenticate(  # everything that decides, and nothing else
     if payload.tx_type not in TX_TYPE_NAMES:
         text = f"look up access policy failed, did not configure access policy for resource {payload.tx_type}"
         raise _not_authentic(request, "verifyTxTypePrincipal", f": authentication failed, [{text}]")
-    sender = _sender(request, members, time, proven) or _identified(request, request.sender, signed, members, time)
+    sender = _sender(request, members, time, epoch, proven) or _identified(
+        request, request.sender, signed, members, time
+    )
     try:
         policies.check_sender(payload.tx_type, sender)
     except DeniedError as error:
@@ -199,15 +201,18 @@ def authenticate(  # everything that decides, and nothing else
     return Admitted(sender, epoch, payer, signed)
 
 
-def _sender(request: TxRequest, members: Members, time: int, proven: Proven | None) -> Identity | None:
+def _sender(request: TxRequest, members: Members, time: int, epoch: int, proven: Proven | None) -> Identity | None:
     """Return the sender if its signature was found to hold, by the key that is the sender's now."""
-    if proven is None or not proven.holds or proven.key is None:
+    if proven is None or not proven.holds or proven.sender is None:
         return None
+    known = proven.sender
+    if proven.epoch == epoch and known.not_before <= time <= known.not_after:
+        return known
     try:
         found = members.identify(request.sender.signer, time)
     except UnverifiedError:
         return None
-    return found if found.key == proven.key else None
+    return found if found.key == known.key else None
 
 
 def recognise(request: TxRequest, world: World, time: int) -> Admitted:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.contract.codec import BadArgumentError
 from changan.contract.compiled.layout import fixed_size
 from changan.ledger.bundle import Bundle
-from changan.ledger.wire.fields import field, unless_empty
+from changan.ledger.wire.fields import field
 from changan.ledger.wire.messages import BundleRows, ContractDelta
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class BundleColumns(NamedTuple):
     def encode(self, position: int) -> list[bytes]:
         """Return `BundleRows` for the transaction at a position of its block, in parts."""
         columns = (self.outcomes, self.gas, self.results, self.result_ends, self.events, self.delta)
-        parts = [part for number, data in enumerate(columns, 2) for part in unless_empty(number, data)]
+        parts = [part for number, data in enumerate(columns, 2) for part in (field(number, [data]) if data else ())]
         for contract, delta in self.others:
             parts += field(_OTHERS, [ContractDelta(contract=contract, delta=delta).SerializeToString()])
         return [BundleRows(position=position).SerializeToString(), *parts]

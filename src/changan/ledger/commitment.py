@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from changan.crypto.digest import tagged
 from changan.crypto.merkle import tree_root
+from changan.ledger.called import called_of
 from changan.ledger.delta import Delta
 from changan.ledger.waiting import Waiting
 
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from changan.crypto.digest import Digest
+    from changan.ledger.called import Called
     from changan.ledger.roots import AnyStateTree, Roots
     from changan.ledger.state import Write
-    from changan.ledger.wire.messages import ContractResult, Transaction
+    from changan.ledger.wire.messages import Transaction
 
 DELTA_GROUP_ROWS = 16
 """Rows a leaf of the delta tree: a proof carries up to this many rows, and hashing costs a sixteenth."""
@@ -67,18 +69,18 @@ def outcome_leaf(transaction: Transaction, digest: Digest) -> bytes:
     ChainMaker's tx_root leaves the gas out; this does not.
     """
     result = transaction.result
-    return outcome_leaf_of(transaction.payload.tx_id, result.code, result.contract_result, digest)
+    return outcome_leaf_of(transaction.payload.tx_id, result.code, called_of(result.contract_result), digest)
 
 
-def outcome_leaf_of(tx_id: str, code: int, called: ContractResult, digest: Digest) -> bytes:
+def outcome_leaf_of(tx_id: str, code: int, called: Called, digest: Digest) -> bytes:
     """Return `outcome_leaf` of a transaction that is no message yet."""
     return tagged(
         b"changan.outcome",
         tx_id.encode(),
-        _NUMBERS(code, called.code, called.gas_used),
+        _NUMBERS(code, called.code, called.gas),
         called.result,
         called.message.encode(),
-        tagged(b"changan.events", *[event.SerializeToString() for event in called.contract_event], digest=digest),
+        tagged(b"changan.events", *called.events, digest=digest),
         digest=digest,
     )
 

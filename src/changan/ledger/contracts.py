@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.instance import Code, InnerFailure, Outcome
 from changan.crypto.addresses import ZXL_PREFIX, contract_address
+from changan.ledger.called import event_bytes, event_head, event_middle
 from changan.ledger.system import SystemContract
-from changan.ledger.wire.messages import Contract, ContractEvent, ContractStatus, RuntimeType, TxStatusCode
+from changan.ledger.wire.messages import Contract, ContractStatus, RuntimeType, TxStatusCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from changan.contract.engines import AnyInstance
     from changan.contract.instance import BlockContext, Call, Event
+    from changan.contract.program import Program
     from changan.ledger.state import Overlay, Rows
     from changan.ledger.wire.messages import Payload
 
@@ -169,24 +171,35 @@ class Calls:
         self._open.clear()
 
 
-def contract_events(
-    instances: Mapping[str, AnyInstance], rows: Rows | Overlay, events: Iterable[Event], tx_id: str
-) -> list[ContractEvent]:
-    """Return events as they travel: the topic is the class name, the data its fields as text."""
-    found = []
-    for event in events:
-        record = standing_at(rows, event.emitter)
+class Emitters:
+    """Events as they travel: the topic is the class name, the data its fields as text. Who emits them is looked up once."""
+
+    def __init__(self, instances: Mapping[str, AnyInstance], rows: Rows | Overlay) -> None:
+        self._instances = instances
+        self._rows = rows
+        self._known: dict[tuple[bytes, str], tuple[Program, bytes, bytes]] = {}
+
+    def forget(self) -> None:
+        """Look everything up anew: contracts have changed."""
+        self._known.clear()
+
+    def encode(self, events: Iterable[Event], tx_id: str) -> tuple[bytes, ...]:
+        """Return each event of a transaction as the bytes of a `ContractEvent`."""
+        named = tx_id.encode()
+        found = []
+        for event in events:
+            at = (event.emitter, event.name)
+            program, head, middle = self._known.get(at) or self._look_up(at)
+            found.append(event_bytes(head, named, middle, program.event_data(event)))
+        return tuple(found)
+
+    def _look_up(self, at: tuple[bytes, str]) -> tuple[Program, bytes, bytes]:
+        emitter, topic = at
+        record = standing_at(self._rows, emitter)
         assert record is not None
-        found.append(
-            ContractEvent(
-                topic=event.name,
-                tx_id=tx_id,
-                contract_name=record.name,
-                contract_version=record.version,
-                event_data=instances[record.name].program.event_data(event),
-            )
-        )
-    return found
+        program = self._instances[record.name].program
+        found = self._known[at] = (program, event_head(topic), event_middle(record.name, record.version))
+        return found
 
 
 def _refused(why: InnerFailure) -> Outcome:

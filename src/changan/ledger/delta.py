@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.compiled import CompiledInstance
-from changan.contract.instance import Row
+from changan.contract.compiled.together import Ran
+from changan.contract.instance import Call, Row
 from changan.contract.records import record_of, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from changan.contract.engines import AnyInstance
+    from changan.contract.instance import BlockContext, Value
     from changan.ledger.state import Write
 
 _JOINED_ROWS_MAX = 64
@@ -75,15 +77,22 @@ def _delta_of(instance: AnyInstance, write: Write) -> Delta:
     return Delta(write.contract, tuple(places), record_of(places, Row(write.key, write.value)), 1)
 
 
-def collect_rows(name: str, instance: AnyInstance) -> tuple[list[Row], Delta]:
-    """Return what `Instance.collect` does, as rows and as a delta of the contract with this name."""
+def run_together(
+    instance: AnyInstance,
+    method: str,
+    calls: Sequence[tuple[bytes, tuple[Value, ...]]],
+    block: BlockContext,
+    gas_limit: int,
+) -> list[Ran]:
+    """Execute calls (caller, arguments) of a contract that calls no others, one after another, each kept or rolled back alone."""
     if isinstance(instance, CompiledInstance):
-        records = instance.collect_delta()
-        rows = list(rows_of(instance.program.field_names, records))
-    else:
-        rows = instance.collect()
-        records = b"".join([record_of(instance.program.field_places, row) for row in rows])
-    return rows, Delta(name, instance.program.field_names, records, len(rows))
+        callers = b"".join([caller for caller, _ in calls])
+        return instance.run_together(method, callers, [arguments for _, arguments in calls], block, gas_limit)
+    ran = []
+    for caller, arguments in calls:
+        [outcome] = instance.run(method, [Call(caller, arguments, gas_limit)], block)
+        ran.append(Ran(outcome, collect_delta(instance)))
+    return ran
 
 
 def collect_delta(instance: AnyInstance) -> bytes:

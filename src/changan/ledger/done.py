@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.ledger.commitment import outcome_leaf, outcome_leaf_of
 from changan.ledger.hashing import rw_set_hash, transaction_hash
 from changan.ledger.system import OWN
-from changan.ledger.wire.fields import field, number_field, unless_empty
-from changan.ledger.wire.messages import TxRWSet, TxStatusCode, TxWrite
+from changan.ledger.wire.fields import bytes_field, number_field, unless_empty
+from changan.ledger.wire.messages import TxStatusCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from changan.crypto.digest import Digest
     from changan.ledger.execution import Executed
     from changan.ledger.state import Write
-    from changan.ledger.wire.messages import ContractResult, Transaction, TxRequest
+    from changan.ledger.wire.messages import Transaction, TxRequest, TxRWSet
 
 _PAYLOAD, _SENDER, _ENDORSERS, _RESULT, _PAYER = range(1, 6)  # fields of Transaction
-_CODE, _CONTRACT_RESULT, _RW_SET_HASH, _MESSAGE = range(1, 5)  # and of Result
+_CODE, _CONTRACT_RESULT, _RW_SET_HASH, _MESSAGE = range(1, 5)  # of Result
+_TX_ID, _WRITE = 1, 3  # of TxRWSet
+_KEY, _VALUE, _CONTRACT = range(1, 4)  # and of TxWrite
 
 
 class Done(NamedTuple):
@@ -29,7 +32,8 @@ class Done(NamedTuple):
     timestamp: int
     code: int
     message: str
-    result: ContractResult
+    answer: bytes
+    """What the contract answered, a `ContractResult`."""
     data: bytes
     """The transaction as the block holds it, without being built and copied again."""
     digest: bytes
@@ -49,35 +53,28 @@ def done_of(request: TxRequest, signed: bytes, executed: Executed, digest: Diges
     payload, result = request.payload, executed.result
     tx_id = payload.tx_id
     writes = _ordered(executed.writes)
-    rw_set = _rw_set(tx_id, writes).SerializeToString()
+    rw_set = _rw_set(tx_id, writes)
     rw_digest = digest(rw_set)
-    head = [
-        *field(_PAYLOAD, [signed or payload.SerializeToString()]),
-        *field(_SENDER, [request.sender.SerializeToString()]),
-    ]
-    for endorser in request.endorsers:
-        head += field(_ENDORSERS, [endorser.SerializeToString()])
-    tail = field(_PAYER, [request.payer.SerializeToString()]) if request.HasField("payer") else []
+    head = bytes_field(_PAYLOAD, signed or payload.SerializeToString()) + bytes_field(
+        _SENDER, request.sender.SerializeToString()
+    )
+    if request.endorsers:
+        head += b"".join([bytes_field(_ENDORSERS, endorser.SerializeToString()) for endorser in request.endorsers])
+    tail = bytes_field(_PAYER, request.payer.SerializeToString()) if request.HasField("payer") else b""
     before = number_field(_CODE, executed.code)
-    after = [*field(_RW_SET_HASH, [rw_digest]), *unless_empty(_MESSAGE, executed.message.encode())]
-
-    def whole() -> bytes:
-        inner = [*before, *field(_CONTRACT_RESULT, [result.SerializeToString()]), *after]
-        return b"".join([*head, *field(_RESULT, inner), *tail])
-
-    data = hashed = whole()
-    gas = result.gas_used
-    if gas:  # `transaction_hash` leaves it out
-        result.gas_used = 0
-        hashed = whole()
-        result.gas_used = gas
+    after = bytes_field(_RW_SET_HASH, rw_digest) + unless_empty(_MESSAGE, executed.message.encode())
+    with_gas, without = result.encoded()
+    data = b"".join((head, bytes_field(_RESULT, before + bytes_field(_CONTRACT_RESULT, with_gas) + after), tail))
+    hashed = data
+    if result.gas:  # `transaction_hash` leaves it out
+        hashed = b"".join((head, bytes_field(_RESULT, before + bytes_field(_CONTRACT_RESULT, without) + after), tail))
     leaf = outcome_leaf_of(tx_id, executed.code, result, digest)
     return Done(
         tx_id,
         payload.timestamp,
         executed.code,
         executed.message,
-        result,
+        with_gas,
         data,
         digest(hashed),
         rw_set,
@@ -96,7 +93,7 @@ def done_at_genesis(transaction: Transaction, rw_set: TxRWSet, writes: list[Writ
         payload.timestamp,
         result.code,
         result.message,
-        result.contract_result,
+        result.contract_result.SerializeToString(),
         transaction.SerializeToString(),
         transaction_hash(transaction, digest),
         rw_set.SerializeToString(),
@@ -118,10 +115,18 @@ def _ordered(writes: Iterable[Write]) -> list[Write]:
     return sorted(last.values(), key=lambda write: f"{write.contract}#{write.key}")
 
 
-def _rw_set(tx_id: str, writes: Sequence[Write]) -> TxRWSet:
-    # On the wire an empty value says that the row is gone; no row of ours is empty.
-    assert all(write.value != b"" for write in writes)
-    return TxRWSet(
-        tx_id=tx_id,
-        tx_writes=[TxWrite(key=w.key.encode(), value=w.value or b"", contract_name=w.contract) for w in writes],
-    )
+def _rw_set(tx_id: str, writes: Sequence[Write]) -> bytes:
+    """Return a `TxRWSet` of nothing but writes. On the wire an empty value says that the row is gone."""
+    parts = [unless_empty(_TX_ID, tx_id.encode())]
+    for contract, key, value in writes:
+        assert value != b"", "no row of ours is empty"
+        row = (
+            bytes_field(_KEY, key.encode()) + (b"" if value is None else bytes_field(_VALUE, value)) + _named(contract)
+        )
+        parts.append(bytes_field(_WRITE, row))
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=1024)
+def _named(contract: str) -> bytes:
+    return bytes_field(_CONTRACT, contract.encode())

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.codec import BadArgumentError
 from changan.contract.instance import Call, Code
+from changan.contract.records import rows_of
+from changan.ledger.alike import find_alike
 from changan.ledger.bundle import MESSAGE, PARAMETER, BundleError, bundled_method, decode_bundle, open_bundle
 from changan.ledger.bundle_run import RanBundle, run_bundle, run_views
-from changan.ledger.contracts import Calls, contract_events, find_standing, stopped
-from changan.ledger.delta import collect_rows
+from changan.ledger.called import Called
+from changan.ledger.contracts import Calls, Emitters, find_standing, stopped
+from changan.ledger.delta import Delta, collect_delta, run_together
 from changan.ledger.distilled import decode_distilled
 from changan.ledger.gas import (
     ACCOUNTS,
@@ -27,16 +30,17 @@ from changan.ledger.native.directory import native_method
 from changan.ledger.outcomes import failure_text
 from changan.ledger.state import Overlay, Write
 from changan.ledger.system import LANE, OWN, SETTLE, SystemContract
-from changan.ledger.wire.messages import ContractResult, TxStatusCode
+from changan.ledger.wire.messages import TxStatusCode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from changan.contract.engines import AnyInstance
-    from changan.contract.instance import BlockContext
+    from changan.contract.instance import BlockContext, Outcome
+    from changan.contract.program import Program
     from changan.ledger.admission import Admitted
+    from changan.ledger.alike import Alike
     from changan.ledger.contracts import Standing
-    from changan.ledger.delta import Delta
     from changan.ledger.members import Identity
     from changan.ledger.state import Rows
     from changan.ledger.wire.messages import BundleRows, Payload, TxRequest
@@ -59,7 +63,7 @@ class Executed(NamedTuple):
     """
 
     code: int
-    result: ContractResult
+    result: Called
     writes: list[Write]
     message: str = ""
     bundle: RanBundle | None = None
@@ -71,9 +75,9 @@ class Executed(NamedTuple):
         if self.bundle is None:
             return self
         result, roots, deltas = self.bundle.finish()
-        self.result.result = result.SerializeToString()
         listed = [Write(delta.contract, PARAMETER, root) for delta, root in zip(deltas, roots, strict=True)]
-        return self._replace(writes=[*listed, *self.writes], deltas=deltas)
+        called = self.result._replace(result=result.SerializeToString())
+        return self._replace(result=called, writes=[*listed, *self.writes], deltas=deltas)
 
 
 class Execution:
@@ -82,6 +86,7 @@ class Execution:
     def __init__(self, world: World, block: BlockContext) -> None:
         self._world = world
         self._block = block
+        self._emitters = Emitters(world.instances, world.rows)
 
     def invoke(self, request: TxRequest, verdict: Admitted) -> Executed:
         """Run a transaction; what it wrote is part of the state when it ended well, and what it cost in any case."""
@@ -93,6 +98,20 @@ class Execution:
         if isinstance(charged, Unpaid):
             return _failed(charged.code, charged.message)._replace(message=charged.message)
         return self._settle(charged, self._within(request, verdict, charged))
+
+    def invoke_all(self, requests: Sequence[TxRequest], verdicts: Sequence[Admitted]) -> list[Executed]:
+        """Run a block's transactions in order, each as `invoke` would; those that may run together do."""
+        ran: list[Executed] = []
+        while len(ran) < len(requests):
+            at = len(ran)
+            alike = find_alike(self._world, requests, verdicts, at)
+            if alike is None:
+                ran.append(self.invoke(requests[at], verdicts[at]))
+            else:
+                ran += self._together(
+                    alike, [request.payload.tx_id for request in requests[at : at + len(alike.calls)]]
+                )
+        return ran
 
     def query(self, request: TxRequest, verdict: Admitted) -> Executed:
         """Run a request on the state as it is; nothing of it stays, whatever it wrote, and it costs nothing."""
@@ -118,11 +137,10 @@ class Execution:
             return _passed(
                 charged.limit, charged.limit + 1
             )  # it was stopped there: how much more it wants is not known
-        executed.result.gas_used += charged.base
-        return executed
+        return executed._replace(result=executed.result._replace(gas=executed.result.gas + charged.base))
 
     def _settle(self, charged: Fare, executed: Executed) -> Executed:
-        left = str(charged.balance - executed.result.gas_used).encode()
+        left = str(charged.balance - executed.result.gas).encode()
         write = Write(ACCOUNTS, balance_row(charged.account), left)
         self._world.commit(write)
         return executed._replace(writes=[*executed.writes, write])
@@ -170,11 +188,12 @@ class Execution:
         writes = overlay.writes()
         if keep:
             world.instances.update(call.installs)
+            self._emitters.forget()
             for write in writes:
                 world.commit(write)
         return Executed(
             TxStatusCode.SUCCESS,
-            ContractResult(result=result, message=call.message, gas_used=call.gas, contract_event=call.events),
+            Called(0, result, call.message, call.gas, tuple(event.SerializeToString() for event in call.events)),
             writes,
         )
 
@@ -223,7 +242,7 @@ class Execution:
         sender = verdict.sender.address
         host = self._host(name)
         ran = run_bundle(instance, name, signature, bundle, sender, self._block, self._world.roots, host)
-        return Executed(TxStatusCode.SUCCESS, ContractResult(message=MESSAGE, gas_used=ran.gas), [], bundle=ran)
+        return Executed(TxStatusCode.SUCCESS, Called(message=MESSAGE, gas=ran.gas), [], bundle=ran)
 
     def _host(self, name: str) -> Calls | None:
         """Return what lets a contract call others; None for one that calls none."""
@@ -232,8 +251,7 @@ class Execution:
         return Calls(instances, self._world.rows, self._block, name) if calls else None
 
     def _call(self, name: str, method: str, tx_id: str, call: Call, *, keep: bool) -> Executed:
-        instances, rows = self._world.instances, self._world.rows
-        instance = instances[name]
+        instance = self._world.instances[name]
         program = instance.program
         host = self._host(name)
         if keep:
@@ -245,36 +263,48 @@ class Execution:
                 host.settle(keep=False)
         if outcome.code == Code.OUT_OF_GAS and call.gas_limit < CONTRACT_GAS_MAX:
             return _failed(_PASSED, "")
+        entered = {name: instance} if host is None else {name: instance, **host.entered}
+        changed = [(other, each, collect_delta(each)) for other, each in entered.items()] if keep else []
+        return self._ended(program, method, outcome, tx_id, changed)
+
+    def _together(self, alike: Alike, tx_ids: Sequence[str]) -> list[Executed]:
+        name, method, calls = alike
+        instance = self._world.instances[name]
+        program = instance.program
+        ran = run_together(instance, method, calls, self._block, CONTRACT_GAS_MAX)
+        return [
+            self._ended(program, method, outcome, tx_id, [(name, instance, records)])
+            for (outcome, records), tx_id in zip(ran, tx_ids, strict=True)
+        ]
+
+    def _ended(
+        self,
+        program: Program,
+        method: str,
+        outcome: Outcome,
+        tx_id: str,
+        changed: Sequence[tuple[str, AnyInstance, bytes]],
+    ) -> Executed:
+        """Return how a call ended, with the rows that it changed (as records) in each contract that it entered."""
         if outcome.code != Code.OK:
             return _failed(TxStatusCode.CONTRACT_FAIL, failure_text(program, outcome), outcome.gas)
-        result = ContractResult(
-            result=program.encode_result(method, outcome.result),
-            gas_used=outcome.gas,
-            contract_event=contract_events(instances, rows, outcome.events, tx_id),
-        )
-        if not keep:
-            return Executed(TxStatusCode.SUCCESS, result, [])
-        entered = {name: instance} if host is None else {name: instance, **host.entered}
-        return _collected(entered, result)
-
-
-def _collected(entered: Mapping[str, AnyInstance], result: ContractResult) -> Executed:
-    """Return a call that ended well, with the rows that it changed in all the contracts it entered."""
-    writes: list[Write] = []
-    deltas: list[Delta] = []
-    for name, instance in entered.items():
-        rows, delta = collect_rows(name, instance)
-        writes += [Write(name, key, value) for key, value in rows]
-        if rows:
-            deltas.append(delta)
-    return Executed(TxStatusCode.SUCCESS, result, writes, deltas=deltas)
+        events = self._emitters.encode(outcome.events, tx_id)
+        result = Called(0, program.encode_result(method, outcome.result), "", outcome.gas, events)
+        writes: list[Write] = []
+        deltas: list[Delta] = []
+        for name, instance, records in changed:
+            if records:
+                names, before = instance.program.field_names, len(writes)
+                writes += [Write(name, key, value) for key, value in rows_of(names, records)]
+                deltas.append(Delta(name, names, records, len(writes) - before))
+        return Executed(TxStatusCode.SUCCESS, result, writes, deltas=deltas)
 
 
 def _bring_up_to_date(sender: Identity) -> Executed:
     """Let the state tree catch up in this block: nothing is written, and the block carries the root of its own height."""
     if sender.role not in {"CONSENSUS", "COMMON"}:
         return _failed(TxStatusCode.NO_PERMISSION, "only a node asks for the state root")
-    return Executed(TxStatusCode.SUCCESS, ContractResult(message="OK"), [])
+    return Executed(TxStatusCode.SUCCESS, Called(message="OK"), [])
 
 
 def disabled(rows: Rows | Overlay, contract: str) -> tuple[int, str] | None:
@@ -313,9 +343,9 @@ def _key_problem(key: str) -> str | None:
 
 def _passed(limit: int, used: int) -> Executed:
     """Return the end of a transaction whose gas passed its sender's limit: it counts as done, and everything is charged."""
-    result = ContractResult(code=LIMIT_CODE, message=limit_words(limit, used), gas_used=limit)
+    result = Called(LIMIT_CODE, message=limit_words(limit, used), gas=limit)
     return Executed(TxStatusCode.SUCCESS, result, [])
 
 
 def _failed(code: int, message: str, gas: int = 0) -> Executed:
-    return Executed(code, ContractResult(code=1, message=message, gas_used=gas), [])
+    return Executed(code, Called(1, message=message, gas=gas), [])

@@ -187,7 +187,9 @@ class Members:
             raise UnverifiedError("the certificate does not decode") from error
 
     def _checked(self, member: Member, certificate: x509.Certificate, pem: bytes) -> Identity:
-        if certificate.serial_number <= 0:  # RFC 5280, 4.1.2.2; whether it is read at all hangs on the library's release
+        if (
+            certificate.serial_number <= 0
+        ):  # RFC 5280, 4.1.2.2; whether it is read at all hangs on the library's release
             raise UnverifiedError("the certificate's serial number is not positive")
         admitted = self._admitted.get(certificate.public_bytes(Encoding.DER))
         org_id, role = admitted or self._issued(certificate)

@@ -137,7 +137,7 @@ def apply_block(world: World, decided: Decided) -> AppliedBlock:
     # Past this line every transaction has an outcome; nothing can refuse the block any more.
     context = BlockContext(decided.height, decided.time_us // _MICROSECONDS)
     execution = Execution(world, context)
-    ran = [execution.invoke(request, verdict) for request, verdict in zip(decided.requests, verdicts, strict=True)]
+    ran = execution.invoke_all(decided.requests, verdicts)
     state = StateChanges(world.instances)
     done: list[Done] = []
     writes: list[Write] = []

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from changan.ledger.wire.fields import bytes_field, number_field, unless_empty
 from changan.ledger.wire.messages import TxResponse, TxStatusCode, TxType
 
 if TYPE_CHECKING:
     from changan.ledger.done import Done
     from changan.ledger.wire.messages import ContractResult, TxRequest
+
+_CODE, _MESSAGE, _RESULT, _TX_ID, _TIME, _HEIGHT = range(1, 7)  # fields of TxResponse
+_UNSIGNED = 2**64 - 1  # a varint has a negative number in two's complement
 
 
 class Committed(NamedTuple):
@@ -19,15 +23,22 @@ class Committed(NamedTuple):
 
     @property
     def response(self) -> TxResponse:
-        """Return the answer that a synchronous call gets."""
+        """The answer that a synchronous call gets."""
+        return TxResponse.FromString(self.encoded)
+
+    @property
+    def encoded(self) -> bytes:
+        """The same as bytes."""
         done = self.done
-        return TxResponse(
-            code=done.code,
-            message=done.message,
-            contract_result=done.result,
-            tx_id=done.tx_id,
-            tx_timestamp=done.timestamp,
-            tx_block_height=self.height,
+        return b"".join(
+            (
+                number_field(_CODE, done.code),
+                unless_empty(_MESSAGE, done.message.encode()),
+                bytes_field(_RESULT, done.answer),
+                unless_empty(_TX_ID, done.tx_id.encode()),
+                number_field(_TIME, done.timestamp & _UNSIGNED),
+                number_field(_HEIGHT, self.height),
+            )
         )
 
 

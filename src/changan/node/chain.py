@@ -29,9 +29,10 @@ from changan.node.pool import Pool, Waiting
 from changan.node.reads import ReadError, Reads
 from changan.node.rest import Rest, StoppedError
 from changan.node.store.archive import ArchivedError
+from changan.node.waiters import Waiters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Container, Coroutine, Sequence
 
     from changan.ledger.admission import Admitted, Proven
     from changan.ledger.bundle import OpenedBundle
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from changan.ledger.world import World
     from changan.node.reader import Reader
     from changan.node.storage import ChainStorage
+    from changan.node.waiters import End
 
 POLL_HELD_S = 5.0
 """How long a question for a transaction that still waits is held, so that the SDK's busy loop asks once."""
@@ -80,7 +82,7 @@ class Chain:
         self.afloat: dict[str, Waiting] = {}  # handed to an ordering that has not decided on them yet
         self._sealing: set[str] = set()
         self._settling: deque[asyncio.Task[None]] = deque()  # of the blocks before, on their way to the disk
-        self._waiters: dict[str, list[asyncio.Future[Committed]]] = {}
+        self._waiters = Waiters()
 
     @property
     def reader(self) -> Reader:
@@ -115,26 +117,47 @@ class Chain:
 
     async def submit(self, request: TxRequest, size: int, proven: Proven | None = None) -> TxResponse:
         """Take a request for the next block. Raises RefusedError. The answer says only that it was accepted."""
-        self._admit(request, size, proven)
+        self._take(request, size, proven)
         return TxResponse(code=TxStatusCode.SUCCESS, message="OK", tx_id=request.payload.tx_id)
+
+    def submit_all(
+        self, requests: Sequence[tuple[TxRequest, int]], proofs: Sequence[Proven]
+    ) -> list[RefusedError | None]:
+        """Take requests, each with its size, for the next block; return why one was not taken, None for one that was."""
+        committed = self.reader.committed([request.payload.tx_id for request, _ in requests])
+        ends: list[RefusedError | None] = []
+        for (request, size), proven in zip(requests, proofs, strict=True):
+            try:
+                self._admit(request, size, proven, committed)
+            except RefusedError as error:
+                ends.append(error)
+            else:
+                ends.append(None)
+        return ends
 
     async def submit_and_wait(self, request: TxRequest, size: int, proven: Proven | None = None) -> TxResponse:
         """Take a request and answer when it rests on disk. Raises RefusedError, StoppedError."""
-        self._admit(request, size, proven)
+        self._take(request, size, proven)
         return (await self.result(request.payload.tx_id)).response
 
-    def result(self, tx_id: str) -> asyncio.Future[Committed]:
-        """Return a future of what becomes of a request that waits."""
-        future: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(tx_id, []).append(future)
+    def results(self, tx_ids: Sequence[str]) -> asyncio.Future[list[End]]:
+        """Return a future of what becomes of each of several requests that wait."""
         self._hurry.set()
-        return future
+        return self._waiters.wait_all(tx_ids)
+
+    def result(self, tx_id: str) -> asyncio.Future[Committed]:
+        """Return a future of where a request that waits comes to rest; it raises RefusedError, StoppedError."""
+        self._hurry.set()
+        return self._waiters.wait(tx_id)
 
     def is_pending(self, tx_id: str) -> bool:
         """Whether a request with this id waits, or is in the block that is being made."""
         return tx_id in self.pool or tx_id in self.afloat or tx_id in self._sealing
 
-    def _admit(self, request: TxRequest, size: int, proven: Proven | None) -> None:
+    def _take(self, request: TxRequest, size: int, proven: Proven | None) -> None:
+        self._admit(request, size, proven, self.reader.committed([request.payload.tx_id]))
+
+    def _admit(self, request: TxRequest, size: int, proven: Proven | None, committed: Container[str]) -> None:
         payload = request.payload
         if self.fault is not None or self.stopping:
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, {self.fault or 'the node is stopping'}")
@@ -142,7 +165,7 @@ class Chain:
         place = f"chainId:{self.chain_id}, txId:{payload.tx_id}"
         if not self.world.remembered.in_time(payload.timestamp, self.time(), self.world.tx_timeout):
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, TxTimestamp error, {place}")
-        if self.world.remembered.holds(payload.tx_id) or self._was_committed(payload.tx_id):
+        if self.world.remembered.holds(payload.tx_id) or payload.tx_id in committed:
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, TxId exist in DB, {place}")
         if self.is_pending(payload.tx_id):
             return  # a retry of what already waits: it is accepted, and runs once
@@ -189,9 +212,6 @@ class Chain:
         """Return the time, in microseconds, that a block sealed now would have."""
         return max(self._now_us(), self.world.block_time_us + 1)
 
-    def _was_committed(self, tx_id: str) -> bool:
-        return self.reader.height_of_transaction(tx_id) is not None
-
     # Queries
 
     async def query(self, request: TxRequest) -> TxResponse:
@@ -206,7 +226,7 @@ class Chain:
         context = BlockContext(height + 1, self.time())
         executed = Execution(self.world, context).query(request, verdict)
         await self.rest.reaches(height)
-        return query_response(request, executed.code, executed.result)
+        return query_response(request, executed.code, executed.result.wire)
 
     async def _chain_query(self, request: TxRequest) -> TxResponse:
         ended = disabled(self.world.rows, request.payload.contract_name)
@@ -336,21 +356,17 @@ class Chain:
         for done in applied.done:
             self.afloat.pop(done.tx_id, None)
             self._sealing.discard(done.tx_id)
-            for future in self._waiters.pop(done.tx_id, ()):
-                if not future.done():
-                    future.set_result(Committed(height, done))
+            self._waiters.end(done.tx_id, Committed(height, done))
 
     def drop(self, tx_id: str, reason: RefusedError) -> None:
         """Tell those who wait for a transaction that it will not come."""
         self.afloat.pop(tx_id, None)
-        for future in self._waiters.pop(tx_id, ()):
-            if not future.done():
-                future.set_exception(reason)
+        self._waiters.end(tx_id, reason)
 
     async def fail(self, reason: str) -> None:
         """Take no more transactions, and tell those who wait why."""
         self.rest.fault = reason
-        self._refuse_waiters(reason)
+        self._waiters.end_all(StoppedError(reason))
         await self.rest.notify()
 
     async def stop(self) -> None:
@@ -360,14 +376,8 @@ class Chain:
         self._hurry.set()
         await self.rest.notify()
 
-    def _refuse_waiters(self, reason: str) -> None:
-        for futures in self._waiters.values():
-            for future in futures:
-                if not future.done():
-                    future.set_exception(StoppedError(reason))
-
     async def close(self) -> None:
         """Write a last checkpoint and close the files. Nobody makes blocks any more."""
-        self._refuse_waiters("the node is stopping")
+        self._waiters.end_all(StoppedError("the node is stopping"))
         await asyncio.gather(*self._settling, return_exceptions=True)  # a block behind one that could not rest
         await self.rest.close()

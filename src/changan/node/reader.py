@@ -11,7 +11,7 @@ from changan.node.store.archive import ArchivedError
 from changan.node.store.index import MISBEHAVIOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from changan.ledger.agreement import Links
     from changan.ledger.wire.messages import Misbehaviour, Transaction, TxRWSet
@@ -120,6 +120,10 @@ class Reader:
         """Return the height of the block that holds this transaction, or None."""
         found = self._index.find_tx(tx_id)
         return None if found is None else found[0]
+
+    def committed(self, tx_ids: Sequence[str]) -> set[str]:
+        """Return those of several transactions that rest."""
+        return self._index.known(tx_ids)
 
     def key_history(self, contract: str, key: str, limit: int) -> list[tuple[int, int]]:
         """Return places (height, position) of transactions that wrote a row, newest first."""

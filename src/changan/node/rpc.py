@@ -33,8 +33,6 @@ from changan.ledger.wire.messages import (
     GetTxStatusResponse,
     LogLevelsRequest,
     LogLevelsResponse,
-    PackedRequests,
-    PackedResponses,
     PoolTxType,
     RawTxRequest,
     SyncState,
@@ -51,6 +49,7 @@ from changan.ledger.wire.messages import (
 )
 from changan.node.limits import RateLimits, address_of
 from changan.node.metrics import METRICS
+from changan.node.packed_door import PACKED_MAX, PackedDoor
 from changan.node.rest import StoppedError
 from changan.node.subscribe import Subscriptions
 from changan.node.tls_peers import TlsPeers
@@ -69,12 +68,9 @@ CHAINMAKER_VERSION = "v2.3.7"
 MESSAGE_BYTES_MAX = 100 * 1024 * 1024
 REQUEST_BYTES_MAX = 12 * 1024 * 1024
 """One transaction: ChainMaker's 10 MiB a parameter and its envelope."""
-PACKED_MAX = 10_000
 LARGE_BYTES = 64 * 1024
 """From here on a request's signature is looked at in a thread: digesting it takes longer than going there. So is what carries
 BLS signatures."""
-REQUESTS_A_TURN = 64
-"""Of one message are looked at together, before others have their turn."""
 _SYSTEM_CHAIN = "system_chain"
 _SDK_CANNOT_BEAR = frozenset({TxStatusCode.ARCHIVED_TX, TxStatusCode.ARCHIVED_BLOCK})
 
@@ -85,7 +81,7 @@ class RpcNode:
     """The methods of api.RpcNode over the chains of this node."""
 
     def __init__(self, chains: Mapping[str, Chain], limits: RateLimits) -> None:
-        self._chains = chains
+        self.chains = chains
         self._limits = limits
         self._peers = TlsPeers(chains)
         self._subscriptions = Subscriptions(chains, limits.streams)
@@ -119,17 +115,17 @@ class RpcNode:
         """Return the handlers of our own service, changan.Node: many requests in one message."""
         return grpc.method_handlers_generic_handler(
             "changan.Node",
-            {"SendPacked": self._unary(self._send_packed)},
+            {"SendPacked": self._unary(PackedDoor(self).send)},
         )
 
-    def _unary(self, method: Callable[[bytes, Context], Awaitable[Message]]) -> grpc.RpcMethodHandler[Any, Any]:
-        async def limited(data: bytes, context: Context) -> Message:
-            await self._admit(context, 1)
+    def _unary(self, method: Callable[[bytes, Context], Awaitable[Message | bytes]]) -> grpc.RpcMethodHandler[Any, Any]:
+        async def limited(data: bytes, context: Context) -> Message | bytes:
+            await self.admit(context, 1)
             return await method(data, context)
 
         return grpc.unary_unary_rpc_method_handler(limited, response_serializer=_encode)
 
-    async def _admit(self, context: Context, count: int) -> None:
+    async def admit(self, context: Context, count: int) -> None:
         """Refuse a peer that sends too much; the message says so, and the official SDK tries again. And one taken back."""
         peer = address_of(context.peer())
         if not self._limits.admit(peer, count):
@@ -138,9 +134,9 @@ class RpcNode:
             refusal = self._peers.refusal(ssl.PEM_cert_to_DER_cert(pem.decode()))
             if refusal is not None:
                 await context.abort(grpc.StatusCode.UNAUTHENTICATED, refusal)
-        await self._turn(context)
+        await self.turn(context)
 
-    async def _turn(self, context: Context) -> None:
+    async def turn(self, context: Context) -> None:
         """Wait until those who asked before, and those who asked less, have been looked at."""
         await self._limits.turns.take(address_of(context.peer()), context.peer())
 
@@ -161,21 +157,22 @@ class RpcNode:
         try:
             proven = None
             if takes_long_to_prove(request, len(data)) and len(data) <= REQUEST_BYTES_MAX:
-                [proven] = await self._prove([request])
-            return await self._dispatch(request, len(data), wait=wait, proven=proven)
+                [proven] = await self.prove([request])
+            return await self.dispatch(request, len(data), wait=wait, proven=proven)
         except StoppedError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"{error}: ask again by transaction id")
             raise
 
-    async def _prove(self, requests: list[TxRequest]) -> Sequence[Proven | None]:
+    async def prove(self, requests: list[TxRequest]) -> Sequence[Proven | None]:
         """Look at the senders' signatures together where all are invocations of one chain."""
-        chain = self._chains.get(requests[0].payload.chain_id) if requests else None
+        chain = self.chains.get(requests[0].payload.chain_id) if requests else None
         kinds = {(request.payload.chain_id, request.payload.tx_type) for request in requests}
         if chain is None or kinds != {(chain.chain_id, TxType.INVOKE_CONTRACT)}:
             return [None] * len(requests)
         return await chain.prove(requests)
 
-    async def _dispatch(self, request: TxRequest, size: int, *, wait: bool, proven: Proven | None = None) -> TxResponse:
+    async def dispatch(self, request: TxRequest, size: int, *, wait: bool, proven: Proven | None = None) -> TxResponse:
+        """Answer a request of any kind; with `wait`, an invocation once it rests. Raises StoppedError."""
         payload = request.payload
         try:
             if size > REQUEST_BYTES_MAX:
@@ -195,14 +192,13 @@ class RpcNode:
                 chain.authenticate(request)
                 raise RefusedError(TxStatusCode.INTERNAL_ERROR, "unsupport tx_type")
         except RefusedError as error:
-            METRICS.refused.labels(str(error.code)).inc()
-            response = TxResponse(code=error.code, message=error.message, tx_id=payload.tx_id)
+            response = self.refused(error, payload.tx_id)
         if response.code in _SDK_CANNOT_BEAR:
             response.code = TxStatusCode.CONTRACT_FAIL
         return response
 
     def _chain(self, payload: Payload) -> Chain:
-        found = self._chains.get(payload.chain_id)
+        found = self.chains.get(payload.chain_id)
         if found is None:
             # The real node looks for the store of its system_chain before it finds that there is none.
             asked = payload.chain_id == _SYSTEM_CHAIN and payload.tx_type == TxType.QUERY_CONTRACT
@@ -210,44 +206,32 @@ class RpcNode:
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, text)
         return found
 
-    async def _send_packed(self, data: bytes, context: Context) -> PackedResponses:
-        try:
-            packed = PackedRequests.FromString(data)
-            if len(packed.requests) > PACKED_MAX:
-                text = f"{len(packed.requests)} requests in one message, at most {PACKED_MAX} are allowed"
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
-            await self._admit(context, len(packed.requests))
-            requests = [(_decode_request(item), len(item)) for item in packed.requests]
-        except DecodeError:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not PackedRequests of TxRequest")
-            raise
-        proofs = await self._prove([request for request, _ in requests])
-        responses: list[TxResponse] = []
-        for (request, size), proven in zip(requests, proofs, strict=True):
-            if len(responses) % REQUESTS_A_TURN == 0:
-                await self._turn(context)
-            responses.append(await self._dispatch(request, size, wait=False, proven=proven))
-        if packed.wait:
-            await self._await_all(requests, responses)
-        return PackedResponses(responses=responses)
+    def submit_all(self, requests: Sequence[tuple[TxRequest, int]], proofs: Sequence[Proven]) -> list[TxResponse]:
+        """Take calls of one chain, each with its size, for the next block."""
+        METRICS.requests.labels(_TYPE_NAMES[TxType.INVOKE_CONTRACT]).inc(len(requests))
+        ends = self._chain(requests[0][0].payload).submit_all(requests, proofs)
+        return [
+            TxResponse(code=TxStatusCode.SUCCESS, message="OK", tx_id=request.payload.tx_id)
+            if error is None
+            else self.refused(error, request.payload.tx_id)
+            for (request, _), error in zip(requests, ends, strict=True)
+        ]
 
-    async def _await_all(self, requests: list[tuple[TxRequest, int]], responses: list[TxResponse]) -> None:
-        waiting = {}
-        for at, (request, _) in enumerate(requests):
-            chain = self._chains.get(request.payload.chain_id)
-            tx_id = request.payload.tx_id
-            if chain is not None and responses[at].code == TxStatusCode.SUCCESS and chain.is_pending(tx_id):
-                waiting[at] = chain.result(tx_id)
-        for at, future in waiting.items():
-            try:
-                responses[at] = (await future).response
-            except RefusedError as error:
-                responses[at] = TxResponse(code=error.code, message=error.message, tx_id=responses[at].tx_id)
+    @staticmethod
+    def refused(error: RefusedError, tx_id: str) -> TxResponse:
+        """Return the answer to a request that is not taken."""
+        METRICS.refused.labels(str(error.code)).inc()
+        return TxResponse(code=error.code, message=error.message, tx_id=tx_id)
+
+    @staticmethod
+    def is_special(request: TxRequest, size: int) -> bool:
+        """Whether an invocation is not simply taken for the next block."""
+        return size > REQUEST_BYTES_MAX or _reads_at_the_door(request)
 
     # Subscriptions
 
     async def _subscribe(self, data: bytes, context: Context) -> None:
-        await self._admit(context, 1)
+        await self.admit(context, 1)
         try:
             request = _decode_request(data)
         except DecodeError:
@@ -339,7 +323,7 @@ class RpcNode:
         )
 
     async def _known(self, chain_id: str, context: Context) -> Chain:
-        found = self._chains.get(chain_id)
+        found = self.chains.get(chain_id)
         if found is None:
             await context.abort(grpc.StatusCode.UNKNOWN, f"chain id {chain_id[:256]} not found")
             raise AssertionError("abort raises")
@@ -371,8 +355,8 @@ def _decode_request(data: bytes) -> TxRequest:
     return TxRequest.FromString(data)
 
 
-def _encode(message: Message) -> bytes:
-    return message.SerializeToString()
+def _encode(message: Message | bytes) -> bytes:
+    return message if isinstance(message, bytes) else message.SerializeToString()
 
 
 def _decoding(

@@ -44,7 +44,7 @@ class Doorway:
         self.read = None if signature.result is None else _reader(signature.result)
 
     def _describe(self) -> bytes:
-        heads = struct.pack("<4I", l.ONE_OUTCOME, l.ONE_GAS, l.ONE_RESULT, l.ONE_END)
+        heads = struct.pack("<5I", l.ONE_OUTCOME, l.ONE_GAS, l.ONE_RESULT, l.ONE_END, 0)
         columns = [struct.pack("<4I", l.ONE_CALLER, 0, 0, 0)]
         at = l.ONE_ARGUMENTS
         for kind in self.kinds:

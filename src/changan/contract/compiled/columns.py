@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.contract.codec import BadArgumentError
 from changan.contract.compiled import layout as l
 from changan.contract.compiled import marshal
-from changan.contract.compiled.emit_doors import BATCH, SETTLE
+from changan.contract.compiled.emit_doors import BATCH, DESCRIPTOR_HEAD_BYTES, SETTLE
 from changan.contract.compiled.layout import fixed_size
 from changan.contract.types import BoolType, EnumType, RecordType, TextType, is_value
 from changan.errors import MalformedError
@@ -59,6 +59,7 @@ class Plan(NamedTuple):
     gas: int
     results: int
     ends: int
+    records: int
     pieces: list[tuple[int, memoryview]]
     descriptors: list[tuple[int, int, int]]  # of each column: where, how far to the next value, where the ends are
     size: int
@@ -148,8 +149,13 @@ def _check_records(kind: RecordType, column: ColumnData) -> None:
         start = end
 
 
-def plan(signature: Signature, rows: int, callers: Buffer, columns: Sequence[ColumnData]) -> Plan:
-    """Return where everything goes, from address 0 on; `place` moves it to where there is room."""
+def plan(
+    signature: Signature, rows: int, callers: Buffer, columns: Sequence[ColumnData], *, each: bool = False
+) -> Plan:
+    """Return where everything goes, from address 0 on; `place` moves it to where there is room.
+
+    There is room for the ends of `each` row's records where they are wanted.
+    """
     at = 0
 
     def take(size: int) -> int:
@@ -157,12 +163,13 @@ def plan(signature: Signature, rows: int, callers: Buffer, columns: Sequence[Col
         found, at = at, (at + size + 63) & -64
         return found
 
-    head = take(16 + l.COLUMN_BYTES * (1 + len(columns)))
+    head = take(DESCRIPTOR_HEAD_BYTES + l.COLUMN_BYTES * (1 + len(columns)))
     outcomes, gas = take(4 * rows), take(8 * rows)
     result = signature.result
     size = None if result is None else fixed_size(result)
     results = take(rows * size) if size is not None else 0
     ends = take(4 * rows) if result is not None and size is None else 0
+    records = take(4 * rows) if each else 0
     several = memoryview(callers).nbytes > _ADDRESS_BYTES
     pieces = [(take(memoryview(callers).nbytes), memoryview(callers).cast("B"))]
     words = [(pieces[0][0], _ADDRESS_BYTES if several else 0, 0)]
@@ -173,18 +180,19 @@ def plan(signature: Signature, rows: int, callers: Buffer, columns: Sequence[Col
         if fixed_size(kind) is None and column.ends is not None:
             pieces.append((take(4 * rows), memoryview(column.ends).cast("B")))
             words[-1] = (words[-1][0], 0, pieces[-1][0])
-    return Plan(head, outcomes, gas, results, ends, pieces, words, at)
+    return Plan(head, outcomes, gas, results, ends, records, pieces, words, at)
 
 
 def place(found: Plan, base: int, memory: memoryview) -> None:
     """Put a plan's columns and their descriptors in memory."""
-    struct.pack_into(
-        "<4I", memory, base, base + found.outcomes, base + found.gas, base + found.results, base + found.ends
-    )
+    heads = (found.outcomes, found.gas, found.results, found.ends, found.records)
+    struct.pack_into("<5I", memory, base, *(base + at for at in heads))
     for at, data in found.pieces:
         memory[base + at : base + at + len(data)] = data
     for number, (start, stride, ends) in enumerate(found.descriptors):
-        struct.pack_into("<3I", memory, base + 16 + l.COLUMN_BYTES * number, base + start, stride, base + ends)
+        struct.pack_into(
+            "<3I", memory, base + DESCRIPTOR_HEAD_BYTES + l.COLUMN_BYTES * number, base + start, stride, base + ends
+        )
 
 
 def gas_of(limit: int | None) -> int:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from changan.contract.compiled.writer import Placed
     from changan.contract.types import Signature, ValueType
 
-SETTLE, BATCH = 1, 2  # bits of a door's mode
-DESCRIPTOR_HEAD_BYTES = 16  # where outcomes, gas, results and their ends go
+SETTLE, BATCH, EACH = 1, 2, 4  # bits of a door's mode
+DESCRIPTOR_HEAD_BYTES = 20  # where outcomes, gas, results and their ends go, and the ends of each row's records
 STOP_DIRTY_BYTES = 32 << 20
 STOP_OUT_BYTES = 64 << 20
 
@@ -179,6 +179,7 @@ class Door:
         w.put("global.get $fail", "if", "call $rollback", "else", "call $commit", "end", "end")
         w.put("global.get $arena_block", "if", "call $arena_clear", "end", "end")
         self._outcome()
+        self._records()
 
     def _budget(self) -> None:
         """Give the row no more than the bundle has left; one that gets nothing does not run."""
@@ -211,6 +212,14 @@ class Door:
                 f"local.get $from i32.const {size} i32.mul",
             )
             w.put("i32.add", "i32.const 0", f"i32.const {size}", "memory.fill", "end")
+
+    def _records(self) -> None:
+        """Where the rows that each call changed are wanted, write them behind its result, and say where they end."""
+        w = self._w
+        w.put("local.get $mode", f"i32.const {EACH}", "i32.and", "if")
+        w.put("global.get $dirty_base", "global.set $cursor", "i32.const -1", "call $emit_changed", "drop")
+        w.put("local.get $cols i32.load offset=16", "local.get $from i32.const 2 i32.shl i32.add")
+        w.put("global.get $out global.get $out_base i32.sub", "i32.store", "end")
 
     def _result(self) -> None:
         """Write the result that the method left on the stack, before anything it may lie in is given back."""

@@ -97,8 +97,13 @@ def _emit_noted(shared: Shared) -> str:
       if (call $emit_{field.place} (local.get $row)) {end} br $next end"""
     return f"""
 (func (export "collect") (param $limit i32) (result i32)
-  (local $row i32) (local $note i32) (local $ahead i32) (local $at i32) (local $sink i32)
+  (local $more i32)
   (global.set $out (global.get $out_base))
+  (local.set $more (call $emit_changed (local.get $limit)))
+  call $publish
+  local.get $more)
+(func $emit_changed (param $limit i32) (result i32)
+  (local $row i32) (local $note i32) (local $ahead i32) (local $at i32) (local $sink i32)
   global.get $cursor local.set $ahead
   block $done
     loop $next
@@ -118,7 +123,7 @@ def _emit_noted(shared: Shared) -> str:
         (i32.store offset={l.SINK} (i32.const 0) (local.get $sink))
       end
       (i32.ge_u (i32.sub (global.get $out) (global.get $out_base)) (local.get $limit))
-      if call $publish i32.const 1 return end
+      if i32.const 1 return end
       (local.set $row (i32.load (global.get $cursor)))
       (local.set $note (i32.load offset=4 (global.get $cursor)))
       (global.set $cursor (i32.add (global.get $cursor) (i32.const 8)))
@@ -133,7 +138,6 @@ def _emit_noted(shared: Shared) -> str:
   end
   (global.set $dirty (global.get $dirty_base))
   (global.set $dirty_mark (global.get $dirty_base))
-  call $publish
   i32.const 0)
 (func (export "collect_start") (global.set $cursor (global.get $dirty_base)))
 (func $emit_length (param $field i32) (param $f i32)

@@ -20,10 +20,11 @@ from changan.contract.compiled.columns import (
     place,
     plan,
 )
-from changan.contract.compiled.emit_doors import SETTLE
+from changan.contract.compiled.emit_doors import EACH, SETTLE
 from changan.contract.compiled.entry import NodeFaultError
 from changan.contract.compiled.layout import fixed_size
 from changan.contract.compiled.stored import BUFFERS, StoredRows
+from changan.contract.compiled.together import Ran, columns_of, fixed_results
 from changan.contract.instance import Call, Code, Event, InnerFailure, Outcome
 from changan.contract.plain import QUOTA_BYTES
 from changan.contract.types import is_value
@@ -213,12 +214,78 @@ class CompiledInstance(StoredRows):
         return tuple(found)
 
     def _own_events(self, at: int, end: int) -> Iterator[Event]:
+        return (event for _, event in self._events_of_rows(at, end))
+
+    # Single calls together
+
+    def run_together(
+        self,
+        method: str,
+        callers: bytes,
+        arguments: Sequence[tuple[Value, ...]],
+        block: BlockContext,
+        gas_limit: int,
+    ) -> list[Ran]:
+        """Execute outermost calls in order, with 20 bytes of `callers` for each, as `run` and `collect_delta` one by one would.
+
+        What changed before must be collected. Raises ValueError for a contract that calls others.
+        """
+        if self._text.remote:
+            raise ValueError(f"{self.program.name} calls other contracts: its calls go one by one")
+        assert not self._carried, "what changed before is collected"
+        door, rows = self.door(method), len(arguments)
+        found = plan(door.signature, rows, callers, columns_of(door.signature, arguments), each=True)
+        base = self._input(found.size)
+        place(found, base, self._machine.memory)
+        self._enter_block(block)
+        struct.pack_into("<Q", self._machine.memory, l.GAS_LIMIT, gas_of(gas_limit))
+        ran: list[Ran] = []
+        while len(ran) < rows:
+            start = len(ran)
+            stop = self.enter_door(door, start, rows, SETTLE | EACH, base)
+            ran += self._ran(door, range(start, stop), found, base, gas_limit)
+            self._set_drain()
+        self._make_room()
+        return ran
+
+    def _ran(self, door: Doorway, rows: range, found: Plan, base: int, gas_limit: int) -> Iterator[Ran]:
+        """Return what came of rows that just ran."""
+        memory, count = self._machine.memory, len(rows)
+
+        def numbers(at: int, form: str, size: int) -> tuple[int, ...]:
+            return struct.unpack_from(f"<{count}{form}", memory, base + at + size * rows.start)
+
+        first, last, out, out_end = BUFFERS.unpack_from(memory, l.EVENTS_BASE)
+        events: dict[int, list[Event]] = {}
+        for row, event in self._events_of_rows(first, last):
+            events.setdefault(row, []).append(event)
+        kind, written = door.signature.result, bytes(memory[out:out_end])
+        ends = numbers(found.records, "I", 4)
+        middles = numbers(found.ends, "I", 4) if found.ends else (0, *ends)  # where a result ends, its records begin
+        size = 0 if kind is None else fixed_size(kind) or 0
+        start = base + found.results + size * rows.start
+        fixed = fixed_results(kind, memory[start : start + size * count], count) if kind is not None and size else None
+        words, used = numbers(found.outcomes, "I", 4), numbers(found.gas, "Q", 8)
+        before = 0
+        for row, word, gas, middle, end in zip(rows, words, used, middles, ends, strict=False):
+            result = None if fixed is None else next(fixed)
+            if word:
+                gas_used = gas_limit if word & 255 == Code.OUT_OF_GAS else gas
+                outcome = Outcome(_CODES[word & 255], word >> 8 & 255, word >> 16, gas_used, None, ())
+            else:
+                if found.ends and kind is not None:
+                    result = marshal.read_alone(kind, written[before:middle])
+                outcome = Outcome(Code.OK, 0, 0, gas, result, tuple(events.get(row, ())))
+            yield Ran(outcome, written[middle:end])
+            before = end
+
+    def _events_of_rows(self, at: int, end: int) -> Iterator[tuple[int, Event]]:
         memory = self._machine.memory
         while at < end:
-            _, number, size = _EVENT.unpack_from(memory, at)
+            row, number, size = _EVENT.unpack_from(memory, at)
             at += _EVENT.size
             name, fields = self._kinds[number]
-            yield Event(name, fields(memory, at), self.address)
+            yield row, Event(name, fields(memory, at), self.address)
             at += size
 
     # Other contracts

@@ -135,9 +135,13 @@ class StoredRows(ABC):
             self._carried.update(self._parse(delta))
             delta = b"".join(record_of(self.program.field_places, Row(*row)) for row in self._carried.items())
             self._carried = {}
+        self._make_room()
+        return delta
+
+    def _make_room(self) -> None:
+        """Let the heap grow on, once nothing is noted as changed; where it has grown too far, write the state anew."""
         if self._set_drain() > REBUILD_BYTES:
             self._rebuild()
-        return delta
 
     def _changed(self) -> bytes:
         self._collect_start()

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from changan.errors import ChanganError
-from changan.ledger.contracts import contract_events
+from changan.ledger.contracts import Emitters
 from changan.ledger.gas import CONTRACT_GAS_MAX
+from changan.ledger.wire.messages import ContractEvent
 
 if TYPE_CHECKING:
     from changan.contract.engines import AnyInstance
     from changan.contract.instance import BlockContext, Event
     from changan.ledger.members import Identity
     from changan.ledger.state import Overlay
-    from changan.ledger.wire.messages import ContractEvent, EndorsementEntry, Member, Payload
+    from changan.ledger.wire.messages import EndorsementEntry, Member, Payload
     from changan.ledger.world import World
 
 
@@ -60,7 +61,8 @@ class NativeCall:
     def emit(self, events: Iterable[Event]) -> None:
         """Add the events of a Python contract."""
         instances = {**self.world.instances, **self.installs}
-        self.events += contract_events(instances, self.overlay, events, self.payload.tx_id)
+        encoded = Emitters(instances, self.overlay).encode(events, self.payload.tx_id)
+        self.events += map(ContractEvent.FromString, encoded)
 
     def require(self, contract_doing: str, names: Iterable[str]) -> None:
         """Raise NativeError when one of the parameters is missing."""

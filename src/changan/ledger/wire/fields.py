@@ -25,11 +25,16 @@ def field(number: int, parts: Sequence[bytes]) -> list[bytes]:
     return [varint(number << 3 | _LENGTH_DELIMITED), varint(sum(map(len, parts))), *parts]
 
 
-def number_field(number: int, value: int) -> list[bytes]:
+def bytes_field(number: int, data: bytes) -> bytes:
+    """Return a field of bytes that are few."""
+    return varint(number << 3 | _LENGTH_DELIMITED) + varint(len(data)) + data
+
+
+def number_field(number: int, value: int) -> bytes:
     """Return a field of a number that is not negative as proto3 has it: nothing for 0."""
-    return [varint(number << 3), varint(value)] if value else []
+    return varint(number << 3) + varint(value) if value else b""
 
 
-def unless_empty(number: int, data: bytes) -> list[bytes]:
-    """Return a field of bytes as proto3 has it: nothing where it is empty."""
-    return field(number, [data]) if data else []
+def unless_empty(number: int, data: bytes) -> bytes:
+    """Return a field of bytes that are few as proto3 has it: nothing where it is empty."""
+    return bytes_field(number, data) if data else b""

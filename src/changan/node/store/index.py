@@ -140,6 +140,12 @@ class Index:
             found = work.get(_short(tx_id.encode("utf-8", "replace")), db=self._transactions)
         return None if found is None else _PLACE.unpack(found)
 
+    def known(self, tx_ids: Sequence[str]) -> set[str]:
+        """Return those of several transactions that are indexed."""
+        with self._environment.begin() as work:
+            get, transactions = work.get, self._transactions
+            return {tx_id for tx_id in tx_ids if get(_short(tx_id.encode()), db=transactions) is not None}
+
     def height_of_block(self, block_hash: bytes) -> int | None:
         """Return the height of the block with this hash, or None."""
         if not block_hash or len(block_hash) > 64:  # noqa: PLR2004  # longer than any digest
