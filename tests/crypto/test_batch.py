@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -81,6 +82,40 @@ def reckoned(scheme: Scheme, points: list[bytes], digests: list[bytes], signatur
     tables = kernels.tables(scheme, points)
     addresses = [table.ctypes.data for table in tables]
     return kernels.verify(scheme, addresses, kernels.rows(digests), signatures)
+
+
+BESIDE = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from changan.crypto.batch.kernels import warm
+from changan.crypto.curves import P256_CURVE, multiply, write_point
+from changan.crypto.keys import Scheme
+
+kernels = warm(Path(sys.argv[1]))
+points = [write_point(*multiply(P256_CURVE, number, P256_CURVE.base)) for number in range(2, 34)]
+right = [bytes(table) for table in kernels.tables(Scheme.P256, points)]
+over = threading.Event()
+
+def others():
+    while not over.is_set():
+        kept = [b"\\xff" * (900 + number) for number in range(300)]
+
+threading.Thread(target=others).start()
+with ThreadPoolExecutor(4) as pool:
+    made = list(pool.map(lambda _: [bytes(table) for table in kernels.tables(Scheme.P256, points)], range(100)))
+over.set()
+print(sum(table != known for tables in made for table, known in zip(tables, right, strict=True)))
+"""
+
+
+@pytest.mark.usefixtures("kernels")
+def test_tables_are_right_beside_threads_that_take_memory(pytestconfig):
+    """With one pool of memory for all threads, whatever a kernel gave back too early is somebody else's at once."""
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
+    command = [sys.executable, "-c", BESIDE, str(pytestconfig.cache.mkdir("kernels"))]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "0"
 
 
 @pytest.mark.parametrize("scheme", CURVES)

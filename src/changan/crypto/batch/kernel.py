@@ -186,6 +186,7 @@ def _build(curve: Any, x: Any, y: Any, teeth: Any, spacing: Any, out: Any) -> No
             _put(ys, at + (1 << tooth), entry[1])
             _put(zs, at + (1 << tooth), entry[2])
     _write_affine(curve, xs, ys, zs, out)
+    affine[0] = 0  # numba gives an array back after its last use, and addresses are none
 
 
 @njit(nogil=True)
