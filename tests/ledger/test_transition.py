@@ -238,6 +238,25 @@ def test_the_state_root_is_late_only_while_much_changed(roots):
     assert after.root == literal_root({("c", w.key): b"v" for w in writes} | {("c", "k0"): b"w"})
 
 
+def test_by_rules_3_a_root_over_much_is_due_later(roots, monkeypatch):
+    monkeypatch.setattr("changan.ledger.commitment.WORK_A_BLOCK", 1000)
+    commitment = StateCommitment(roots)
+    writes = [Write("c", f"k{n}", b"v") for n in range(ROWS_AT_ONCE_MAX + 1)]
+    height, due = 0, None
+    while due is None:
+        height += 1
+        due = commitment.close_block(height, writes, rules=3)
+    longer = (ROWS_AT_ONCE_MAX + 1) * due.height // 1000
+    assert longer > 1
+    assert height == due.height + ROOT_DELAY_BLOCKS + longer
+    # A block of few rows has its root at once, and one that settles too, whatever is set aside.
+    while commitment.pending().aside_height is None:
+        height += 1
+        commitment.close_block(height, writes, rules=3)
+    assert commitment.close_block(height + 1, writes, settle=True, rules=3).height == height + 1
+    assert commitment.close_block(height + 2, writes[:1], rules=3).height == height + 2
+
+
 def test_a_root_comes_however_rarely_rows_are_written_again(roots):
     commitment = StateCommitment(roots)
     found = []
@@ -260,7 +279,7 @@ def as_delta(names, rows):
 @given(st.data())
 def test_every_root_is_that_of_its_height(roots, data):
     """Against a model that keeps all rows of every height: rows and deltas, settling blocks, deletions, a restart anywhere."""
-    commitment = StateCommitment(roots)
+    commitment, rules = StateCommitment(roots), data.draw(st.sampled_from([1, 3]))
     history = {}
     rows = {}
     for height in range(1, 60):
@@ -281,7 +300,7 @@ def test_every_root_is_that_of_its_height(roots, data):
                 rows[key] = value
         history[height] = dict(rows)
         settle = data.draw(st.integers(0, 9)) == 0
-        due = commitment.close_block(height, changes, settle=settle)
+        due = commitment.close_block(height, changes, settle=settle, rules=rules)
         if settle:
             assert due.height == height
             assert not commitment.behind

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
+import pytest
 from test_settling import SOURCE
 
 from changan.client.requests import install_parameters
 from changan.ledger.commitment import ROOT_DELAY_BLOCKS
+from changan.ledger.snapshot import dump, load
 from changan.ledger.transition import Decided
 from changan.ledger.wire.messages import ConsensusArgs
+from changan.node.audit import AuditError, Auditor
 from changan.node.chain import Chain
 from changan.node.storage import ChainStorage
 from consortium import Consortium, Ledger
@@ -52,3 +56,40 @@ async def test_the_loop_goes_on_while_a_root_is_made(tmp_path):
     assert (arguments.state_height, len(arguments.state_root)) == (aside, 32)
     await chain.close()
     threads.shutdown()
+
+
+def test_by_rules_3_a_root_over_much_is_due_later_also_after_a_restart(monkeypatch):
+    for place in ("ledger.commitment.WORK_A_BLOCK", "node.audit._WORK_A_BLOCK"):
+        monkeypatch.setattr(f"changan.{place}", 500)
+    consortium = Consortium()
+    ledger = Ledger(consortium, sealer=consortium.signer(1, "consensus1", "consensus"), rules=3)
+    assert ledger.install("many", SOURCE).code == 0
+    for start in range(0, 3000, 1000):
+        ledger.call("many", "fill", {"start": str(start), "count": "1000"})
+    pending = ledger.world.commitment.pending()
+    assert (
+        pending.due_height == pending.aside_height + ROOT_DELAY_BLOCKS + 6
+    )  # 3,000 rows were written until then, and some of the ledger's own
+    kept = {name: list(items) for name, items in dump(ledger.world)}
+    ledger.world = load(kept.__getitem__)
+    while ledger.world.height < pending.due_height:
+        ledger.call("many", "fill", {"start": "0", "count": "1"})
+    told = [ConsensusArgs.FromString(applied.header.consensus_args).state_height for applied in ledger.blocks]
+    assert told[pending.aside_height :] == [0] * (pending.due_height - pending.aside_height) + [pending.aside_height]
+    assert len(list(Auditor(ledger.log()).blocks())) == len(ledger.blocks)
+    monkeypatch.setattr("changan.node.audit._WORK_A_BLOCK", 1000)
+    with pytest.raises(AuditError, match="state"):
+        list(Auditor(ledger.log()).blocks())
+
+
+def test_a_checkpoint_of_before_is_due_as_it_was():
+    consortium = Consortium()
+    ledger = Ledger(consortium)
+    assert ledger.install("many", SOURCE).code == 0
+    for start in range(0, 3000, 1000):
+        ledger.call("many", "fill", {"start": str(start), "count": "1000"})
+    kept = {name: list(items) for name, items in dump(ledger.world)}
+    head = json.loads(kept["head"][0])
+    del head["due_height"]
+    kept["head"] = [json.dumps(head).encode()]
+    assert load(kept.__getitem__).commitment.pending().due_height == head["aside_height"] + ROOT_DELAY_BLOCKS

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from changan.crypto.digest import Digest, digest_named
 from changan.crypto.suite import Suite, algorithms, suite_name, suite_named, suite_of_digest
 from changan.errors import MalformedError
+from changan.ledger.rule_sets import KEY, from_the_start
 from changan.ledger.wire.messages import (
     BlockConfig,
     ChainConfig,
@@ -162,6 +163,7 @@ def default_config(
     suite: Suite = Suite.INTERNATIONAL,
     admits: Iterable[Suite] = (),
     distilled: bool = False,
+    rules: int = 1,
     block_tx_capacity: int = 1000,
     block_interval_ms: int = 10,
     tx_timeout_s: int = 600,
@@ -169,7 +171,8 @@ def default_config(
     """Return the configuration a new chain starts with: the suite's digest, ChainMaker's template of policies for this mode.
 
     `trust_roots` are (organisation, root certificate or administrator's key in PEM), `nodes` are (organisation, node id),
-    `admits` the suites beside `suite` whose keys may sign; `distilled` opens the lane of many clients under one signature.
+    `admits` the suites beside `suite` whose keys may sign; `distilled` opens the lane of many clients under one signature;
+    blocks are executed by `rules`.
     """
     roots: dict[str, list[str]] = {}
     for org, root in trust_roots:
@@ -178,7 +181,7 @@ def default_config(
     for org, node_id in nodes:
         members.setdefault(org, []).append(node_id)
     added = ",".join(suite_name(one) for one in sorted(set(admits) - {suite}))
-    extensions = {ADMITS: added, DISTILLED: "1" if distilled else ""}
+    extensions = {ADMITS: added, DISTILLED: "1" if distilled else "", KEY: from_the_start(rules) if rules > 1 else ""}
     return ChainConfig(
         chain_id=chain_id,
         version=PROTOCOL_VERSION,

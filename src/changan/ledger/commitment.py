@@ -9,6 +9,7 @@ from changan.crypto.digest import tagged
 from changan.crypto.merkle import tree_root
 from changan.ledger.called import called_of
 from changan.ledger.delta import Delta
+from changan.ledger.rule_sets import ROOTS_OF_MUCH_ARE_LATER
 from changan.ledger.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ DELTA_GROUP_ROWS = 16
 ROWS_AT_ONCE_MAX = 256
 """W of the state tree: while no more rows were written since the last root, the root is due in the same block."""
 ROOT_DELAY_BLOCKS = 16
-"""k of the state tree: otherwise the root of a height follows exactly so many blocks later."""
+"""k of the state tree: otherwise the root of a height follows exactly so many blocks later …"""
+WORK_A_BLOCK = 32_768
+"""… and from rules 3 on another one for every so many rows that were written: bringing more into the tree takes longer."""
 WORK_A_ROW = 8
 """Rows are set aside for the next root once so many were written for each row of the tree: its update costs more than a call."""
 BLOCKS_BETWEEN_ROOTS_MAX = 256
@@ -101,6 +104,8 @@ class Pending(NamedTuple):
     waiting: Waiting
     aside: Waiting
     aside_height: int | None
+    due_height: int | None
+    """Where the root over what was set aside stands."""
     work: int
     blocks: int
 
@@ -109,8 +114,9 @@ class StateCommitment:
     """The tree over the full state, and the rule by which its root is due: by work done, never by a clock.
 
     While few rows are written the root is due at once. Otherwise, when enough work was done, the rows are set aside at a
-    height, and the root of that height is due exactly ROOT_DELAY_BLOCKS later; rows that change meanwhile wait for the
-    next turn. A block that settles brings everything up to date: a node asks for one when nothing else is to be done.
+    height, and the root of that height is due at another one that follows from how many they were; rows that change meanwhile
+    wait for the next turn. A block that settles brings everything up to date: a node asks for one when nothing else is to be
+    done.
     """
 
     def __init__(self, roots: Roots) -> None:
@@ -119,6 +125,7 @@ class StateCommitment:
         self._waiting = Waiting()
         self._aside = Waiting()
         self._aside_height: int | None = None
+        self._due_height: int | None = None
         self._folded: Callable[[], AnyStateTree] | None = None  # gives the tree with what was set aside
         self._work = 0  # rows written since rows were last set aside, each as often as it was written
         self._blocks = 0  # and how many blocks wrote them
@@ -143,8 +150,10 @@ class StateCommitment:
         """Whether rows have changed that no root covers yet."""
         return bool(self._waiting) or self._aside_height is not None
 
-    def close_block(self, height: int, changes: Sequence[Write | Delta], *, settle: bool = False) -> StateRoot | None:
-        """Take in what block `height` changed; return the root that is due in this block, if one is."""
+    def close_block(
+        self, height: int, changes: Sequence[Write | Delta], *, settle: bool = False, rules: int = 1
+    ) -> StateRoot | None:
+        """Take in what block `height`, executed by `rules`, changed; return the root that is due in this block, if one is."""
         self._waiting.add(changes)
         self._work += sum(change.rows if isinstance(change, Delta) else 1 for change in changes)
         self._blocks += 1
@@ -154,7 +163,7 @@ class StateCommitment:
             self._turn()
             return StateRoot(self.tree.root, height)
         due = None
-        if self._aside_height is not None and height >= self._aside_height + ROOT_DELAY_BLOCKS:
+        if self._aside_height is not None and self._is_due(height):
             aside_height = self._aside_height
             self._take_aside()
             due = StateRoot(self.tree.root, aside_height)
@@ -162,6 +171,8 @@ class StateCommitment:
         worked = self._work >= enough or self._blocks >= BLOCKS_BETWEEN_ROOTS_MAX
         if self._aside_height is None and self._work > ROWS_AT_ONCE_MAX and worked:
             self._aside, self._aside_height = self._waiting, height
+            longer = self._work // WORK_A_BLOCK if rules >= ROOTS_OF_MUCH_ARE_LATER else 0
+            self._due_height = height + ROOT_DELAY_BLOCKS + longer
             self._turn()
             self._set_out()
         else:
@@ -170,9 +181,10 @@ class StateCommitment:
 
     def needed_by(self, height: int) -> Callable[[], object] | None:
         """Return what ends once the root that is due in the block at a height is made; None where none is."""
-        if self._aside_height is None or height < self._aside_height + ROOT_DELAY_BLOCKS:
-            return None
-        return self._folded
+        return self._folded if self._is_due(height) else None
+
+    def _is_due(self, height: int) -> bool:
+        return self._due_height is not None and height >= self._due_height
 
     def _turn(self) -> None:
         self._waiting = Waiting()
@@ -190,15 +202,16 @@ class StateCommitment:
     def _take_aside(self) -> None:
         if self._folded is not None:
             self.tree = self._folded()
-        self._aside, self._aside_height, self._folded = Waiting(), None, None
+        self._aside, self._aside_height, self._due_height, self._folded = Waiting(), None, None, None
 
     def pending(self) -> Pending:
         """Return what a checkpoint must hold beside the rows."""
-        return Pending(self._waiting.snapshot(), self._aside, self._aside_height, self._work, self._blocks)
+        aside = (self._aside, self._aside_height, self._due_height)
+        return Pending(self._waiting.snapshot(), *aside, self._work, self._blocks)
 
     def resume(self, pending: Pending) -> None:
         """Take in what `pending` gave."""
         self._waiting, self._aside, self._aside_height = pending.waiting, pending.aside, pending.aside_height
-        self._work, self._blocks = pending.work, pending.blocks
+        self._due_height, self._work, self._blocks = pending.due_height, pending.work, pending.blocks
         if self._aside_height is not None:
             self._set_out()

@@ -1,8 +1,8 @@
 """By which set of rules a block is executed: numbered, and from a height on that the chain's configuration names.
 
 The entry `changan.rules` of `consensus.ext_config` says `N@HEIGHT`: by rules N from the block at HEIGHT on, by N - 1 before.
-A chain without it goes by rules 1. A release knows the rules up to RULES, executes every older set as before, and executes
-nothing by one that it does not know.
+A chain without it goes by rules 1; one that is made now begins by the newest. A release knows the rules up to RULES,
+executes every older set as before, and executes nothing by one that it does not know.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from changan.ledger.wire.messages import ChainConfig
 
 KEY = "changan.rules"
-RULES = 2
+RULES = 3
 """The newest rules that this release knows."""
 BUNDLES_THAT_CALL = 2
 """From these on, contracts that call others take bundles; before, a bundle to one is refused whole."""
+ROOTS_OF_MUCH_ARE_LATER = 3
+"""From these on, a root over many rows is due later than one over few."""
 _FORM = re.compile(r"([1-9][0-9]{0,8})@([1-9][0-9]{0,17})")
 
 
@@ -44,6 +46,11 @@ def upgrade_of(config: ChainConfig) -> Upgrade | None:
     if found is None:
         raise MalformedError(f"{KEY} is N@HEIGHT, such as 2@5000, not {text[:64]!r}")
     return Upgrade(int(found[1]), int(found[2]))
+
+
+def from_the_start(rules: int) -> str:
+    """Return what the entry of a new chain says that goes by these rules."""
+    return f"{rules}@1"
 
 
 def rules_at(config: ChainConfig, height: int) -> int:

@@ -9,7 +9,7 @@ from changan.contract.engines import plain
 from changan.contract.package import recognise
 from changan.contract.program import compile_source
 from changan.errors import MalformedError
-from changan.ledger.commitment import Pending, delta_record
+from changan.ledger.commitment import ROOT_DELAY_BLOCKS, Pending, delta_record
 from changan.ledger.contracts import OWNER, code_key, find_record
 from changan.ledger.delta import Delta, dump_records, restore_records
 from changan.ledger.native.chain_config import NAME as CHAIN_CONFIG
@@ -43,6 +43,7 @@ def dump(world: World, without: Container[str] = ()) -> list[Section]:
         "config_height": world.config_height,
         "epoch": world.epoch,
         "aside_height": pending.aside_height,
+        "due_height": pending.due_height,
         "work": pending.work,
         "blocks": pending.blocks,
     }
@@ -83,7 +84,10 @@ def load(read: Callable[[str], Iterable[bytes]], engine: Engine = plain) -> Worl
     world = _load_state(read, engine)
     world.commitment.tree.load(read("tree"))
     waiting, aside = (_waiting(read(name)) for name in ("waiting", "aside"))
-    world.commitment.resume(Pending(waiting, aside, head["aside_height"], head["work"], head["blocks"]))
+    due = head.get("due_height")
+    if due is None and head["aside_height"] is not None:  # of a release that knew no rules by which it would be another
+        due = head["aside_height"] + ROOT_DELAY_BLOCKS
+    world.commitment.resume(Pending(waiting, aside, head["aside_height"], due, head["work"], head["blocks"]))
     world.height, world.block_hash = head["height"], bytes.fromhex(head["block_hash"])
     world.block_time_us, world.config_height, world.epoch = (
         head["block_time_us"],

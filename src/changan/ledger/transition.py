@@ -226,7 +226,9 @@ def _seal(  # noqa: PLR0917  # everything that a block is made of
     kind: int,
 ) -> AppliedBlock:
     digest = world.digest
-    due = world.commitment.close_block(decided.height, state, settle=any(each.settles for each in done))
+    due = world.commitment.close_block(
+        decided.height, state, settle=any(each.settles for each in done), rules=world.rules
+    )
     arguments = ConsensusArgs(
         version=CONSENSUS_ARGS_VERSION,
         block_time_us=decided.time_us,

@@ -33,12 +33,22 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 256
 _DELAY = 16
+_WORK_A_BLOCK = 32_768
+_LATER = 3
 _WORK = 8
 _BLOCKS = 256
 _CONFIG = ("CHAIN_CONFIG", "CHAIN_CONFIG")
-_RULES = 2
+_RULES = 3
 _WHO = frozenset({"CHAIN_CONFIG", "CERT_MANAGE", "PUBKEY_MANAGE"})
 """Contracts whose rows say who a member is."""
+
+
+class _Aside(NamedTuple):
+    """Rows that were set aside at a height, and where the root over them is due."""
+
+    height: int
+    due: int
+    rows: dict[tuple[str, str], bytes | None]
 
 
 class AuditError(ChanganError):
@@ -71,7 +81,7 @@ class Auditor:
         self._hashes = AuditHashes(_digest_of(log))
         self._tree = AuditTree(self._hashes.of)
         self._waiting: dict[tuple[str, str], bytes | None] = {}
-        self._aside: tuple[int, dict[tuple[str, str], bytes | None]] | None = None
+        self._aside: _Aside | None = None
         self._work = self._since = 0
         self._ids: dict[int, bytes] = {}
         self._forgotten: int | None = None
@@ -157,7 +167,10 @@ class Auditor:
         need = _Need(height)
         self._form(need, block)
         if height:
-            need(_knows(self.config, height), f"goes by rules beyond {_RULES}, the newest that this release knows")
+            need(
+                _rules(self.config, height) <= _RULES,
+                f"goes by rules beyond {_RULES}, the newest that this release knows",
+            )
         need(header.pre_conf_height == self._config_height, "names another configuration block")
         self._roots(need, stored)
         self._signatures(need, stored)
@@ -317,18 +330,20 @@ class Auditor:
         self._since += 1
         if settled or (self._aside is None and self._work <= _AT_ONCE):
             if self._aside is not None:
-                self._fold(self._aside[1])
+                self._fold(self._aside.rows)
             self._fold(self._waiting)
             self._aside, self._waiting, self._work, self._since = None, {}, 0, 0
             return height, self._tree.root()
         due = None
-        if self._aside is not None and height >= self._aside[0] + _DELAY:
-            self._fold(self._aside[1])
-            due = (self._aside[0], self._tree.root())
+        if self._aside is not None and height >= self._aside.due:
+            self._fold(self._aside.rows)
+            due = (self._aside.height, self._tree.root())
             self._aside = None
         enough = self._work >= _WORK * max(self._tree.rows, _AT_ONCE) or self._since >= _BLOCKS
         if self._aside is None and self._work > _AT_ONCE and enough:
-            self._aside, self._waiting, self._work, self._since = (height, self._waiting), {}, 0, 0
+            longer = self._work // _WORK_A_BLOCK if _rules(self.config, height) >= _LATER else 0
+            self._aside = _Aside(height, height + _DELAY + longer, self._waiting)
+            self._waiting, self._work, self._since = {}, 0, 0
         return due
 
     def _fold(self, rows: dict[tuple[str, str], bytes | None]) -> None:
@@ -374,11 +389,11 @@ class _Need:
         return AuditError(f"block {self.height}: {text}")
 
 
-def _knows(config: ChainConfig, height: int) -> bool:
-    """Whether a block is executed by rules that this audit knows: those after the @ hold from that height on, one less before."""
+def _rules(config: ChainConfig, height: int) -> int:
+    """Return by which rules a block is executed: those before the @ from the height behind it on, by one less before."""
     named = {entry.key: entry.value for entry in config.consensus.ext_config}.get("changan.rules", "1@0")
     rules, _, since = named.partition("@")
-    return rules.isdigit() and since.isdigit() and int(rules) - (height < int(since)) <= _RULES
+    return int(rules) - (height < int(since)) if rules.isdigit() and since.isdigit() else _RULES + 1
 
 
 def _is_bundle(tx: Transaction) -> bool:

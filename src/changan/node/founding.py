@@ -11,8 +11,9 @@ from google.protobuf.json_format import MessageToDict
 from changan.client.requests import Signer, install_parameters, make_payload, sign_request
 from changan.ledger.chain_config import Mode, default_config
 from changan.ledger.config_rules import check_suites
+from changan.ledger.rule_sets import KEY, RULES
 from changan.ledger.system import SystemContract
-from changan.ledger.wire.messages import ResourcePolicy, TxStatusCode
+from changan.ledger.wire.messages import ChainConfig, ResourcePolicy, TxStatusCode
 from changan.node.pki.key_layout import REGISTERED_ROLES, make_key_config, read_key_config
 from changan.node.pki.layout import make_crypto_config, read_crypto_config
 from changan.node.pki.sdk_config import sdk_config_text
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from changan.crypto.suite import Suite
-    from changan.ledger.wire.messages import ChainConfig
     from changan.node.chain import Chain
     from changan.node.home import Home
     from changan.node.pki.layout import Credential, CryptoConfig, Organisation
@@ -63,6 +63,7 @@ def genesis_of(crypto: CryptoConfig, chain: ChainSettings, suite: Suite) -> Chai
         suite=suite,
         admits=chain.admits,
         distilled=chain.distilled,
+        rules=RULES,
         block_tx_capacity=chain.block_tx_capacity,
         block_interval_ms=chain.block_interval_ms,
         tx_timeout_s=chain.tx_timeout_s,
@@ -89,13 +90,23 @@ def _trust_roots(crypto: CryptoConfig) -> Iterator[tuple[str, str]]:
 
 def differences(made: ChainConfig, wanted: ChainConfig) -> list[str]:
     """Return where the settings and certificates of a home contradict the genesis of a chain that exists, in words."""
-    before, now = dict(_leaves("", MessageToDict(made))), dict(_leaves("", MessageToDict(wanted)))
+    before, now = (dict(_leaves("", MessageToDict(_without_rules(config)))) for config in (made, wanted))
     return [
         f"{made.chain_id}: {place} was {before.get(place, 'not there')} when the chain was made, and is now "
         f"{now.get(place, 'not there')}; the chain goes on as it was made"
         for place in sorted(before.keys() | now.keys())
         if before.get(place) != now.get(place)
     ]
+
+
+def _without_rules(config: ChainConfig) -> ChainConfig:
+    """Return a configuration without the rules that it begins by: these are the release's, not the settings'."""
+    found = ChainConfig()
+    found.CopyFrom(config)
+    kept = [entry for entry in found.consensus.ext_config if entry.key != KEY]
+    del found.consensus.ext_config[:]
+    found.consensus.ext_config.extend(kept)
+    return found
 
 
 def _leaves(place: str, value: object) -> Iterator[tuple[str, str]]:
