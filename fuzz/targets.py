@@ -238,7 +238,7 @@ def _manage(used: Fixture, method: str, parameters: dict[str, bytes]) -> None:
     execution = Execution(used.world, BlockContext(used.world.height + 1, used.time))
     request = TxRequest(payload=call, sender=used.entries[0])
     done = execution.query(request, Admitted(used.identities[0], used.world.epoch))
-    done.result.SerializeToString()
+    done.result.encoded()
 
 
 def _armour(label: bytes, der: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from datetime import timedelta
 
 import pytest
@@ -14,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from changan.client.requests import Signer, install_parameters
-from changan.crypto import der
 from changan.crypto.keys import SigningKey
 from changan.ledger.admission import ENDORSERS_MAX, RefusedError, authenticate, check_form
 from changan.ledger.wire.messages import EndorsementEntry, Member, MemberType, TxRequest, TxStatusCode, TxType
@@ -189,29 +187,6 @@ def test_a_certificate_counts_for_what_its_issuer_meant_it(ledger, consortium, e
         assert judge(ledger, request, START + 60).sender.role == "CLIENT"
     else:
         assert ALL_FAILED in refused(ledger, request, START + 60)
-
-
-@pytest.mark.parametrize(("number", "holds"), [(b"\x07", True), (b"\x00", False), (b"\x87", False)])
-@pytest.mark.filterwarnings("ignore:Parsed a serial number which wasn't positive")
-def test_serial_numbers_are_positive(ledger, consortium, number, holds):
-    """Of 0 and of negative ones libraries think differently, and organisations must not."""
-    authority = consortium.authorities[org_name(1)]
-    made = authority.issue("client7", "client", "sign", NOW)
-    certificate = x509.load_pem_x509_certificate(made.certificate_pem)
-    fields = [part.encoded for part in der.elements(der.read(certificate.tbs_certificate_bytes, der.SEQUENCE).content)]
-    fields[1] = der.write(der.INTEGER, number)
-    outer = der.elements(der.read(certificate.public_bytes(Encoding.DER), der.SEQUENCE).content)
-    signed = der.write(der.SEQUENCE, *fields)
-    seal = SigningKey(authority.key_pem).sign(signed, "SHA256")
-    pem = ssl.DER_cert_to_PEM_cert(
-        der.write(der.SEQUENCE, signed, outer[1].encoded, der.write(der.BIT_STRING, b"\0", seal))
-    )
-    member = Member(org_id=org_name(1), member_info=pem.encode())
-    request = ledger.request("token", "f", sender=Signer(member, SigningKey(made.key_pem)))
-    if holds:
-        assert judge(ledger, request).sender.role == "CLIENT"
-    else:
-        assert ALL_FAILED in refused(ledger, request)
 
 
 @pytest.mark.parametrize(

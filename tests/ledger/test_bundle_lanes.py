@@ -15,7 +15,7 @@ from changan.ledger.bundle import PARAMETER, columns_of, encode_bundle, open_bun
 from changan.ledger.roots import KernelRoots
 from changan.ledger.snapshot import dump, dump_state, load, load_state
 from changan.ledger.transition import Decided, apply_block, apply_genesis
-from changan.ledger.wire.messages import BlockWithRWSet, BundleResult
+from changan.ledger.wire.messages import BlockWithRWSet, BundleResult, ContractResult
 from changan.node.audit import Auditor
 from changan.node.storage import record_of, replay_block
 from consortium import EXAMPLES, Ledger
@@ -170,7 +170,7 @@ def test_a_bundle_that_was_opened_is_not_opened_again_unless_the_method_changed(
         verdict = authenticate(request, world.members, world.policies, other.time_us // 10**6 + 1, world.epoch)
         proposer, verdicts = applied.block.header.proposer, [verdict._replace(opened=opened)]
         again = apply_block(world, Decided(world.height + 1, ledger.time_us, proposer, [request], verdicts))
-        assert BundleResult.FromString(again.done[0].result.result).rows == rows_run
+        assert BundleResult.FromString(ContractResult.FromString(again.done[0].answer).result).rows == rows_run
 
 
 def test_a_bundle_pays_for_its_gas_and_the_account_is_under_the_state_root(consortium):

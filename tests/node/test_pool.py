@@ -19,7 +19,7 @@ def waiting(number: int, sender: str = "a", size: int = 10, *, alone: bool = Fal
         tx_id=f"tx{number}", tx_type=TxType.INVOKE_CONTRACT, contract_name="CHAIN_CONFIG" if alone else "token"
     )
     verdict = SimpleNamespace(sender=SimpleNamespace(certificate_hash=sender))
-    return Waiting(TxRequest(payload=payload), size, verdict)
+    return Waiting(TxRequest(payload=payload), size, verdict, alone)
 
 
 def ids(taken: list[Waiting]) -> list[str]:

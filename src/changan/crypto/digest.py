@@ -67,10 +67,16 @@ def digest_named(name: str) -> Digest:
 
 def tagged(tag: bytes, *parts: bytes, digest: Digest = sha256) -> bytes:
     """Return the digest of a tag and parts, each bound to its length (8 bytes), so that no two lists collide."""
-    bound = [_LENGTH(len(tag)), tag]
+    bound = [_LENGTHS[len(tag)], tag]
     for part in parts:
-        bound += (_LENGTH(len(part)), part)
+        size = len(part)
+        bound.append(_LENGTHS[size] if size < _LENGTHS_MAX else _LENGTH(size))
+        bound.append(part)
     return digest(b"".join(bound))
 
 
 _LENGTH = Struct(">Q").pack
+_LENGTHS_MAX = 4096
+_LENGTHS = [
+    _LENGTH(size) for size in range(_LENGTHS_MAX)
+]  # most lengths there are; every row and outcome takes several

@@ -163,7 +163,7 @@ def admit(request: TxRequest, world: World, time: int, proven: Proven | None = N
         found = _looked(look_at(request.payload, admitted.sender, world, time))
     if isinstance(found, LaneError):
         raise RefusedError(TxStatusCode.INVALID_PARAMETER, f"{found}, txId:{request.payload.tx_id}") from found
-    return admitted._replace(callers=found)
+    return admitted if found is None else admitted._replace(callers=found)
 
 
 def authenticate(  # everything that decides, and nothing else

@@ -31,12 +31,8 @@ if TYPE_CHECKING:
     from changan.node.beginning import Base
     from changan.node.store.blocklog import BlockLog
 
-_AT_ONCE = 256
-_DELAY = 16
-_WORK_A_BLOCK = 32_768
-_LATER = 3
-_WORK = 8
-_BLOCKS = 256
+_AT_ONCE, _WORK, _BLOCKS = 256, 8, 256
+_DELAY, _WORK_A_BLOCK, _LATER = 16, 32_768, 3
 _CONFIG = ("CHAIN_CONFIG", "CHAIN_CONFIG")
 _RULES = 3
 _WHO = frozenset({"CHAIN_CONFIG", "CERT_MANAGE", "PUBKEY_MANAGE"})

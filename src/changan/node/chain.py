@@ -14,7 +14,7 @@ from changan.ledger.contracts import find_instance
 from changan.ledger.execution import Execution, disabled
 from changan.ledger.lane import carries_bls
 from changan.ledger.system import OWN, QUERY_MANY, SystemContract
-from changan.ledger.transition import apply_block
+from changan.ledger.transition import apply_block, must_be_alone
 from changan.ledger.wire.messages import (
     ContractResult,
     Node,
@@ -162,26 +162,28 @@ class Chain:
         if self.fault is not None or self.stopping:
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, {self.fault or 'the node is stopping'}")
         verdict = self.authenticate(request, proven)
-        place = f"chainId:{self.chain_id}, txId:{payload.tx_id}"
         if not self.world.remembered.in_time(payload.timestamp, self.time(), self.world.tx_timeout):
-            raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, TxTimestamp error, {place}")
+            raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, TxTimestamp error, {self._place(payload)}")
         if self.world.remembered.holds(payload.tx_id) or payload.tx_id in committed:
-            raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, TxId exist in DB, {place}")
+            raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, TxId exist in DB, {self._place(payload)}")
         if self.is_pending(payload.tx_id):
             return  # a retry of what already waits: it is accepted, and runs once
         if payload.contract_name == SystemContract.CHAIN_QUERY:
             text = f"CHAIN_QUERY-{payload.method} reads the chain's past: send it as a query, tx: {payload.tx_id}"
             raise RefusedError(TxStatusCode.CONTRACT_FAIL, text)
-        if verdict.callers is None:
+        if verdict.callers is None and PARAMETER.encode() in verdict.signed:
             verdict = verdict._replace(opened=self._open_bundle(payload))
         if self.request_bytes_max is not None and size > self.request_bytes_max:
             text = f"the request is {size} bytes, the ordering carries at most {self.request_bytes_max}"
-            raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, {text}, {place}")
+            raise RefusedError(TxStatusCode.INTERNAL_ERROR, f"Add tx failed, {text}, {self._place(payload)}")
         if not self.pool.has_room(size):
             text = f"Add tx failed, TxPool is full, chainId:{self.chain_id}"
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, text)
-        self.pool.add(Waiting(request, size, verdict))
+        self.pool.add(Waiting(request, size, verdict, must_be_alone(request)))
         self.arrived.set()
+
+    def _place(self, payload: Payload) -> str:
+        return f"chainId:{self.chain_id}, txId:{payload.tx_id}"
 
     def _open_bundle(self, payload: Payload) -> OpenedBundle | None:
         """Take a bundle apart, if this is one, and refuse at the door what a block would refuse. Raises RefusedError."""

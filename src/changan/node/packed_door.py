@@ -44,46 +44,46 @@ class PackedDoor:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not PackedRequests of TxRequest")
             raise
         proofs = await self._node.prove([request for request, _ in requests])
-        responses: list[TxResponse] = []
+        answers: list[bytes | None] = []
         for start in range(0, len(requests), REQUESTS_A_TURN):
             await self._node.turn(context)
             part = slice(start, start + REQUESTS_A_TURN)
-            responses += await self._take_in(requests[part], proofs[part])
-        answers = [response.SerializeToString() for response in responses]
+            answers += await self._take_in(requests[part], proofs[part])
         if packed.wait:
             try:
-                await self._await_all(requests, responses, answers)
+                await self._await_all(requests, answers)
             except StoppedError as error:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, f"{error}: ask again by transaction id")
                 raise
-        return b"".join([bytes_field(_RESPONSES, answer) for answer in answers])
+        parts = [
+            bytes_field(_RESPONSES, _accepted(request.payload.tx_id) if answer is None else answer)
+            for (request, _), answer in zip(requests, answers, strict=True)
+        ]
+        return b"".join(parts)
 
     async def _take_in(
         self, requests: Sequence[tuple[TxRequest, int]], proofs: Sequence[Proven | None]
-    ) -> list[TxResponse]:
-        """Take requests in: together where they are nothing but calls for the next block of one chain."""
+    ) -> list[bytes | None]:
+        """Take requests in, together where they are calls for the next block of one chain; None stands for one that was taken."""
         node = self._node
         proven = [proof for proof in proofs if proof is not None]
         if len(proven) == len(requests) and not any(node.is_special(request, size) for request, size in requests):
-            return node.submit_all(requests, proven)
-        return [
-            await node.dispatch(request, size, wait=False, proven=proof)
-            for (request, size), proof in zip(requests, proofs, strict=True)
-        ]
+            ends = node.submit_all(requests, proven)
+            return [None if end is None else end.SerializeToString() for end in ends]
+        answers: list[bytes | None] = []
+        for (request, size), proof in zip(requests, proofs, strict=True):
+            answer = (await node.dispatch(request, size, wait=False, proven=proof)).SerializeToString()
+            answers.append(None if answer == _accepted(request.payload.tx_id) else answer)
+        return answers
 
-    async def _await_all(
-        self, requests: Sequence[tuple[TxRequest, int]], responses: Sequence[TxResponse], answers: list[bytes]
-    ) -> None:
-        """Put what became of those requests that wait in the place of their answers. Raises StoppedError."""
+    async def _await_all(self, requests: Sequence[tuple[TxRequest, int]], answers: list[bytes | None]) -> None:
+        """Put what became of those requests that were taken in the place of their answers. Raises StoppedError."""
         waiting: dict[str, dict[int, str]] = {}
-        for at, ((request, _), response) in enumerate(zip(requests, responses, strict=True)):
-            payload = request.payload
-            if response.code == TxStatusCode.SUCCESS:
-                waiting.setdefault(payload.chain_id, {})[at] = payload.tx_id
+        for at, ((request, _), answer) in enumerate(zip(requests, answers, strict=True)):
+            if answer is None:
+                waiting.setdefault(request.payload.chain_id, {})[at] = request.payload.tx_id
         for chain_id, places in waiting.items():
-            chain = self._node.chains.get(chain_id)
-            if chain is None:
-                continue
+            chain = self._node.chains[chain_id]
             pending = {at: tx_id for at, tx_id in places.items() if chain.is_pending(tx_id)}
             for at, end in zip(pending, await chain.results(list(pending.values())), strict=True):
                 if isinstance(end, Committed):
@@ -92,3 +92,7 @@ class PackedDoor:
                     answers[at] = self._node.refused(end, pending[at]).SerializeToString()
                 else:
                     raise end
+
+
+def _accepted(tx_id: str) -> bytes:
+    return TxResponse(code=TxStatusCode.SUCCESS, message="OK", tx_id=tx_id).SerializeToString()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from changan.ledger.transition import must_be_alone
-
 if TYPE_CHECKING:
     from changan.ledger.admission import Admitted
     from changan.ledger.wire.messages import TxRequest
@@ -21,11 +19,8 @@ class Waiting(NamedTuple):
     request: TxRequest
     size: int
     verdict: Admitted
-
-    @property
-    def alone(self) -> bool:
-        """Whether it must be the only one in its block."""
-        return must_be_alone(self.request)
+    alone: bool
+    """Whether it must be the only one in its block."""
 
 
 class Pool:

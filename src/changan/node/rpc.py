@@ -206,14 +206,14 @@ class RpcNode:
             raise RefusedError(TxStatusCode.INTERNAL_ERROR, text)
         return found
 
-    def submit_all(self, requests: Sequence[tuple[TxRequest, int]], proofs: Sequence[Proven]) -> list[TxResponse]:
-        """Take calls of one chain, each with its size, for the next block."""
+    def submit_all(
+        self, requests: Sequence[tuple[TxRequest, int]], proofs: Sequence[Proven]
+    ) -> list[TxResponse | None]:
+        """Take calls of one chain, each with its size, for the next block; return what to answer where one is not taken."""
         METRICS.requests.labels(_TYPE_NAMES[TxType.INVOKE_CONTRACT]).inc(len(requests))
         ends = self._chain(requests[0][0].payload).submit_all(requests, proofs)
         return [
-            TxResponse(code=TxStatusCode.SUCCESS, message="OK", tx_id=request.payload.tx_id)
-            if error is None
-            else self.refused(error, request.payload.tx_id)
+            None if error is None else self.refused(error, request.payload.tx_id)
             for (request, _), error in zip(requests, ends, strict=True)
         ]
 

@@ -242,7 +242,7 @@ class Model:
 
     def submit(self, number: int, request) -> None:
         """Hand a request to a node's door. Raises RefusedError."""
-        self.peers[number].chain._admit(request, request.ByteSize(), None)
+        self.peers[number].chain._take(request, request.ByteSize(), None)
 
     async def gossip(self, source: Peer, data: bytes) -> None:
         for peer in self.peers:

@@ -86,11 +86,12 @@ async def single(tmp_path, engine):
         await made.stop()
 
 
-async def test_the_engines_blocks_carry_the_rules_from_the_height_that_the_configuration_names(single, monkeypatch):
+async def test_the_engines_blocks_carry_the_rules_from_the_height_that_the_configuration_names(single):
+    single.chain.world.rules_known = 4  # as if this were the release after it
     admin = single.crypto.organisations[0].administrators()[0]
     signer = Signer.from_files(single.signer.member.org_id, admin.sign_certificate, admin.sign_key)
     at = single.chain.world.height + 3
-    payload = make_payload("chain1", "CHAIN_CONFIG", "CONSENSUS_EXT_ADD", {"changan.rules": f"2@{at}"})
+    payload = make_payload("chain1", "CHAIN_CONFIG", "CONSENSUS_EXT_UPDATE", {"changan.rules": f"4@{at}"})
     payload.sequence = single.chain.world.config.sequence + 1
     request = sign_request(payload, signer, [signer])
     answer = await asyncio.wait_for(single.chain.submit_and_wait(request, request.ByteSize()), 40)
@@ -102,13 +103,12 @@ async def test_the_engines_blocks_carry_the_rules_from_the_height_that_the_confi
     for height in range(1, single.chain.reader.height + 1):
         block = await door.ask("block", {"height": str(heights.of(height))})
         versions[height] = int(block["block"]["header"]["version"]["app"])
-    assert versions == {height: 2 if height >= at else 1 for height in versions}
-    assert set(versions.values()) == {1, 2}
+    assert versions == {height: 4 if height >= at else 3 for height in versions}
+    assert set(versions.values()) == {3, 4}
     await single.stop()  # the release of before is put back: it stops at the first block that it does not know
     for path in (single.directory / "chain" / "checkpoints").iterdir():
         path.unlink()
-    monkeypatch.setattr("changan.ledger.world.RULES", 1)
-    with pytest.raises(UnknownRulesError, match=f"block {at} is executed by rules 2"):
+    with pytest.raises(UnknownRulesError, match=f"block {at} is executed by rules 4"):
         await single.start()
 
 

@@ -24,7 +24,7 @@ def other_rules(monkeypatch):
     def newer(self, *arguments, **options):
         executed = run(self, *arguments, **options)
         if options["keep"] and self._world.rules == NEWER and not executed.code:
-            executed.result.message = "by the newer rules"
+            return executed._replace(result=executed.result._replace(message="by the newer rules"))
         return executed
 
     monkeypatch.setattr(Execution, "_run", newer)

@@ -23,7 +23,6 @@ BASE_SPACING: Final = 20
 BASE_POINTS: Final = 1 << (BASE_TEETH - 1)
 POINT_WORDS: Final = 8
 """Affine coordinates in Montgomery's form, limbs of 64 bits, the least significant first."""
-
 _SIGNATURE_SHORTEST: Final = 8
 _SCALAR_BYTES: Final = 32
 

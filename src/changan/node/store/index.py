@@ -117,6 +117,8 @@ class Index:
         if not blocks:
             return
         height, whole_from = self._height, self._whole_from
+        transactions: list[tuple[bytes, bytes]] = []
+        rows: list[tuple[bytes, bytes]] = []
         with self._environment.begin(write=True) as work:
             for block in blocks:
                 assert block.height > height, "blocks are indexed in order"
@@ -127,10 +129,12 @@ class Index:
                 work.put(block.block_hash, block.height.to_bytes(8, "big"), db=self._blocks)
                 for position, (tx_id, written) in enumerate(zip(block.tx_ids, block.written, strict=True)):
                     place = _PLACE.pack(block.height, position)
-                    work.put(_short(tx_id.encode()), place, db=self._transactions)
-                    for contract, key in written:
-                        if contract != _OWN_ROWS:
-                            work.put(_row(contract, key) + place, b"", db=self._history)
+                    transactions.append((_short(tx_id.encode()), place))
+                    rows += [(_row(contract, key) + place, b"") for contract, key in written if contract != _OWN_ROWS]
+            # In their order: neighbours lie on one page, which is looked for and copied once.
+            for database, items in ((self._transactions, transactions), (self._history, rows)):
+                with work.cursor(db=database) as cursor:
+                    cursor.putmulti(sorted(items))
             work.put(b"height", height.to_bytes(8, "big"), db=self._meta)
         self._height, self._whole_from = height, whole_from
 
