@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import struct
 from itertools import accumulate
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from changan.crypto.batch import buckets
 from changan.crypto.batch.forest import Column
 from changan.crypto.digest import sha3_256, sha256, sm3, tagged
 from changan.crypto.merkle import tree_root
@@ -232,6 +234,27 @@ def test_many_rows_split_buckets_and_a_picture_stays(forest, digest):
     tree.update(forest.changed([(key, None) for key, _ in rows]))
     assert tree.root == bytes(32)
     assert b"".join(picture) == b"".join(key + value for key, value in sorted(rows))
+
+
+@pytest.mark.parametrize("slabs", [3, 1 << 20])
+def test_rows_that_were_written_anew_are_let_go(forest, digest, monkeypatch, slabs):
+    monkeypatch.setattr(buckets, "_SLABS_MAX", slabs)
+    monkeypatch.setattr(buckets, "_SPARE_ROWS", 10)
+    random = Random(slabs)
+    known = {digest(b"%d" % n): digest(b"v%d" % n) for n in range(3000)}
+    plain, tree = StateTree(digest), forest.state_tree()
+    plain.update(known.items())
+    tree.update(forest.changed(list(known.items())))
+    for number in range(60):
+        keys = random.sample(sorted(known), random.choice([1, 30, 2000])) if number % 10 else sorted(known)[::2]
+        step = [(key, random.choice([None, digest(b"%d" % number)])) for key in keys]
+        before, fork = tree.root, tree.fork()
+        plain.update(step)
+        tree.update(forest.changed(step))
+        assert (tree.root, fork.root) == (plain.root, before)
+        assert len(tree._slabs) <= slabs
+        assert tree._held <= 2 * tree.rows + 10
+    assert b"".join(tree.leaves()) == b"".join(plain.leaves())
 
 
 def test_rows_out_of_order_are_not_loaded(forest):

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 
 ROWS_A_BUCKET: Final = 64
 _NODE: Final = 32
+_SLABS_MAX: Final = 256
+_SPARE_ROWS: Final = 4096
+_BUCKETS_A_PIECE: Final = 256
 
 
 class BucketTree:
-    """A tree whose buckets never change, so that an iterator over an older state, and a fork, stay as they were."""
+    """A tree whose buckets never change, so that an iterator over an older state, and a fork, stay as they were.
+
+    A bucket is where its rows begin, and how many they are, within a slab: the rows that one update wrote. Arrays say that of
+    all buckets, for a list of many thousands would keep other threads from the interpreter whenever it is looked through.
+    """
 
     def __init__(self, states: ModuleType, numpy: ModuleType, digest: Digest, update: int) -> None:
         """Take the kernels, and a digest with what they know it by (see `changan.crypto.batch.trees`)."""
@@ -31,9 +38,17 @@ class BucketTree:
         self._digest = digest
         self._update = update
         self._depth = 0
-        self._buckets: list[Any] = [numpy.empty((0, ROW_BYTES), numpy.uint8)]
+        self._begin(numpy.empty((0, ROW_BYTES), numpy.uint8))
         self._nodes = numpy.zeros((2, _NODE), numpy.uint8)
         self._counts = numpy.zeros(2, numpy.int64)
+
+    def _begin(self, rows: Any) -> None:
+        """Let one bucket hold all rows."""
+        numpy = self._numpy
+        self._slabs: list[Any] = [rows]
+        self._slab = numpy.zeros(1, numpy.int64)
+        self._places = numpy.array([_place(rows)], numpy.int64)
+        self._sizes = numpy.array([len(rows)], numpy.int64)
 
     @property
     def root(self) -> bytes:
@@ -60,43 +75,62 @@ class BucketTree:
     def fork(self) -> BucketTree:
         """Return a tree with the same rows that changes by itself."""
         made = BucketTree(self._states, self._numpy, self._digest, self._update)
-        made._depth, made._buckets = self._depth, list(self._buckets)
+        made._depth, made._slabs = self._depth, list(self._slabs)
+        made._slab, made._places, made._sizes = self._slab.copy(), self._places.copy(), self._sizes.copy()
         made._nodes, made._counts = self._nodes.copy(), self._counts.copy()
         return made
 
     def _take(self, changes: Changed, order: Any, prefixes: Any) -> None:
-        numpy = self._numpy
-        places = (prefixes >> numpy.uint64(64 - self._depth)).astype(numpy.int64) if self._depth else prefixes * 0
-        touched, starts = numpy.unique(places.astype(numpy.int64), return_index=True)
+        numpy, merge = self._numpy, self._states.merge
+        buckets = (prefixes >> numpy.uint64(64 - self._depth)).astype(numpy.int64) if self._depth else prefixes * 0
+        touched, starts = numpy.unique(buckets.astype(numpy.int64), return_index=True)
         starts = numpy.append(starts, len(order)).astype(numpy.int64)
-        old = [self._buckets[place] for place in touched]
-        addresses, counts = self._described(old)
-        sizes = numpy.empty(len(old), numpy.int64)
-        nothing = numpy.empty(0, numpy.int64)
-        merge = self._states.merge
-        merge(changes.rows, changes.present, order, starts, addresses, counts, nothing, sizes)
-        new = [numpy.empty((size, ROW_BYTES), numpy.uint8) for size in sizes.tolist()]
-        made, _ = self._described(new)
-        merge(changes.rows, changes.present, order, starts, addresses, counts, made, sizes)
-        self._states.lift(self._update, self._depth, touched, made, sizes, self._nodes, self._counts)
-        for place, bucket in zip(touched.tolist(), new, strict=True):
-            self._buckets[place] = bucket
+        before = (changes.rows, changes.present, order, starts, self._places[touched], self._sizes[touched])
+        sizes = numpy.empty(len(touched), numpy.int64)
+        merge(*before, numpy.empty(0, numpy.int64), sizes)
+        slab = numpy.empty((int(sizes.sum()), ROW_BYTES), numpy.uint8)
+        places = _place(slab) + ROW_BYTES * (numpy.cumsum(sizes) - sizes)
+        merge(*before, places, sizes)
+        self._states.lift(self._update, self._depth, touched, places, sizes, self._nodes, self._counts)
+        self._places[touched], self._sizes[touched], self._slab[touched] = places, sizes, len(self._slabs)
+        self._slabs.append(slab)
+        self._tidy()
 
-    def _described(self, buckets: list[Any]) -> tuple[Any, Any]:
+    def _tidy(self) -> None:
+        """Let go of slabs in which no bucket lies, and put all buckets in one where the others are many or half empty."""
         numpy = self._numpy
-        places = [bucket.__array_interface__["data"][0] for bucket in buckets]
-        return numpy.array(places, numpy.int64), numpy.array([len(bucket) for bucket in buckets], numpy.int64)
+        if len(self._slabs) < _SLABS_MAX and self._held * 2 <= self.rows * 3 + _SPARE_ROWS:
+            return
+        lying = numpy.bincount(self._slab, self._sizes, len(self._slabs)) > 0
+        self._slab = (numpy.cumsum(lying) - 1)[self._slab].clip(0)  # an empty bucket lies anywhere
+        self._slabs = [slab for slab, holds in zip(self._slabs, lying.tolist(), strict=True) if holds] or self._slabs[
+            :1
+        ]
+        if len(self._slabs) >= _SLABS_MAX or self._held > 2 * self.rows + _SPARE_ROWS:
+            slab = self._joined(self._places, self._sizes)
+            self._places = _place(slab) + ROW_BYTES * (numpy.cumsum(self._sizes) - self._sizes)
+            self._slabs, self._slab = [slab], numpy.zeros(len(self._places), numpy.int64)
+
+    @property
+    def _held(self) -> int:
+        """How many rows are held in all slabs, those of buckets that were written anew since among them."""
+        return sum(map(len, self._slabs))
+
+    def _joined(self, places: Any, sizes: Any) -> Any:
+        """Return the rows of buckets one after another."""
+        rows = self._numpy.empty((int(sizes.sum()), ROW_BYTES), self._numpy.uint8)
+        self._states.put_together(places, sizes, rows)
+        return rows
 
     def _split(self, rows: int) -> bool:
         """Halve the buckets until they are small enough for so many rows; return whether that was needed."""
-        depth = self._depth
+        numpy, depth = self._numpy, self._depth
         while rows > ROWS_A_BUCKET << self._depth:
-            byte, bit = self._depth >> 3, 7 - (self._depth & 7)
-            halves = []
-            for bucket in self._buckets:
-                cut = int(self._numpy.searchsorted(bucket[:, byte] >> bit & 1, 1))
-                halves += [bucket[:cut], bucket[cut:]]
-            self._buckets = halves
+            cuts = numpy.empty(len(self._sizes), numpy.int64)
+            self._states.cuts(self._places, self._sizes, self._depth, cuts)
+            self._places = numpy.stack((self._places, self._places + ROW_BYTES * cuts), 1).ravel()
+            self._sizes = numpy.stack((cuts, self._sizes - cuts), 1).ravel()
+            self._slab = numpy.repeat(self._slab, 2)
             self._depth += 1
         return self._depth > depth
 
@@ -106,7 +140,7 @@ class BucketTree:
         self._nodes = numpy.zeros((2 * size, _NODE), numpy.uint8)
         self._counts = numpy.zeros(2 * size, numpy.int64)
         every = numpy.arange(size, dtype=numpy.int64)
-        self._states.lift(self._update, self._depth, every, *self._described(self._buckets), self._nodes, self._counts)
+        self._states.lift(self._update, self._depth, every, self._places, self._sizes, self._nodes, self._counts)
 
     def prove(self, key_hash: bytes) -> StateProof:
         """Return the proof that the row under `key_hash` has its value, or that there is none."""
@@ -121,7 +155,8 @@ class BucketTree:
             return StateProof(tuple(siblings), None, None)
         while node < 1 << self._depth:  # one row is below
             node = 2 * node + int(self._counts[2 * node] == 0)
-        rows = self._buckets[node - (1 << self._depth)].tobytes()
+        bucket = slice(node - (1 << self._depth), node - (1 << self._depth) + 1)
+        rows = self._joined(self._places[bucket], self._sizes[bucket]).tobytes()
         more, rows = flat_siblings(rows, depth, key_hash, self._digest)
         if not rows:
             return StateProof((*siblings, *more), None, None)
@@ -129,7 +164,13 @@ class BucketTree:
 
     def leaves(self) -> Iterator[bytes]:
         """Return all rows as they are now, in order: many rows of 64 bytes an item. Later changes do not show."""
-        return (bucket.tobytes() for bucket in list(self._buckets) if len(bucket))
+        return self.fork()._pieces()  # noqa: SLF001  # of this class
+
+    def _pieces(self) -> Iterator[bytes]:
+        for start in range(0, len(self._places), _BUCKETS_A_PIECE):
+            piece = slice(start, start + _BUCKETS_A_PIECE)
+            if data := self._joined(self._places[piece], self._sizes[piece]).tobytes():
+                yield data
 
     def load(self, items: Iterable[bytes]) -> None:
         """Take the place of everything with what `leaves` gave. Raises MalformedError when it is out of order."""
@@ -139,6 +180,13 @@ class BucketTree:
         rows = self._numpy.frombuffer(data, self._numpy.uint8).reshape(-1, ROW_BYTES)
         if not self._states.is_ordered(rows):
             raise MalformedError("the rows of the state tree are out of order")
-        self._depth, self._buckets = 0, [rows]
+        self._depth = 0
+        self._begin(rows)
         self._split(len(rows))
         self._lift_all()
+
+
+def _place(rows: Any) -> int:
+    """Return where an array's rows begin; the array must outlive whoever uses that."""
+    found: int = rows.__array_interface__["data"][0]
+    return found

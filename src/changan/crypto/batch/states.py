@@ -279,6 +279,22 @@ def _cut(rows: Any, count: Any, depth: Any) -> Any:
     return low
 
 
+@njit([types.void(_INTEGERS, _INTEGERS, types.int64, _INTEGERS)], nogil=True, cache=True)
+def cuts(buckets: Any, counts: Any, depth: Any, found: Any) -> None:
+    """Write how many rows of each bucket, whose keys agree above `depth`, have no bit there."""
+    for at in range(len(buckets)):
+        found[at] = _cut(buckets[at], counts[at], depth)
+
+
+@njit([types.void(_INTEGERS, _INTEGERS, _ROWS)], nogil=True, cache=True)
+def put_together(buckets: Any, counts: Any, rows: Any) -> None:
+    """Copy the rows of buckets one after another."""
+    at = rows.ctypes.data
+    for bucket in range(len(buckets)):
+        copy(at, buckets[bucket], ROW_BYTES * counts[bucket])
+        at += ROW_BYTES * counts[bucket]
+
+
 @njit(types.void(_ADDRESS, _ADDRESS, _ADDRESS, types.int64, types.int64, _ADDRESS), nogil=True)
 def _subtree(update: Any, context: Any, rows: Any, count: Any, depth: Any, out: Any) -> None:
     """Write the root over rows in order whose keys agree above `depth`. Behind `context` are _SCRATCH_BYTES."""
