@@ -171,7 +171,7 @@ def test_rows_of_deltas_hash_as_single_rows_do(kernels, digest, several, seed):
         else tagged(b"changan.value", value, digest=digest)
         for key, value in wanted.items()
     }
-    compact = forest.compact(deltas)
+    compact = b"".join(forest.compact(deltas))
     assert literal(parsed(compact)) == wanted
     assert forest.count_records(compact) == len(wanted)
 

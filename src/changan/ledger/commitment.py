@@ -175,7 +175,7 @@ class StateCommitment:
             self._due_height = height + ROOT_DELAY_BLOCKS + longer
             self._turn()
             self._set_out()
-        else:
+        elif self._waiting.is_large:
             self._roots.compact(self._waiting)
         return due
 
@@ -206,7 +206,7 @@ class StateCommitment:
 
     def pending(self) -> Pending:
         """Return what a checkpoint must hold beside the rows."""
-        aside = (self._aside, self._aside_height, self._due_height)
+        aside = (self._aside.snapshot(), self._aside_height, self._due_height)
         return Pending(self._waiting.snapshot(), *aside, self._work, self._blocks)
 
     def resume(self, pending: Pending) -> None:

@@ -73,7 +73,7 @@ class Roots:
         tree.update(_hashes(newest, self.digest))
 
     def compact(self, waiting: Waiting) -> None:
-        """Let what waits take no more room than it must."""
+        """Keep of what waits each row's newest value alone, where that is quick."""
 
 
 class KernelRoots(Roots):
@@ -120,7 +120,7 @@ class KernelRoots(Roots):
         )
 
     def compact(self, waiting: Waiting) -> None:
-        """Let what waits take no more room than it must."""
+        """Keep of what waits each row's newest value alone."""
         waiting.compact(self._forest.compact)
 
 

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
 
     from changan.contract.engines import AnyInstance, Engine
+    from changan.ledger.roots import Roots
     from changan.ledger.wire.messages import BlockHeader
 
+_DELTAS_AN_ITEM = 64
 Section = tuple[str, "Iterable[bytes]"]
 _CACHES = frozenset({"head", "waiting", "aside", "tree"})
 """Sections that only the node itself believes: they can be made from the block and the rows."""
@@ -50,8 +52,8 @@ def dump(world: World, without: Container[str] = ()) -> list[Section]:
     sections: list[Section] = [
         ("head", [json.dumps(head).encode()]),
         ("rows", (delta_record(write) for write in world.rows.items())),
-        ("waiting", _waiting_items(pending.waiting)),
-        ("aside", _waiting_items(pending.aside)),
+        ("waiting", _waiting_items(pending.waiting, world.roots)),
+        ("aside", _waiting_items(pending.aside, world.roots)),
         ("remembered", world.remembered.dump()),
         ("tree", world.commitment.tree.leaves()),
     ]
@@ -66,11 +68,17 @@ def section_of(contract: str) -> str:
     return f"contract.{contract}"
 
 
-def _waiting_items(waiting: Waiting) -> Iterator[bytes]:
-    """Yield the rows that wait in one item, then each group: a line of JSON with contract and names, and its deltas."""
+def _waiting_items(waiting: Waiting, roots: Roots) -> Iterator[bytes]:
+    """Yield the rows that wait in one item, then deltas of each group: a line of JSON with contract and names before them.
+
+    Rows that were written again and again are there once: else a checkpoint would be many times as large as the state.
+    """
     yield b"".join(delta_record(Write(*key, value)) for key, value in waiting.rows.items())
+    roots.compact(waiting)
     for group in waiting.groups:
-        yield json.dumps([group.contract, group.names]).encode() + b"\n" + b"".join(group.deltas)
+        head = json.dumps([group.contract, group.names]).encode() + b"\n"
+        for start in range(0, len(group.deltas), _DELTAS_AN_ITEM):
+            yield head + b"".join(group.deltas[start : start + _DELTAS_AN_ITEM])
 
 
 def dump_state(world: World) -> list[Section]:

@@ -50,12 +50,15 @@ class Waiting:
             self.groups.append(latest)
         return latest
 
-    def compact(self, newest: Callable[[Sequence[bytes]], bytes]) -> None:
-        """Once they take much room, keep of the deltas each row's newest record alone."""
-        if self._bytes < COMPACT_BYTES:
-            return
+    @property
+    def is_large(self) -> bool:
+        """Whether the deltas take much room."""
+        return self._bytes >= COMPACT_BYTES
+
+    def compact(self, newest: Callable[[Sequence[bytes]], list[bytes]]) -> None:
+        """Keep of the deltas each row's newest record alone."""
         for group in self.groups:
-            group.deltas[:] = [newest(group.deltas)]
+            group.deltas[:] = newest(group.deltas)
         self._bytes = 0  # counted from here: as much again may come
 
     def snapshot(self) -> Waiting:

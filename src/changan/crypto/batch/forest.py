@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from changan.crypto.digest import Digest
 
 _NODE: Final = 32
+_RECORDS_A_PIECE: Final = 16_384
 _SPARE: Final = 512
 _SEED_BITS: Final = 64
 
@@ -108,12 +109,13 @@ class Forest:
         """Return an empty tree of a state."""
         return BucketTree(self._states, self._numpy, self._digest, self._update)
 
-    def compact(self, deltas: Sequence[bytes]) -> bytes:
-        """Return the newest record of every row in deltas that follow one another."""
+    def compact(self, deltas: Sequence[bytes]) -> list[bytes]:
+        """Return the newest record of every row in deltas that follow one another, many to a piece."""
         records, keep = self._newest(deltas)
-        found = self._states.gather(records)
+        starts = range(0, len(records), _RECORDS_A_PIECE)
+        found = [bytes(self._states.gather(records[start : start + _RECORDS_A_PIECE])) for start in starts]
         del keep
-        return bytes(found)
+        return found
 
     def hashed(self, deltas: Sequence[bytes], key_head: bytes, names: Sequence[bytes], value_head: bytes) -> Changed:
         """Return the rows that deltas changed, by their hashes. For the heads see `states.hash_records`."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 KEPT = 2
 _MAGIC = b"CHGNCKP\x02"
 _CHUNK_BYTES = 1 << 20
+_SYNC_BYTES = 4 << 20
+"""So much is brought to rest at once: blocks, which go to the same disk meanwhile, wait behind no more."""
 _CHUNK_BYTES_MAX = 1 << 31
 _HEAD = struct.Struct("<cII")  # kind, length, checksum
 _NAME, _ITEMS, _END = b"N", b"I", b"E"
@@ -43,22 +45,32 @@ class CheckpointFile:
         self._path = directory / "unfinished.new"
         self._file = self._path.open("wb")
         self._file.write(_MAGIC)
-        self._parts = 0
+        self._parts = self._unsynced = 0
 
     def write(self, sections: Iterable[tuple[str, Iterable[bytes]]]) -> None:
         """Write sections, or parts of them: a section's items are those of all its parts. Raises OSError."""
         for name, items in sections:
-            _write(self._file.write, _NAME, name.encode())
-            _write_items(self._file.write, items)
+            _write(self._put, _NAME, name.encode())
+            _write_items(self._put, items)
             self._crash_point("checkpoint.partial")
             self._parts += 1
 
-    def finish(self, height: int) -> None:
-        """Make it rest as the checkpoint of a height, and delete all but the newest two. Raises OSError."""
-        _write(self._file.write, _END, str(self._parts).encode())
+    def _put(self, data: bytes) -> None:
+        self._file.write(data)
+        self._unsynced += len(data)
+        if self._unsynced >= _SYNC_BYTES:
+            self._sync()
+
+    def _sync(self) -> None:
+        self._unsynced = 0
         self._file.flush()
         os.fsync(self._file.fileno())
         os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # only a start reads it
+
+    def finish(self, height: int) -> None:
+        """Make it rest as the checkpoint of a height, and delete all but the newest two. Raises OSError."""
+        _write(self._put, _END, str(self._parts).encode())
+        self._sync()
         self._file.close()
         self._crash_point("checkpoint.before_rename")
         self._path.replace(self._directory / f"{height:020d}.ckpt")
