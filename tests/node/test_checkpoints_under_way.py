@@ -99,6 +99,24 @@ async def test_blocks_go_on_while_a_checkpoint_is_taken(tmp_path):
     storage.close()
 
 
+@pytest.mark.parametrize("waits", [3, 100])
+async def test_a_checkpoint_waits_for_a_root_in_the_making_but_not_for_ever(tmp_path, monkeypatch, waits):
+    monkeypatch.setattr(checkpoints, "BLOCKS_WAITED_MAX", waits)
+    busy = Busy(tmp_path)
+    monkeypatch.setattr(type(busy.chain.world.commitment), "is_folding", True)
+    while busy.under_way is None or not busy.under_way.picture.is_ready:
+        await busy.go(1)
+    ready = busy.chain.world.height
+    await busy.go(min(10, waits))
+    assert (busy.under_way is None) == (waits < 10)
+    if waits > 10:
+        monkeypatch.setattr(type(busy.chain.world.commitment), "is_folding", False)
+        await busy.go(1)
+    await busy.chain.rest.checkpoints._finishing
+    assert busy.checkpoints[-1] == ready + min(waits, 10) + (waits > 10)
+    await busy.chain.close()
+
+
 async def test_an_upgrade_in_between_spoils_it_and_the_next_one_comes(tmp_path):
     busy = Busy(tmp_path)
     while busy.under_way is None:

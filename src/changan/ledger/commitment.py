@@ -150,6 +150,11 @@ class StateCommitment:
         """Whether rows have changed that no root covers yet."""
         return bool(self._waiting) or self._aside_height is not None
 
+    @property
+    def is_folding(self) -> bool:
+        """Whether rows were set aside, and the root over them is being made or waits for its height."""
+        return self._aside_height is not None
+
     def close_block(
         self, height: int, changes: Sequence[Write | Delta], *, settle: bool = False, rules: int = 1
     ) -> StateRoot | None:

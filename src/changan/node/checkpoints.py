@@ -31,6 +31,9 @@ It is due at the latest after this many, so that what a start replays takes seco
 PACE = 4
 """So many times as fast as the next checkpoint comes due, the rows for this one are taken."""
 
+BLOCKS_WAITED_MAX = 512
+"""For so many blocks at the most a checkpoint waits for a root that is being made."""
+
 
 class _UnderWay(NamedTuple):
     """A checkpoint that is being taken, block after block."""
@@ -50,6 +53,7 @@ class Checkpoints:
         self._reaches = reaches
         # What was replayed counts too: else a node that dies again and again before its next checkpoint replays ever more.
         self._since = storage.replayed
+        self._waited = 0  # blocks since all that a checkpoint needs was there
         self._writer = ThreadPoolExecutor(1, "checkpoint")
         self._under_way: _UnderWay | None = None
         self._finishing: asyncio.Task[None] | None = None
@@ -62,12 +66,17 @@ class Checkpoints:
             self._follow(self._under_way, applied, due)
         elif self._since >= due and (self._finishing is None or self._finishing.done()):
             self._begin()
-        if self._under_way is not None and self._under_way.picture.is_ready:
+        if self._under_way is not None and self._under_way.picture.is_ready and self._may_finish():
             made, self._under_way = self._under_way, None
             self._finishing = asyncio.create_task(self._finish(made, self._world.height, made.picture.finish()))
 
+    def _may_finish(self) -> bool:
+        """Whether now is the time: a root over much in the making keeps a core busy too, and what is set aside goes into it."""
+        self._waited += 1
+        return not self._world.commitment.is_folding or self._waited > BLOCKS_WAITED_MAX
+
     def _begin(self) -> None:
-        self._since = 0
+        self._since = self._waited = 0
         try:
             self._under_way = _UnderWay(Picture(self._world), self._storage.new_checkpoint(), [])
         except OSError as error:
