@@ -199,6 +199,7 @@ class StateCommitment:
         roots, aside, tree = self._roots, self._aside, self.tree.fork()
 
         def fold() -> AnyStateTree:
+            roots.compact(aside)  # it stays until the root is due: each row once, not as often as it was written
             roots.fold(tree, aside)
             return tree
 
