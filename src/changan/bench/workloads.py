@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -59,8 +60,9 @@ def workload(name: str) -> Workload:
     return Workload(name, source, prepare, parts)
 
 
+@lru_cache(maxsize=1)
 def _identifiers(numpy: Any, accounts: int) -> Any:
-    """Return the accounts' ids, 20 bytes a row: the same for whoever asks."""
+    """Return the accounts' ids, 20 bytes a row: the same for whoever asks, and once for all signers."""
     return numpy.random.default_rng(7).integers(0, 256, (accounts, ACCOUNT_BYTES), numpy.uint8)
 
 
