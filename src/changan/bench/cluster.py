@@ -188,6 +188,7 @@ def run(seconds: float, rounds: int = 3) -> list[dict[str, Any]]:
             for label, mode, workers in (
                 ("signed calls, packed 100", "packed", 4),
                 ("signed calls, packed 100", "packed", 8),
+                ("signed calls, packed 250", "packed:250", 8),
                 ("bundled calls, 4 bundles of 2048 at a time", "bundle", 4),
                 ("signed calls, one message each, 100 at a time", "single", 4),
                 ("signed calls, one message each, one at a time", "sync", 8),

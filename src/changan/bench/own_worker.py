@@ -27,8 +27,9 @@ TRANSFER = Signature("transfer", "call", (("to", ADDRESS), ("amount", U64)), Non
 
 
 def main() -> None:
-    """Call as fast as it goes for so many seconds."""
-    address, home, mode, length, to, token = sys.argv[1:7]
+    """Call as fast as it goes for so many seconds; `packed:250` packs so many calls to a message."""
+    address, home, way, length, to, token = sys.argv[1:7]
+    mode, _, pack = way.partition(":")
     seconds = float(length)
     connection = connect(address, home=home)
     connection.enable_cert_hash()
@@ -60,7 +61,7 @@ def main() -> None:
         elif mode == "single":
             calls += _singly(alone, connection.signer, connection.chain_id, token, to)
         else:
-            calls += _packed(send, connection.signer, connection.chain_id, token, to)
+            calls += _packed(send, connection.signer, connection.chain_id, token, to, int(pack or PACK))
         latencies.append(time.perf_counter() - begun)
     elapsed = time.perf_counter() - started
     print(json.dumps({"calls": calls, "seconds": elapsed, "cpu": time.process_time() - cpu, "latencies": latencies}))
@@ -94,10 +95,10 @@ def _bundled(
     return calls
 
 
-def _packed(send: Callable[..., PackedResponses], signer: Signer, chain_id: str, token: str, to: str) -> int:
+def _packed(send: Callable[..., PackedResponses], signer: Signer, chain_id: str, token: str, to: str, pack: int) -> int:
     requests = [
         sign_request(make_payload(chain_id, token, "transfer", {"to": to, "amount": "1"}), signer).SerializeToString()
-        for _ in range(PACK)
+        for _ in range(pack)
     ]
     answer = send(PackedRequests(requests=requests, wait=True), timeout=60)
     for response in answer.responses:
