@@ -31,8 +31,8 @@ class Alike(NamedTuple):
 def find_alike(world: World, requests: Sequence[TxRequest], verdicts: Sequence[Admitted], start: int) -> Alike | None:
     """Return the calls from `start` on that may run together; None where they are not to.
 
-    They are calls of a Python contract that runs and calls no others, with arguments that are good, and cost nobody anything:
-    whatever is said of another call is said where it runs alone.
+    They are calls of a Python contract that runs and calls no others, with arguments that are good (and so shorter than any
+    bound on parameters), and cost nobody anything: whatever is said of another call is said where it runs alone.
     """
     payload = requests[start].payload
     asked, method = payload.contract_name, payload.method
