@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from changan.client.requests import install_parameters
+from changan.client.requests import install_parameters, sign_request
 from changan.contract.engines import compiled, plain
 from changan.ledger import alike
 from changan.ledger.transition import Decided, apply_block, apply_genesis
@@ -31,6 +31,10 @@ class Notes(Contract):
         self.last += big
         return self.last
 
+    @call
+    def forget(self, at: U64) -> None:
+        del self.rows[at]
+
     @view
     def told(self, at: U64) -> Annotated[Text, MaxLen(20)]:
         return self.rows[at]
@@ -49,7 +53,7 @@ def requests(ledger: Ledger, dice: random.Random, address: str):
             to = dice.choice(["ab" * 20, "cd" * 20, "ef" * 20, b"\x01" * 20, "zz"])
             at = str(dice.randrange(5))
             if kind < 3:
-                name = "token" if kind else address
+                name = (dice.choice(["token", "token", "token", "second"]), "token", address)[kind]
                 given = {"to": to, "amount": amount} | ({"more": "1"} if dice.random() < 0.05 else {})
                 made.append(ledger.request(name, "transfer", given, sender=sender))
             elif kind == 3:
@@ -60,7 +64,11 @@ def requests(ledger: Ledger, dice: random.Random, address: str):
                 }
                 made.append(ledger.request("notes", "note", given, sender=sender))
             elif kind == 4:
-                made.append(ledger.request("notes", "told", {"at": at}, sender=sender))
+                made.append(ledger.request("notes", dice.choice(["told", "told", "forget"]), {"at": at}, sender=sender))
+                if dice.random() < 0.1:  # more parameters than any transaction may have, all of them the same
+                    payload = made[-1].payload
+                    payload.parameters.extend([payload.parameters[0]] * 50)
+                    made[-1] = sign_request(payload, sender)
             elif kind == 5:
                 made.append(ledger.request("token", dice.choice(["balance", "none"]), {"of": "ab" * 20}, sender=sender))
             else:
@@ -95,10 +103,8 @@ def test_together_as_one_by_one(monkeypatch, engine):
         assert blocks[1] == blocks[4] == blocks[10**9]
         return applied
 
-    for name, code, given in (
-        ("token", (EXAMPLES / "token.py").read_bytes(), {"supply": "1000"}),
-        ("notes", OTHER, {}),
-    ):
+    token = (EXAMPLES / "token.py").read_bytes(), {"supply": "1000"}
+    for name, code, given in (("token", *token), ("second", *token), ("notes", OTHER, {})):
         installed = install_parameters(name, "1.0", code, given)
         seal([ledger.request("CONTRACT_MANAGE", "INIT_CONTRACT", installed, sender=admin, endorsers=admins)])
     address = worlds[1].instances["token"].address.hex()
