@@ -82,10 +82,13 @@ class PackedDoor:
         for at, ((request, _), answer) in enumerate(zip(requests, answers, strict=True)):
             if answer is None:
                 waiting.setdefault(request.payload.chain_id, {})[at] = request.payload.tx_id
+        asked = []  # of every chain before the first is waited for: what rests meanwhile would be pending no more
         for chain_id, places in waiting.items():
             chain = self._node.chains[chain_id]
             pending = {at: tx_id for at, tx_id in places.items() if chain.is_pending(tx_id)}
-            for at, end in zip(pending, await chain.results(list(pending.values())), strict=True):
+            asked.append((pending, chain.results(list(pending.values()))))
+        for pending, ends in asked:
+            for at, end in zip(pending, await ends, strict=True):
                 if isinstance(end, Committed):
                     answers[at] = end.encoded
                 elif isinstance(end, RefusedError):
