@@ -69,13 +69,19 @@ def same_state(plain, compiled):
     assert (plain.logical_bytes, plain.row_count) == (compiled.logical_bytes, compiled.row_count)
 
 
-def compare(program, seed, calls=40):
-    """Run a random sequence of calls on both; return how many there were, and how many ended well."""
-    random = Random(seed)
+def opened(program, random):
+    """Return a quota, an empty instance of each engine under it, and the methods that may be called."""
     quota = random.choice([1 << 30, 1 << 30, 3000])
     plain = PlainInstance(program, HOME, quota)
     compiled = CompiledInstance(program, HOME, quota, seed=random.randbytes(32))
     methods = [method.signature for method in program.tree.methods if method.signature.kind != "helper"]
+    return quota, plain, compiled, methods
+
+
+def compare(program, seed, calls=40):
+    """Run a random sequence of calls on both; return how many there were, and how many ended well."""
+    random = Random(seed)
+    quota, plain, compiled, methods = opened(program, random)
     good = 0
     for number in range(calls):
         signature = random.choice(methods)
@@ -170,10 +176,7 @@ def test_scans_of_random_programs():
 def compare_together(program, seed, times=10):
     """Run single calls together: each has the outcome and the changed rows that it has alone."""
     random = Random(seed)
-    quota = random.choice([1 << 30, 1 << 30, 3000])
-    plain = PlainInstance(program, HOME, quota)
-    compiled = CompiledInstance(program, HOME, quota, seed=random.randbytes(32))
-    methods = [method.signature for method in program.tree.methods if method.signature.kind != "helper"]
+    _, plain, compiled, methods = opened(program, random)
     changed = 0
     for number in range(times):
         signature = random.choice(methods)

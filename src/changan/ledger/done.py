@@ -63,11 +63,13 @@ def done_of(request: TxRequest, signed: bytes, executed: Executed, digest: Diges
     tail = bytes_field(_PAYER, request.payer.SerializeToString()) if request.HasField("payer") else b""
     before = number_field(_CODE, executed.code)
     after = bytes_field(_RW_SET_HASH, rw_digest) + unless_empty(_MESSAGE, executed.message.encode())
+
+    def whole(called: bytes) -> bytes:
+        return b"".join((head, bytes_field(_RESULT, before + bytes_field(_CONTRACT_RESULT, called) + after), tail))
+
     with_gas, without = result.encoded()
-    data = b"".join((head, bytes_field(_RESULT, before + bytes_field(_CONTRACT_RESULT, with_gas) + after), tail))
-    hashed = data
-    if result.gas:  # `transaction_hash` leaves it out
-        hashed = b"".join((head, bytes_field(_RESULT, before + bytes_field(_CONTRACT_RESULT, without) + after), tail))
+    data = whole(with_gas)
+    hashed = whole(without) if result.gas else data  # `transaction_hash` leaves it out
     leaf = outcome_leaf_of(tx_id, executed.code, result, digest)
     return Done(
         tx_id,

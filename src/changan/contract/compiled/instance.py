@@ -160,13 +160,17 @@ class CompiledInstance(StoredRows):
         if not checked:
             check_columns(door.signature, columns)
         found = plan(door.signature, rows, callers, columns)
-        memory = self._machine.memory
-        base = self._input(found.size)
-        place(found, base, memory)
-        self._enter_block(block)
-        struct.pack_into("<Q", memory, l.GAS_LIMIT, gas_of(gas_limit))
-        struct.pack_into("<Q", memory, l.BUDGET, gas_of(budget))
+        base = self._lay_out(found, block, gas_limit)
+        struct.pack_into("<Q", self._machine.memory, l.BUDGET, gas_of(budget))
         return self._run_batch(door, rows, found, base)
+
+    def _lay_out(self, found: Plan, block: BlockContext, gas_limit: int) -> int:
+        """Put columns where the module reads them, with the block and what each row may use; return where they are."""
+        base = self._input(found.size)
+        place(found, base, self._machine.memory)
+        self._enter_block(block)
+        struct.pack_into("<Q", self._machine.memory, l.GAS_LIMIT, gas_of(gas_limit))
+        return base
 
     def _run_batch(self, door: Doorway, rows: int, found: Plan, base: int) -> Batch:
         memory = self._machine.memory
@@ -235,10 +239,7 @@ class CompiledInstance(StoredRows):
         assert not self._carried, "what changed before is collected"
         door, rows = self.door(method), len(arguments)
         found = plan(door.signature, rows, callers, columns_of(door.signature, arguments), each=True)
-        base = self._input(found.size)
-        place(found, base, self._machine.memory)
-        self._enter_block(block)
-        struct.pack_into("<Q", self._machine.memory, l.GAS_LIMIT, gas_of(gas_limit))
+        base = self._lay_out(found, block, gas_limit)
         ran: list[Ran] = []
         while len(ran) < rows:
             start = len(ran)

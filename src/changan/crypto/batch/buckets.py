@@ -89,7 +89,7 @@ class BucketTree:
         sizes = numpy.empty(len(touched), numpy.int64)
         merge(*before, numpy.empty(0, numpy.int64), sizes)
         slab = numpy.empty((int(sizes.sum()), ROW_BYTES), numpy.uint8)
-        places = _place(slab) + ROW_BYTES * (numpy.cumsum(sizes) - sizes)
+        places = self._places_in(slab, sizes)
         merge(*before, places, sizes)
         self._states.lift(self._update, self._depth, touched, places, sizes, self._nodes, self._counts)
         self._places[touched], self._sizes[touched], self._slab[touched] = places, sizes, len(self._slabs)
@@ -103,18 +103,21 @@ class BucketTree:
             return
         lying = numpy.bincount(self._slab, self._sizes, len(self._slabs)) > 0
         self._slab = (numpy.cumsum(lying) - 1)[self._slab].clip(0)  # an empty bucket lies anywhere
-        self._slabs = [slab for slab, holds in zip(self._slabs, lying.tolist(), strict=True) if holds] or self._slabs[
-            :1
-        ]
+        kept = [slab for slab, holds in zip(self._slabs, lying.tolist(), strict=True) if holds]
+        self._slabs = kept or self._slabs[:1]
         if len(self._slabs) >= _SLABS_MAX or self._held > 2 * self.rows + _SPARE_ROWS:
             slab = self._joined(self._places, self._sizes)
-            self._places = _place(slab) + ROW_BYTES * (numpy.cumsum(self._sizes) - self._sizes)
+            self._places = self._places_in(slab, self._sizes)
             self._slabs, self._slab = [slab], numpy.zeros(len(self._places), numpy.int64)
 
     @property
     def _held(self) -> int:
         """How many rows are held in all slabs, those of buckets that were written anew since among them."""
         return sum(map(len, self._slabs))
+
+    def _places_in(self, slab: Any, sizes: Any) -> Any:
+        """Return where buckets of these sizes begin that lie in a slab one after another."""
+        return _place(slab) + ROW_BYTES * (self._numpy.cumsum(sizes) - sizes)
 
     def _joined(self, places: Any, sizes: Any) -> Any:
         """Return the rows of buckets one after another."""
