@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from changan.ledger.snapshot import dump
 from changan.ledger.transition import Decided, apply_block
 from changan.ledger.wire.messages import BlockWithRWSet, ChainConfig, ConsensusArgs
-from changan.node.storage import ChainStorage, record_of, replay_block
+from changan.node.storage import ChainStorage, record_parts, replay_block
 from changan.node.store.checkpoint import write_checkpoint
 from changan.node.transfer import export_chain, import_chain
 from determinism_load import read_blocks
@@ -54,7 +54,7 @@ def main() -> None:
                 continue
             decided = Decided(height, time_us, None, requests, [None] * len(requests))
             applied = apply_block(world, decided)
-            storage.append(record_of(applied), height)
+            storage.append(record_parts(applied), height)
             out.write(_line(applied))
             for transaction in applied.block.txs:
                 result = transaction.result

@@ -104,7 +104,7 @@ def test_what_a_start_replays_brings_the_next_checkpoint_nearer(tmp_path, monkey
 
     from changan.ledger.transition import Decided, apply_block
     from changan.node import checkpoints, rest
-    from changan.node.storage import ChainStorage, record_of
+    from changan.node.storage import ChainStorage, record_parts
     from consortium import Consortium, Ledger
 
     monkeypatch.setattr(checkpoints, "TRANSACTIONS", 5)
@@ -119,7 +119,7 @@ def test_what_a_start_replays_brings_the_next_checkpoint_nearer(tmp_path, monkey
         return apply_block(world, Decided(height, ledger.time_us, None, [request], [None]))
 
     for height in range(1, 5):
-        storage.append(record_of(block(height)), height)
+        storage.append(record_parts(block(height)), height)
     storage.close()
     storage = ChainStorage(tmp_path)
     world = storage.open_world(config)

@@ -16,7 +16,7 @@ from changan.node import chain as chains
 from changan.node import rest
 from changan.node.chain import Chain
 from changan.node.rest import StoppedError
-from changan.node.storage import ChainStorage, OutOfTurnError, record_of
+from changan.node.storage import ChainStorage, OutOfTurnError, record_parts
 from consortium import Consortium, Ledger
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ class Disk:
         self.tried: list[int] = []
         write = self.storage.log.append
 
-        def append(height: int, payload: bytes) -> None:
+        def append(height: int, *parts: bytes) -> None:
             self.tried.append(height)
             if height in self.full_at:
                 raise self.storage.log._full(OSError(errno.ENOSPC, "no room"), height)
-            write(height, payload)
+            write(height, *parts)
 
         monkeypatch.setattr(self.storage.log, "append", append)
 
@@ -159,7 +159,7 @@ async def test_the_index_alone_without_room_is_tried_again_and_the_record_is_not
 
 
 async def test_what_else_the_disk_says_ends_the_chain_with_the_reason(disk, monkeypatch):
-    def fail(height: int, payload: bytes) -> None:
+    def fail(height: int, *parts: bytes) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(disk.storage.log, "append", fail)
@@ -176,10 +176,10 @@ async def test_what_else_the_disk_says_ends_the_chain_with_the_reason(disk, monk
 def test_a_record_out_of_turn_is_not_written(disk):
     first, second = (disk.chain.apply(disk.decided()) for _ in range(2))
     with pytest.raises(OutOfTurnError, match="block 2 waits for block 1"):
-        disk.storage.bring(record_of(second), second)
+        disk.storage.bring(record_parts(second), second)
     assert disk.tried == []
-    disk.storage.bring(record_of(first), first)
-    disk.storage.bring(record_of(second), second)
+    disk.storage.bring(record_parts(first), first)
+    disk.storage.bring(record_parts(second), second)
     assert disk.storage.log.durable_height == 2
 
 

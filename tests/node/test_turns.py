@@ -83,12 +83,14 @@ async def test_who_comes_while_others_wait_lets_rounds_go_by(monkeypatch):
         return done
 
     rounds = []
-    for between in (0, 30):
+    for between, quiet in ((0, 0), (30, 30), (30, 4)):
         monkeypatch.setattr(turns, "ROUNDS_BETWEEN", between)
+        monkeypatch.setattr(turns, "QUIET_ROUNDS", quiet)
         rounds.append([await count(askers) for askers in (1, 2, 10)])
-    assert rounds[0][0] == rounds[1][0]
-    assert rounds[1][1] - rounds[0][1] >= 30
-    assert rounds[1][2] - rounds[0][2] >= 9 * 30
+    assert rounds[0][0] == rounds[1][0] == rounds[2][0]
+    for more, went in ((30, rounds[1]), (4, rounds[2])):  # where nobody else comes, the quiet ones alone
+        assert more <= went[1] - rounds[0][1] <= more + 2
+        assert 9 * more <= went[2] - rounds[0][2] <= 10 * (more + 2)
 
 
 async def test_a_queue_before_the_turns_that_was_once_long_does_not_stay_long():

@@ -35,7 +35,7 @@ class Finished(NamedTuple):
 
 
 class RanBundle(NamedTuple):
-    """What came of a bundle: its gas, its rows for the record, and what gives the rest, for its roots may still be made."""
+    """What came of a bundle: its gas, its rows for the record, and what makes its roots, which nothing that follows changes."""
 
     gas: int
     columns: BundleColumns
@@ -96,7 +96,7 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
         counted = [delta._replace(rows=count) for delta, (_, count) in zip(deltas, made, strict=True)]
         return Finished(result, [root for root, _ in made], counted)
 
-    return RanBundle(result.gas, columns, roots.begin(finish))
+    return RanBundle(result.gas, columns, finish)
 
 
 def run_views(

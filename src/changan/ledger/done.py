@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from changan.ledger.commitment import outcome_leaf, outcome_leaf_of
 from changan.ledger.hashing import rw_set_hash, transaction_hash
 from changan.ledger.system import OWN
-from changan.ledger.wire.fields import bytes_field, number_field, unless_empty
+from changan.ledger.wire.fields import bytes_field, field, number_field, unless_empty
 from changan.ledger.wire.messages import TxStatusCode
 
 if TYPE_CHECKING:
@@ -55,17 +55,15 @@ def done_of(request: TxRequest, signed: bytes, executed: Executed, digest: Diges
     writes = _ordered(executed.writes)
     rw_set = _rw_set(tx_id, writes)
     rw_digest = digest(rw_set)
-    head = bytes_field(_PAYLOAD, signed or payload.SerializeToString()) + bytes_field(
-        _SENDER, request.sender.SerializeToString()
-    )
-    if request.endorsers:
-        head += b"".join([bytes_field(_ENDORSERS, endorser.SerializeToString()) for endorser in request.endorsers])
+    head = field(_PAYLOAD, [signed or payload.SerializeToString()])  # in parts: that of a bundle is large
+    head.append(bytes_field(_SENDER, request.sender.SerializeToString()))
+    head += [bytes_field(_ENDORSERS, endorser.SerializeToString()) for endorser in request.endorsers]
     tail = bytes_field(_PAYER, request.payer.SerializeToString()) if request.HasField("payer") else b""
     before = number_field(_CODE, executed.code)
     after = bytes_field(_RW_SET_HASH, rw_digest) + unless_empty(_MESSAGE, executed.message.encode())
 
     def whole(called: bytes) -> bytes:
-        return b"".join((head, bytes_field(_RESULT, before + bytes_field(_CONTRACT_RESULT, called) + after), tail))
+        return b"".join((*head, bytes_field(_RESULT, before + bytes_field(_CONTRACT_RESULT, called) + after), tail))
 
     with_gas, without = result.encoded()
     data = whole(with_gas)

@@ -33,7 +33,7 @@ from changan.ledger.system import LANE, OWN, SETTLE, SystemContract
 from changan.ledger.wire.messages import TxStatusCode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from changan.contract.engines import AnyInstance
     from changan.contract.instance import BlockContext, Outcome
@@ -99,19 +99,18 @@ class Execution:
             return _failed(charged.code, charged.message)._replace(message=charged.message)
         return self._settle(charged, self._within(request, verdict, charged))
 
-    def invoke_all(self, requests: Sequence[TxRequest], verdicts: Sequence[Admitted]) -> list[Executed]:
+    def invoke_all(self, requests: Sequence[TxRequest], verdicts: Sequence[Admitted]) -> Iterator[Executed]:
         """Run a block's transactions in order, each as `invoke` would; those that may run together do."""
-        ran: list[Executed] = []
-        while len(ran) < len(requests):
-            at = len(ran)
+        at = 0
+        while at < len(requests):
             alike = find_alike(self._world, requests, verdicts, at)
             if alike is None:
-                ran.append(self.invoke(requests[at], verdicts[at]))
+                yield self.invoke(requests[at], verdicts[at])
+                at += 1
             else:
-                ran += self._together(
-                    alike, [request.payload.tx_id for request in requests[at : at + len(alike.calls)]]
-                )
-        return ran
+                together = requests[at : at + len(alike.calls)]
+                yield from self._together(alike, [request.payload.tx_id for request in together])
+                at += len(together)
 
     def query(self, request: TxRequest, verdict: Admitted) -> Executed:
         """Run a request on the state as it is; nothing of it stays, whatever it wrote, and it costs nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.engines import plain
@@ -30,13 +30,15 @@ from changan.ledger.wire.messages import (
 from changan.ledger.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from changan.contract.engines import Engine
+    from changan.crypto.digest import Digest
     from changan.ledger.admission import Admitted
     from changan.ledger.bundle_rows import BundleColumns
     from changan.ledger.commitment import StateRoot
     from changan.ledger.delta import Delta
+    from changan.ledger.execution import Executed
     from changan.ledger.wire.messages import ChainConfig, Member, Misbehaviour, TxRequest
 
 CONSENSUS_ARGS_VERSION = 1
@@ -124,7 +126,23 @@ def apply_genesis(config: ChainConfig, engine: Engine = plain) -> tuple[World, A
     world.begin_epoch()
     done = done_at_genesis(transaction, rw_set, writes, world.digest)
     decided = Decided(0, GENESIS_TIME * _MICROSECONDS, None, (), ())
+    world.height, world.block_time_us = decided.height, decided.time_us
     return world, _seal(world, decided, [done], writes, writes, {}, BlockType.CONFIG_BLOCK)
+
+
+class RanBlock(NamedTuple):
+    """A block whose transactions ran and were not put together yet."""
+
+    decided: Decided
+    ends: Sequence[Callable[[], tuple[Executed, Done]]]
+    """What each transaction leaves."""
+    begun: Sequence[Callable[[], object]]
+    """Those of `ends` that were begun already, for they take long."""
+
+    def wait(self) -> None:
+        """Return once what was begun is done. This may be waited for in any thread."""
+        for end in self.begun:
+            end()
 
 
 def apply_block(world: World, decided: Decided) -> AppliedBlock:
@@ -132,26 +150,52 @@ def apply_block(world: World, decided: Decided) -> AppliedBlock:
 
     Raises UnknownRulesError where this release does not know by which rules to execute it.
     """
+    return seal_block(world, run_block(world, decided))
+
+
+def run_block(world: World, decided: Decided) -> RanBlock:
+    """Run the transactions of a decided block: the first half of `apply_block`, which raises the same.
+
+    From here on `world` is at that height, though its hash is not known before `seal_block`; no other block may run between.
+    """
     require_known(world.rules, world.rules_known, world.height + 1)
     verdicts = _judge(world, decided)
     # Past this line every transaction has an outcome; nothing can refuse the block any more.
-    context = BlockContext(decided.height, decided.time_us // _MICROSECONDS)
-    execution = Execution(world, context)
+    execution = Execution(world, BlockContext(decided.height, decided.time_us // _MICROSECONDS))
+    ends: list[Callable[[], tuple[Executed, Done]]] = []
+    begun: list[Callable[[], object]] = []
     ran = execution.invoke_all(decided.requests, verdicts)
+    for request, verdict, executed in zip(decided.requests, verdicts, ran, strict=True):
+        end: Callable[[], tuple[Executed, Done]] = partial(_end, request, verdict.signed, executed, world.digest)
+        if executed.bundle is not None:  # before the next one runs
+            end = world.roots.begin(end)
+            begun.append(end)
+        ends.append(end)
+    world.height, world.block_time_us = decided.height, decided.time_us
+    return RanBlock(decided, ends, begun)
+
+
+def _end(request: TxRequest, signed: bytes, executed: Executed, digest: Digest) -> tuple[Executed, Done]:
+    finished = executed.finished()
+    return finished, done_of(request, signed, finished, digest)
+
+
+def seal_block(world: World, ran: RanBlock) -> AppliedBlock:
+    """Put a block together whose transactions ran: the second half of `apply_block`."""
+    decided = ran.decided
     state = StateChanges(world.instances)
     done: list[Done] = []
     writes: list[Write] = []
     bundles: dict[int, BundleColumns] = {}
-    for request, verdict, running in zip(decided.requests, verdicts, ran, strict=True):
-        executed = running.finished()
+    for end in ran.ends:
+        executed, made = end()
         if executed.bundle is not None:
             bundles[len(done)] = executed.bundle.columns
-        made = done_of(request, verdict.signed, executed, world.digest)
         state.add(made.writes, executed.deltas)
         writes += made.writes
         done.append(made)
     kind = _block_type(decided.requests, writes)
-    remembered = _remember(world, done, context.time)
+    remembered = _remember(world, done, decided.time_us // _MICROSECONDS)
     writes += remembered
     state.add(remembered)
     if must_be_alone(decided.requests[0]):
@@ -257,7 +301,7 @@ def _seal(  # noqa: PLR0917  # everything that a block is made of
     if decided.proposer is not None:
         header.proposer.CopyFrom(decided.proposer)
     header.block_hash = block_hash(header, digest)
-    world.height, world.block_hash, world.block_time_us = decided.height, header.block_hash, decided.time_us
+    world.block_hash = header.block_hash
     if kind == BlockType.CONFIG_BLOCK:
         world.config_height = decided.height
     return AppliedBlock(Block(header=header, dag=dag), done, writes, due, bundles, state)

@@ -14,7 +14,7 @@ from changan.ledger.contracts import find_instance
 from changan.ledger.execution import Execution, disabled
 from changan.ledger.lane import carries_bls
 from changan.ledger.system import OWN, QUERY_MANY, SystemContract
-from changan.ledger.transition import apply_block, must_be_alone
+from changan.ledger.transition import must_be_alone, run_block, seal_block
 from changan.ledger.wire.messages import (
     ContractResult,
     Node,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from changan.ledger.admission import Admitted, Proven
     from changan.ledger.bundle import OpenedBundle
-    from changan.ledger.transition import AppliedBlock, Decided
+    from changan.ledger.transition import AppliedBlock, Decided, RanBlock
     from changan.ledger.wire.messages import Payload, TxRequest
     from changan.ledger.world import World
     from changan.node.reader import Reader
@@ -313,7 +313,7 @@ class Chain:
         root = self.world.commitment.needed_by(decided.height)
         if root is not None:
             await asyncio.to_thread(root)  # requests are taken in and answered meanwhile
-        applied = self.apply(decided)
+        applied = await self._apply_bit_by_bit(decided)
         header = applied.header
         header.signature = seal(header.block_hash)
         await self._settled_but(SETTLING_MAX - 1)
@@ -340,10 +340,25 @@ class Chain:
 
     def apply(self, decided: Decided) -> AppliedBlock:
         """Execute a decided block; it does not rest yet."""
+        return self._sealed(self._run(decided))
+
+    async def _apply_bit_by_bit(self, decided: Decided) -> AppliedBlock:
+        """Do what `apply` does; requests are taken in and answered while roots over many rows are made.
+
+        Whoever reads the state meanwhile reads that of this block, and waits until it rests.
+        """
+        ran = self._run(decided)
+        if ran.begun:
+            await asyncio.to_thread(ran.wait)
+        return self._sealed(ran)
+
+    def _run(self, decided: Decided) -> RanBlock:
         self._sealing.update(request.payload.tx_id for request in decided.requests)
-        started = time.perf_counter()
-        applied = apply_block(self.world, decided)
-        METRICS.execution.labels(self.chain_id).observe(time.perf_counter() - started)
+        with METRICS.execution.labels(self.chain_id).time():
+            return run_block(self.world, decided)
+
+    def _sealed(self, ran: RanBlock) -> AppliedBlock:
+        applied = seal_block(self.world, ran)
         self.rest.checkpoints.executed(applied)
         return applied
 

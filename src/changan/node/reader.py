@@ -37,7 +37,7 @@ class Reader:
     def __init__(self, log: BlockLog, index: Index) -> None:
         self._log = log
         self._index = index
-        self._cache: OrderedDict[int, tuple[BlockWithRWSet | bytes, int]] = OrderedDict()
+        self._cache: OrderedDict[int, tuple[BlockWithRWSet | Sequence[bytes], int]] = OrderedDict()
         self._cached_bytes = 0
         self._lock = Lock()
         self.complete: Callable[[BlockWithRWSet], None] = lambda _: None
@@ -72,21 +72,21 @@ class Reader:
             found = self._cache.get(height)
             if found is not None:
                 self._cache.move_to_end(height)
-        if found is not None and isinstance(found[0], BlockWithRWSet):
-            return found[0]
-        record = self._log.read(height) if found is None else found[0]
-        assert isinstance(record, bytes)
+        kept = [self._log.read(height)] if found is None else found[0]
+        if isinstance(kept, BlockWithRWSet):
+            return kept
+        record = b"".join(kept)
         block = BlockWithRWSet.FromString(record)
         self._keep(height, block, len(record))
         return block
 
-    def keep(self, height: int, record: bytes) -> None:
-        """Keep a block's record at hand, because it will be asked for soon."""
-        self._keep(height, record, len(record))
+    def keep(self, height: int, record: Sequence[bytes]) -> None:
+        """Keep a block's record, in parts, at hand, because it will be asked for soon."""
+        self._keep(height, record, sum(map(len, record)))
 
-    def _keep(self, height: int, block: BlockWithRWSet | bytes, size: int) -> None:
+    def _keep(self, height: int, block: BlockWithRWSet | Sequence[bytes], size: int) -> None:
         with self._lock:
-            _, before = self._cache.pop(height, (b"", 0))
+            _, before = self._cache.pop(height, ((), 0))
             self._cache[height] = (block, size)
             self._cached_bytes += size - before
             while len(self._cache) > _CACHED_BLOCKS_MAX or (

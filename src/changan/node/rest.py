@@ -16,10 +16,12 @@ from changan.ledger.wire.messages import TxStatusCode
 from changan.node.checkpoints import Checkpoints
 from changan.node.metrics import METRICS
 from changan.node.reader import Reader
-from changan.node.storage import OutOfTurnError, record_of
+from changan.node.storage import OutOfTurnError, record_parts
 from changan.node.store.full import DiskFullError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from changan.ledger.transition import AppliedBlock
     from changan.ledger.world import World
     from changan.node.storage import ChainStorage
@@ -50,7 +52,7 @@ class Rest:
     async def bring(self, applied: AppliedBlock) -> None:
         """Write an executed block; while the disk refuses, keep its bytes and try again. Raises StoppedError."""
         height = applied.header.block_height
-        record = record_of(applied)
+        record = record_parts(applied)
         started = time.perf_counter()
         await self._write(record, applied)
         self.reader.keep(height, record)
@@ -59,7 +61,7 @@ class Rest:
         METRICS.transactions.labels(self._chain_id).inc(len(applied.done))
         METRICS.height.labels(self._chain_id).set(height)
 
-    async def _write(self, record: bytes, applied: AppliedBlock) -> None:
+    async def _write(self, record: Sequence[bytes], applied: AppliedBlock) -> None:
         """Let the disk take a block behind the one below it; while it refuses, ask again. Raises StoppedError."""
         height, loop = applied.header.block_height, asyncio.get_running_loop()
         while True:

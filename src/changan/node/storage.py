@@ -26,7 +26,7 @@ from changan.node.store.checkpoint import CheckpointFile, newest_checkpoint
 from changan.node.store.index import MISBEHAVIOUR, Entry, Index, IndexUnusableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from changan.contract.engines import Engine
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 REPLAY_BATCH_BLOCKS = 500
+_LARGE = 16 * 1024
 _BLOCK, _RW_SETS, _BUNDLE_ROWS = 1, 2, 1000  # fields of BlockWithRWSet
 _TRANSACTIONS = 3  # and of Block
 
@@ -88,7 +89,7 @@ class ChainStorage:
         if self.log.durable_height < 0:
             world, applied = apply_genesis(genesis, self._engine)
             serve(world)
-            self.bring(record_of(applied), applied)
+            self.bring(record_parts(applied), applied)
             return world
         world = self._from_checkpoint() or self._from_base() or self._from_genesis()
         serve(world)
@@ -121,13 +122,13 @@ class ChainStorage:
             raise ReplayError("block 0 of the log is not the genesis of its own configuration: run `changan verify`")
         return world
 
-    def append(self, record: bytes, height: int) -> None:
+    def append(self, record: Sequence[bytes], height: int) -> None:
         """Write a block's record and make it rest. Raises DiskFullError; then nothing of it stays."""
         with self._writing:
-            self.log.append(height, record)
+            self.log.append(height, *record)
             self.log.sync()
 
-    def bring(self, record: bytes, applied: AppliedBlock) -> None:
+    def bring(self, record: Sequence[bytes], applied: AppliedBlock) -> None:
         """Write a block's record, make it rest and index it. Raises DiskFullError; what was done till then stays.
 
         Raises OutOfTurnError where the block below does not rest yet.
@@ -135,7 +136,7 @@ class ChainStorage:
         self.log_block(record, applied.header.block_height)
         self.index_block(applied)
 
-    def log_block(self, record: bytes, height: int) -> None:
+    def log_block(self, record: Sequence[bytes], height: int) -> None:
         """Write a block's record and make it rest, if it does not yet. Raises DiskFullError, OutOfTurnError."""
         if height > self.log.durable_height + 1:
             raise OutOfTurnError(f"block {height} waits for block {height - 1}")
@@ -209,6 +210,11 @@ class ChainStorage:
 
 def record_of(applied: AppliedBlock) -> bytes:
     """Return an executed block as the log holds it: a `BlockWithRWSet`, put together from what are bytes already."""
+    return b"".join(record_parts(applied))
+
+
+def record_parts(applied: AppliedBlock) -> list[bytes]:
+    """Return `record_of` in parts; what is large is not copied."""
     head = applied.head
     parts = [Block(header=head.header, dag=head.dag).SerializeToString()]
     for done in applied.done:
@@ -223,7 +229,20 @@ def record_of(applied: AppliedBlock) -> bytes:
     own = [write for write in applied.writes if write.contract == OWN]
     listed = [TxWrite(key=write.key.encode(), value=write.value or b"", contract_name=OWN) for write in own]
     record.append(BlockWithRWSet(own_writes=listed).SerializeToString())
-    return b"".join(record)
+    return _few(record) if applied.bundles else [b"".join(record)]
+
+
+def _few(parts: Iterable[bytes]) -> list[bytes]:
+    """Return parts with what is small between large ones joined."""
+    found: list[bytes] = []
+    small: list[bytes] = []
+    for part in parts:
+        if len(part) < _LARGE:
+            small.append(part)
+            continue
+        found += b"".join(small), part
+        small = []
+    return [*found, b"".join(small)]
 
 
 def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:

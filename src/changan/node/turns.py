@@ -10,9 +10,11 @@ import asyncio
 from collections import OrderedDict, deque
 
 ROUNDS_BETWEEN = 15
-"""Rounds of the event loop after a turn. What arrives is taken in meanwhile, which is cheap: a request that still lies in the
-server's own queue, first in and first out, has no turn. Without them, a queue that was once long would stay long: one request
-would come out of it for each that is looked at, and never two wait here."""
+"""Rounds of the event loop after a turn, at most. What arrives is taken in meanwhile, which is cheap: a request that still lies
+in the server's own queue, first in and first out, has no turn. Without them, a queue that was once long would stay long: one
+request would come out of it for each that is looked at, and never two wait here."""
+QUIET_ROUNDS = 8
+"""… and so many in a row in which nobody came. While the server has requests one comes every five to seven rounds."""
 
 _Queue = deque["asyncio.Future[None]"]
 
@@ -23,10 +25,12 @@ class Turns:
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, OrderedDict[str, _Queue]] = OrderedDict()  # by address, and by its connections
         self._given = False  # a turn that is not over
+        self._quiet = 0  # rounds since somebody came
 
     async def take(self, address: str, connection: str) -> None:
         """Return when a connection of an address has its turn."""
         loop = asyncio.get_running_loop()
+        self._quiet = 0
         if not self._given:
             self._given = True
             self._pause(ROUNDS_BETWEEN)
@@ -36,8 +40,9 @@ class Turns:
         await turn
 
     def _pause(self, rounds: int) -> None:
-        """Give the next turn after so many rounds."""
-        if rounds:
+        """Give the next turn after so many rounds, or sooner where nobody comes."""
+        self._quiet += 1
+        if rounds and self._quiet <= QUIET_ROUNDS:
             asyncio.get_running_loop().call_soon(self._pause, rounds - 1)
         else:
             self._give()
@@ -47,6 +52,7 @@ class Turns:
             turn = self._next()
             if not turn.cancelled():
                 turn.set_result(None)
+                self._quiet = 0
                 self._pause(ROUNDS_BETWEEN)
                 return
         self._given = False

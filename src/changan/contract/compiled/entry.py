@@ -7,6 +7,7 @@ wasmtime-py's own interface, so it is tried when the first module is opened, and
 from __future__ import annotations
 
 import ctypes
+import mmap
 import struct
 from functools import cache
 from importlib.metadata import version
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 VERSION = "50."  # what the unchecked entry was written against
 MEMORY_BYTES = 1 << 32
+SMALL_BYTES = 8 << 20
+"""Of a memory so much lies on ordinary pages: a contract of few rows takes no more than it needs."""
 _STACK_BYTES = 1 << 20
 
 
@@ -66,6 +69,7 @@ class Machine:
         base = ctypes.cast(memory.data_ptr(self._store), ctypes.c_void_p).value
         assert base is not None
         self.base = base
+        _want_large_pages(base)
         # The whole reservation; what lies beyond the memory's end is never touched, for addresses come from the module.
         self.memory = memoryview((ctypes.c_ubyte * MEMORY_BYTES).from_address(base)).cast("B")
 
@@ -96,6 +100,17 @@ class Machine:
     def size(self) -> int:
         """How many bytes the memory has."""
         return self._memory.data_len(self._store)
+
+
+def _want_large_pages(base: int) -> None:
+    """Ask for large pages behind the first bytes of a memory, where the system has them: rows at random are found sooner.
+
+    Source: madvise(2) of Linux.
+    """
+    wanted = getattr(mmap, "MADV_HUGEPAGE", None)
+    if wanted is not None:
+        start, size = ctypes.c_void_p(base + SMALL_BYTES), ctypes.c_size_t(MEMORY_BYTES - SMALL_BYTES)
+        ctypes.CDLL(None).madvise(start, size, wanted)  # without, it is as before
 
 
 def _signed(value: int) -> int:
