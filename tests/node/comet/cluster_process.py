@@ -176,6 +176,12 @@ class NodesApart(ClusterProcess):
         assert isinstance(found, re.Match), self.words()
         return found
 
+    def restart(self, n: int) -> None:
+        """Start a node again that was killed."""
+        self.nodes[n].wait(10)
+        self.nodes[n] = self._launch(n)
+        self.rpc[n], self.http[n] = self._ready(n).groups()[:2]
+
     @property
     def _err(self) -> Path:
         return self.org_home(0) / "node.log"
