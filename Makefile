@@ -17,13 +17,14 @@ run: $(VENV)/.run
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -rs -n 2 --dist loadfile $(ARGS)
 
-# The long runs: SEEDS of the model, ROUNDS of kills and pauses of a real cluster and of bad lines, REQUESTS at the engine's socket.
+# The long runs: SEEDS of the model, ROUNDS of kills and pauses of a real cluster, of bad lines and of bad networks, REQUESTS at the engine's socket.
 SEEDS ?= 10000
 ROUNDS ?= 100
 REQUESTS ?= 1000000
 cluster-faults: $(VENV)/.dev
 	CHANGAN_FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet/test_cluster.py $(ARGS)
 	CHANGAN_LINE_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet/test_lines.py $(ARGS)
+	CHANGAN_NET_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet/test_namespaces.py $(ARGS)
 	CHANGAN_FUZZ_REQUESTS=$(REQUESTS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet -k "random_requests or mutated" $(ARGS)
 	CHANGAN_MODEL_SEEDS=$(SEEDS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet/test_model_seeds.py $(ARGS)
 	CHANGAN_MEMBERSHIP_SEEDS=$(SEEDS) $(BIN)/python -m pytest -s --timeout 0 tests/node/comet/test_membership_seeds.py $(ARGS)

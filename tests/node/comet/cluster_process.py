@@ -23,12 +23,15 @@ _READY = re.compile(r"^ready rpc=(\S+) http=(\S+) home=(.+)$", re.MULTILINE)
 
 
 class ClusterProcess:
+    init_options: tuple[str, ...] = ("--rpc-port", "0", "--http-port", "0", "--p2p-port", "0")
+
     def __init__(self, home: Path, engine: Path, *options: str, demo: bool = True, orgs: int = 4) -> None:
         self.home = home
         self._engine = engine
-        ports = [option for kind in ("rpc", "http", "p2p") for option in (f"--{kind}-port", "0")]
         demonstration = [] if demo else ["--no-demo"]
-        made = changan("cluster", "init", "--home", str(home), "--orgs", str(orgs), *ports, *demonstration, *options)
+        made = changan(
+            "cluster", "init", "--home", str(home), "--orgs", str(orgs), *self.init_options, *demonstration, *options
+        )
         assert made.returncode == 0, made.stderr
         self.orgs = [f"wx-org{n}.chainmaker.org" for n in range(1, orgs + 1)]
         self.start()
@@ -150,6 +153,45 @@ class ClusterProcess:
         return self.process.wait(60)
 
 
+class NodesApart(ClusterProcess):
+    """Nodes that are started one by one, as on machines of their own."""
+
+    def start(self) -> None:
+        self.nodes = [self._launch(n) for n in range(len(self.orgs))]
+        found = [self._ready(n) for n in range(len(self.orgs))]
+        self.rpc, self.http = [one[1] for one in found], [one[2] for one in found]
+
+    def _command(self, n: int) -> list[str]:
+        options = ["--rpc-port", "0", "--http-port", "0", "--engine-binary", str(self._engine)]
+        return [*CHANGAN, "cluster", "node", "--home", str(self.org_home(n)), *options]
+
+    def _launch(self, n: int) -> subprocess.Popen:
+        home = self.org_home(n)
+        with (home / "node.out").open("wb") as out, (home / "node.log").open("ab") as log:
+            return subprocess.Popen(self._command(n), stdout=out, stderr=log)
+
+    def _ready(self, n: int) -> re.Match:
+        out = self.org_home(n) / "node.out"
+        found = wait_for(lambda: _READY.search(out.read_text()) or self.nodes[n].poll() is not None, 90)
+        assert isinstance(found, re.Match), self.words()
+        return found
+
+    def restart(self, n: int) -> None:
+        """Start a node again that was killed."""
+        self.nodes[n].wait(10)
+        self.nodes[n] = self._launch(n)
+        self.rpc[n], self.http[n] = self._ready(n).groups()[:2]
+
+    @property
+    def _err(self) -> Path:
+        return self.org_home(0) / "node.log"
+
+    def stop(self) -> int:
+        for node in self.nodes:
+            node.send_signal(signal.SIGTERM)
+        return max((node.wait(60) for node in self.nodes), key=abs)
+
+
 class LoneNode:
     """A node that was started by itself, beside the cluster's."""
 
@@ -192,34 +234,3 @@ def wait_for(condition, timeout: float):
             return found
         time.sleep(0.05)
     raise AssertionError(f"not within {timeout} s")
-
-
-class Load:
-    """Threads that call and note which transactions were acknowledged. Lost answers are asked for again."""
-
-    def __init__(self, cluster: ClusterProcess, nodes, to: str) -> None:
-        import threading
-
-        self.acknowledged: list[str] = []
-        self.failed: list[str] = []
-        self._stop = threading.Event()
-        self._to = to
-        self._threads = [threading.Thread(target=self._run, args=(cluster, n)) for n in nodes]
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self, cluster: ClusterProcess, n: int) -> None:
-        with cluster.connect(n) as connection:
-            while not self._stop.is_set():
-                try:
-                    answer = connection.invoke("token", "transfer", {"to": self._to, "amount": 1})
-                    self.acknowledged.append(answer.tx_id)
-                except Exception as error:
-                    self.failed.append(repr(error))
-                    time.sleep(0.2)
-
-    def stop(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(120)
-            assert not thread.is_alive()

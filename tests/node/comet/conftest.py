@@ -15,6 +15,7 @@ from engine_binary import engine_binary
 from changan.node.comet.binary import BinaryError
 from consortium import Consortium
 
+pytest.register_assert_rewrite("cluster_process", "load")
 _UNREACHABLE = ("dial tcp", "no such host", "i/o timeout", "connection refused", "connection reset", "proxyconnect")
 
 

@@ -15,7 +15,8 @@ import sys
 import time
 
 import pytest
-from cluster_process import ClusterProcess, Load, LoneNode, wait_for
+from cluster_process import ClusterProcess, LoneNode, wait_for
+from load import Load, balance, settled
 
 from changan.cli.audit import _members
 from changan.client.connect import CallError
@@ -330,26 +331,6 @@ def test_a_refusal_reaches_the_caller(cluster):
 def test_a_request_that_the_ordering_cannot_carry_is_refused_with_the_limit(cluster):
     with cluster.connect(0) as connection, pytest.raises(CallError, match="carries at most 2031616"):
         connection.invoke("evidence", "put", {"digest": "ab" * 32, "note": "n" * 2_100_000})
-
-
-def balance(cluster, n, who) -> int:
-    with cluster.connect(n) as connection:
-        return int(connection.query("token", "balance_of", {"who": who}).text)
-
-
-def settled(cluster, load, who, before) -> None:
-    """After faults: nothing acknowledged is lost, nothing counts twice, and the four ledgers are one."""
-    load.stop()
-    blocks = cluster.check_equal()
-    found = [tx.payload.tx_id for stored in blocks for tx in stored.block.txs]
-    assert len(found) == len(set(found))
-    assert set(load.acknowledged) <= set(found)
-    count = sum(
-        tx.payload.contract_name == "token" and any(p.value == who.encode() for p in tx.payload.parameters)
-        for stored in blocks
-        for tx in stored.block.txs
-    )
-    assert {balance(cluster, n, who) for n in range(4)} == {before + count}
 
 
 @pytest.mark.parametrize(("victim", "what"), [(0, "engine"), (1, "node"), (2, "both")])

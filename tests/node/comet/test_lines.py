@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cluster_process import _READY, ClusterProcess, Load, wait_for
+from cluster_process import NodesApart, wait_for
+from load import Load, balance, more, settled
 from relay import Lines, Weather
-from test_cluster import balance, settled
 
 from changan.client.connect import CallError
 from changan.node.comet.cluster import free_port, read_node_file
-from node_process import CHANGAN
 
 SEED = int(os.environ.get("CHANGAN_FAULT_SEED", "1"))
 ROUNDS = int(os.environ.get("CHANGAN_LINE_ROUNDS", "1"))
@@ -38,12 +36,12 @@ def may_mount(directory: Path) -> bool:
     )
 
 
-class LinedCluster(ClusterProcess):
-    """Four nodes, each started by itself, whose engines reach one another over lines of the test."""
+class LinedCluster(NodesApart):
+    """Four nodes whose engines reach one another over lines of the test."""
 
     lines: Lines | None = None
 
-    def start(self, env: dict[str, str] | None = None) -> None:
+    def start(self) -> None:
         ports = [free_port("127.0.0.1") for _ in self.orgs]
         self.lines = Lines(ports, SEED)
         for n, port in enumerate(ports):
@@ -53,32 +51,22 @@ class LinedCluster(ClusterProcess):
             peers = [f"{ids[b]}@127.0.0.1:{line.port}" for (a, b), line in self.lines.lines.items() if a == n]
             replace(known, listen=f"127.0.0.1:{port}", peers=tuple(peers)).write(home)
         self.mounts = may_mount(self.home)
-        self.nodes = [self._launch(n) for n in range(len(self.orgs))]
-        found = [self._ready(n) for n in range(len(self.orgs))]
-        self.rpc, self.http = [one[1] for one in found], [one[2] for one in found]
+        if self.mounts:
+            self._make_room_for_disk(self.org_home(FULL))
+        super().start()
 
-    def _launch(self, n: int) -> subprocess.Popen:
-        home, command = self.org_home(n), [*CHANGAN, "cluster", "node", "--home", str(self.org_home(n))]
-        command += ["--rpc-port", "0", "--http-port", "0", "--engine-binary", str(self._engine)]
-        if n == FULL and self.mounts:
-            for name in ("disk", "kept", "kept/chains"):
-                (home / name).mkdir()
-            (home / "engine").rename(home / "kept" / "engine")
-            for name in ("chains", "engine"):
-                (home / name).symlink_to(Path("disk") / name)
-            command = ["unshare", "-Urm", "sh", "-c", _MOUNT, "sh", str(DISK_BYTES), str(home), *command]
-        with (home / "node.out").open("wb") as out, (home / "node.log").open("ab") as log:
-            return subprocess.Popen(command, stdout=out, stderr=log)
+    def _make_room_for_disk(self, home: Path) -> None:
+        for name in ("disk", "kept", "kept/chains"):
+            (home / name).mkdir()
+        (home / "engine").rename(home / "kept" / "engine")
+        for name in ("chains", "engine"):
+            (home / name).symlink_to(Path("disk") / name)
 
-    def _ready(self, n: int):
-        out = self.org_home(n) / "node.out"
-        found = wait_for(lambda: _READY.search(out.read_text()) or self.nodes[n].poll() is not None, 90)
-        assert found is not True, self.words()
-        return found
-
-    @property
-    def _err(self) -> Path:
-        return self.org_home(0) / "node.log"
+    def _command(self, n: int) -> list[str]:
+        command = super()._command(n)
+        if n != FULL or not self.mounts:
+            return command
+        return ["unshare", "-Urm", "sh", "-c", _MOUNT, "sh", str(DISK_BYTES), str(self.org_home(n)), *command]
 
     def disk(self) -> Path:
         """The disk of its own that a node has, as this process sees it."""
@@ -97,11 +85,10 @@ class LinedCluster(ClusterProcess):
         return [BlockWithRWSet.FromString(one) for one in stored]
 
     def stop(self) -> int:
-        for node in self.nodes:
-            node.send_signal(signal.SIGTERM)
-        codes = [node.wait(60) for node in self.nodes]
-        self.lines.stop()
-        return max(codes, key=abs)
+        try:
+            return super().stop()
+        finally:
+            self.lines.stop()
 
 
 @pytest.fixture(scope="module")
@@ -117,12 +104,6 @@ def lined(tmp_path_factory, engine):
     finally:
         code = running.stop()
     assert code == 0, running.words()
-
-
-def more(load: Load, count: int, timeout: float = 90) -> None:
-    """Wait until so many further calls were acknowledged."""
-    before = len(load.acknowledged)
-    wait_for(lambda: len(load.acknowledged) >= before + count, timeout)
 
 
 def test_slow_lines_with_delay_hinder_nobody(lined):
