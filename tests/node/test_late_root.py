@@ -12,8 +12,9 @@ from test_settling import SOURCE
 
 from changan.client.requests import install_parameters
 from changan.ledger.commitment import ROOT_DELAY_BLOCKS
+from changan.ledger.rule_sets import KEY
 from changan.ledger.snapshot import dump, load
-from changan.ledger.transition import Decided
+from changan.ledger.transition import Decided, apply_genesis
 from changan.ledger.wire.messages import ConsensusArgs
 from changan.node.audit import AuditError, Auditor
 from changan.node.chain import Chain
@@ -93,3 +94,19 @@ def test_a_checkpoint_of_before_is_due_as_it_was():
     del head["due_height"]
     kept["head"] = [json.dumps(head).encode()]
     assert load(kept.__getitem__).commitment.pending().due_height == head["aside_height"] + ROOT_DELAY_BLOCKS
+
+
+@pytest.mark.parametrize("later", [0, 1])
+def test_the_block_before_rules_change_goes_by_the_old_ones(monkeypatch, later):
+    """Rows are set aside at height 4: by rules 3 where they count from then on, by rules 2 where from the next block on."""
+    monkeypatch.setattr("changan.ledger.commitment.WORK_A_BLOCK", 500)
+    ledger = Ledger(Consortium(), rules=3)
+    for entry in ledger.config.consensus.ext_config:
+        if entry.key == KEY:
+            entry.value = f"3@{4 + later}"
+    ledger.world, _ = apply_genesis(ledger.config)
+    assert ledger.install("many", SOURCE).code == 0
+    for start in range(0, 3000, 1000):
+        ledger.call("many", "fill", {"start": str(start), "count": "1000"})
+    pending = ledger.world.commitment.pending()
+    assert (pending.aside_height, pending.due_height) == (4, 4 + ROOT_DELAY_BLOCKS + 6 * (1 - later))

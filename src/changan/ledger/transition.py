@@ -134,6 +134,7 @@ class RanBlock(NamedTuple):
     """A block whose transactions ran and were not put together yet."""
 
     decided: Decided
+    rules: int
     ends: Sequence[Callable[[], tuple[Executed, Done]]]
     """What each transaction leaves."""
     begun: Sequence[Callable[[], object]]
@@ -158,7 +159,8 @@ def run_block(world: World, decided: Decided) -> RanBlock:
 
     From here on `world` is at that height, though its hash is not known before `seal_block`; no other block may run between.
     """
-    require_known(world.rules, world.rules_known, world.height + 1)
+    rules = world.rules
+    require_known(rules, world.rules_known, world.height + 1)
     verdicts = _judge(world, decided)
     # Past this line every transaction has an outcome; nothing can refuse the block any more.
     execution = Execution(world, BlockContext(decided.height, decided.time_us // _MICROSECONDS))
@@ -172,7 +174,7 @@ def run_block(world: World, decided: Decided) -> RanBlock:
             begun.append(end)
         ends.append(end)
     world.height, world.block_time_us = decided.height, decided.time_us
-    return RanBlock(decided, ends, begun)
+    return RanBlock(decided, rules, ends, begun)
 
 
 def _end(request: TxRequest, signed: bytes, executed: Executed, digest: Digest) -> tuple[Executed, Done]:
@@ -200,7 +202,7 @@ def seal_block(world: World, ran: RanBlock) -> AppliedBlock:
     state.add(remembered)
     if must_be_alone(decided.requests[0]):
         world.begin_epoch()
-    return _seal(world, decided, done, writes, state.all(), bundles, kind)
+    return _seal(world, decided, done, writes, state.all(), bundles, kind, ran.rules)
 
 
 def must_be_alone(request: TxRequest) -> bool:
@@ -268,11 +270,11 @@ def _seal(  # noqa: PLR0917  # everything that a block is made of
     state: Sequence[Write | Delta],
     bundles: Mapping[int, BundleColumns],
     kind: int,
+    rules: int = 1,
 ) -> AppliedBlock:
     digest = world.digest
-    due = world.commitment.close_block(
-        decided.height, state, settle=any(each.settles for each in done), rules=world.rules
-    )
+    settles = any(each.settles for each in done)
+    due = world.commitment.close_block(decided.height, state, settle=settles, rules=rules)
     arguments = ConsensusArgs(
         version=CONSENSUS_ARGS_VERSION,
         block_time_us=decided.time_us,

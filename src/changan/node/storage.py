@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 REPLAY_BATCH_BLOCKS = 500
-_LARGE = 16 * 1024
 _BLOCK, _RW_SETS, _BUNDLE_ROWS = 1, 2, 1000  # fields of BlockWithRWSet
 _TRANSACTIONS = 3  # and of Block
 
@@ -125,7 +124,7 @@ class ChainStorage:
     def append(self, record: Sequence[bytes], height: int) -> None:
         """Write a block's record and make it rest. Raises DiskFullError; then nothing of it stays."""
         with self._writing:
-            self.log.append(height, *record)
+            self.log.append(height, b"".join(record))
             self.log.sync()
 
     def bring(self, record: Sequence[bytes], applied: AppliedBlock) -> None:
@@ -214,7 +213,7 @@ def record_of(applied: AppliedBlock) -> bytes:
 
 
 def record_parts(applied: AppliedBlock) -> list[bytes]:
-    """Return `record_of` in parts; what is large is not copied."""
+    """Return `record_of` in parts."""
     head = applied.head
     parts = [Block(header=head.header, dag=head.dag).SerializeToString()]
     for done in applied.done:
@@ -229,20 +228,7 @@ def record_parts(applied: AppliedBlock) -> list[bytes]:
     own = [write for write in applied.writes if write.contract == OWN]
     listed = [TxWrite(key=write.key.encode(), value=write.value or b"", contract_name=OWN) for write in own]
     record.append(BlockWithRWSet(own_writes=listed).SerializeToString())
-    return _few(record) if applied.bundles else [b"".join(record)]
-
-
-def _few(parts: Iterable[bytes]) -> list[bytes]:
-    """Return parts with what is small between large ones joined."""
-    found: list[bytes] = []
-    small: list[bytes] = []
-    for part in parts:
-        if len(part) < _LARGE:
-            small.append(part)
-            continue
-        found += b"".join(small), part
-        small = []
-    return [*found, b"".join(small)]
+    return record
 
 
 def replay_block(world: World, stored: BlockWithRWSet) -> AppliedBlock:

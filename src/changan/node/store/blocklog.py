@@ -194,32 +194,26 @@ class BlockLog:
 
     # Writing
 
-    def append(self, height: int, *parts: bytes) -> None:
-        """Write a record of parts behind the last one; it rests after `sync`. Raises DiskFullError."""
+    def append(self, height: int, payload: bytes) -> None:
+        """Write a record behind the last one; it rests after `sync`. Raises DiskFullError."""
         assert height == len(self._offsets), "blocks are appended in order"
-        size = sum(map(len, parts))
-        assert size <= RECORD_BYTES_MAX, "a block is far smaller"
+        assert len(payload) <= RECORD_BYTES_MAX, "a block is far smaller"
         self._crash_point("log.append.before")
         try:
             if self._size >= self._segment_bytes and height == self._durable + 1:
                 self._note.sync()
                 self._add_segment(height)
-            head = pack_head(height, parts)
+            head, half = pack_head(height, payload), len(payload) // 2
+            whole = memoryview(payload)
             self._write(head, self._size)
-            at, half = self._size + len(head), self._size + len(head) + size // 2
-            for part in parts:
-                view = memoryview(part)
-                if at <= half < at + len(part):
-                    self._write(view[: half - at], at)
-                    self._crash_point("log.append.partial")
-                    view, at = view[half - at :], half
-                self._write(view, at)
-                at += len(view)
+            self._write(whole[:half], self._size + len(head))
+            self._crash_point("log.append.partial")
+            self._write(whole[half:], self._size + len(head) + half)
         except OSError as error:
             self._forget(height)
             raise self._full(error, height) from error
         self._offsets.append(self._size)
-        self._size += len(head) + size
+        self._size += len(head) + len(payload)
         self._crash_point("log.append.after")
 
     def _write(self, data: bytes | memoryview, offset: int) -> None:

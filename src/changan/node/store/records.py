@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING
 
 from changan.node.store.checksum import crc32
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 MAGIC = b"CHGNLOG\x01"
 FILE_HEAD = struct.Struct("<8sQ")
 RECORD_HEAD = struct.Struct("<QIII")  # height, payload length, checksum of the payload, checksum of these three
 
 
-def pack_head(height: int, parts: Sequence[bytes]) -> bytes:
-    """Return the head of a record whose payload consists of parts."""
-    checksum = 0
-    for part in parts:
-        checksum = crc32(part, checksum)
-    head = struct.pack("<QII", height, sum(map(len, parts)), checksum)
+def pack_head(height: int, payload: bytes) -> bytes:
+    """Return the head of a record."""
+    head = struct.pack("<QII", height, len(payload), crc32(payload))
     return head + struct.pack("<I", crc32(head))
 
 
