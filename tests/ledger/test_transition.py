@@ -22,6 +22,7 @@ from changan.ledger.commitment import (
     ROOT_DELAY_BLOCKS,
     ROWS_AT_ONCE_MAX,
     WORK_A_ROW,
+    Pending,
     StateCommitment,
     delta_groups,
     outcome_leaf,
@@ -282,6 +283,7 @@ def test_every_root_is_that_of_its_height(roots, data):
     commitment, rules = StateCommitment(roots), data.draw(st.sampled_from([1, 3]))
     history = {}
     rows = {}
+    taken: list[Pending] = []
     for height in range(1, 60):
         many = data.draw(st.booleans())
         count = data.draw(st.integers(250, 400) if many else st.integers(0, 5))
@@ -306,6 +308,12 @@ def test_every_root_is_that_of_its_height(roots, data):
             assert not commitment.behind
         if due is not None:
             assert due.root == literal_root(history[due.height])
+        if data.draw(st.integers(0, 4)) == 0:
+            taken.append(commitment.pending())
+        if taken and data.draw(st.integers(0, 4)) == 0:
+            late = taken.pop(data.draw(st.integers(0, len(taken) - 1)))  # as a checkpoint does while blocks go on
+            roots.compact(late.waiting)
+            roots.compact(late.aside)
         if data.draw(st.integers(0, 9)) == 0:
             resumed = StateCommitment(roots)
             resumed.tree.load(commitment.tree.leaves())

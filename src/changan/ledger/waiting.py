@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import is_
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.records import rows_of
@@ -25,7 +27,10 @@ class Group(NamedTuple):
 class Waiting:
     """What waits. A row's newest value comes last, whichever way it is looked through."""
 
-    def __init__(self) -> None:
+    def __init__(self, origin: Waiting | None = None) -> None:
+        """With an origin this is a snapshot of it: what is found of the one serves the other too."""
+        self._origin = origin
+        self._lock = Lock()
         self.rows: dict[tuple[str, str], bytes | None] = {}
         self.groups: list[Group] = []
         self._latest: dict[str, Group] = {}
@@ -36,6 +41,7 @@ class Waiting:
 
     def add(self, changes: Iterable[Write | Delta]) -> None:
         """Take in what a block changed. Rows of one contract come either all as writes or all as deltas."""
+        self._origin = None  # a snapshot that goes on is one no more
         for change in changes:
             if isinstance(change, Delta):
                 self._group(change.contract, change.names).deltas.append(change.records)
@@ -56,14 +62,26 @@ class Waiting:
         return self._bytes >= COMPACT_BYTES
 
     def compact(self, newest: Callable[[Sequence[bytes]], list[bytes]]) -> None:
-        """Keep of the deltas each row's newest record alone."""
-        for group in self.groups:
-            group.deltas[:] = newest(group.deltas)
+        """Keep of the deltas each row's newest record alone. A thread may do it with a snapshot while more comes."""
+        for at, group in enumerate(self.groups):
+            before = list(group.deltas)
+            after = newest(before)
+            self._put(at, before, after)
+            if self._origin is not None:
+                self._origin._put(at, before, after)  # noqa: SLF001  # of this class
         self._bytes = 0  # counted from here: as much again may come
+
+    def _put(self, at: int, before: list[bytes], after: list[bytes]) -> None:
+        """Put deltas in the place of those from which they were made, unless others stand there by now."""
+        with self._lock:
+            deltas = self.groups[at].deltas
+            if len(deltas) >= len(before) and all(map(is_, deltas, before)):
+                deltas[: len(before)] = after
+                self._bytes -= sum(map(len, before)) - sum(map(len, after))
 
     def snapshot(self) -> Waiting:
         """Return what waits now; what comes later does not show in it."""
-        found = Waiting()
+        found = Waiting(self)
         found.rows = dict(self.rows)
         found.groups = [Group(group.contract, group.names, list(group.deltas)) for group in self.groups]
         return found
