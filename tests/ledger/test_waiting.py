@@ -20,6 +20,7 @@ STEPS = st.lists(
         st.tuples(st.just("compact"), st.integers(0, 9)),
         st.tuples(st.just("compact_itself")),
     ),
+    min_size=20,
     max_size=60,
 )
 
