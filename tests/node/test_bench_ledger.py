@@ -30,6 +30,7 @@ def compiled_kernels(kernels, pytestconfig, monkeypatch):
         ("intl", "bundle", 3, 300),
         ("gm", "bundle", 3, 300),
         ("intl", "packed", 3, 20),
+        ("intl", "single", 3, 1),
         ("intl", "distilled", 60, 40),
     ],
 )
@@ -63,6 +64,8 @@ def test_a_load_that_cannot_be_is_refused_before_a_node_starts():
         ledger.run(fair._replace(rows=65), peers=False, verify=False)
     with pytest.raises(BenchError, match="the national suite has no BLS signatures"):
         ledger.run(fair._replace(suite="gm"), peers=False, verify=False)
+    with pytest.raises(BenchError, match="a message of the lane single is one call"):
+        ledger.run(fair._replace(lane="single"), peers=False, verify=False)
 
 
 @pytest.mark.parametrize("name", list(LOADS))

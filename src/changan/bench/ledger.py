@@ -36,8 +36,8 @@ SAMPLED_BLOCKS = 20
 SQLITE_COMMIT = 5_000
 
 
-LANES = ("bundle", "distilled", "packed")
-"""Many calls under one signature; many calls of as many clients under one signature; single signed calls, many to a message."""
+LANES = ("bundle", "distilled", "packed", "single")
+"""Many calls under one signature; many calls of as many clients under one signature; signed calls, many or one a message."""
 
 
 class Load(NamedTuple):
@@ -75,6 +75,8 @@ def run(load: Load, *, peers: bool, verify: bool, rounds: int = 1) -> list[dict[
         raise BenchError("the load needs numpy and the kernels numba: pip install 'changan[speed]'")
     if load.lane == "distilled" and load.signers < load.rows:
         raise BenchError(f"each row has a client of its own: give --signers {load.rows} or more, or fewer --rows")
+    if load.lane == "single" and load.rows != 1:
+        raise BenchError("a message of the lane single is one call: take --rows 1, or --lane packed")
     if load.lane == "distilled" and load.suite == "gm":
         raise BenchError("the national suite has no BLS signatures: take --suite intl")
     found = []

@@ -74,7 +74,7 @@ def cluster(json_file: Path | None, seconds: float) -> None:
     type=click.Choice(list(ledger_bench.LANES)),
     default="bundle",
     show_default=True,
-    help="Many calls under one signature; of as many clients (their secret keys summed to sign faster); or single signed calls.",
+    help="Many calls under one signature; of as many clients (their secret keys summed); or signed calls, many or one a message.",
 )
 @click.option(
     "--suite",
@@ -93,9 +93,13 @@ def cluster(json_file: Path | None, seconds: float) -> None:
     default=None,
     help="Clients who sign.  [default: 64; distilled: one a row]",
 )
-@click.option("--rows", type=click.IntRange(1, 65_536), default=4096, show_default=True, help="Calls a message.")
+@click.option(
+    "--rows", type=click.IntRange(1, 65_536), default=None, help="Calls a message.  [default: 4096; single: 1]"
+)
 @click.option("--zipf", type=click.FloatRange(0, 3), default=0.0, show_default=True, help="Skew of the accounts.")
-@click.option("--inflight", type=click.IntRange(1, 256), default=16, show_default=True, help="Messages under way.")
+@click.option(
+    "--inflight", type=click.IntRange(1, 256), default=None, help="Messages under way.  [default: 16; single: 64]"
+)
 @click.option(
     "--rate", type=click.FloatRange(0), default=0.0, show_default=True, help="Calls a second; 0: all it takes."
 )
@@ -113,9 +117,9 @@ def ledger(
     contract: str,
     accounts: int,
     signers: int | None,
-    rows: int,
+    rows: int | None,
     zipf: float,
-    inflight: int,
+    inflight: int | None,
     rate: float,
     engine: str,
     rounds: int,
@@ -124,6 +128,8 @@ def ledger(
     verify: bool,
 ) -> None:
     """Signed, durable contract calls through the public door, beside SQLite that nobody signs for."""
+    rows = rows or (1 if lane == "single" else 4096)
+    inflight = inflight or (64 if lane == "single" else 16)
     clients = signers or (rows if lane == "distilled" else 64)
     load = ledger_bench.Load(suite, contract, lane, seconds, accounts, clients, rows, zipf, inflight, rate, engine)
     table = ledger_bench.run(load, peers=peers, verify=verify, rounds=rounds)
@@ -136,6 +142,7 @@ def ledger(
             "accounts": accounts,
             "signers": clients,
             "rows": rows,
+            "inflight": inflight,
             "zipf": zipf,
             "rate": rate,
             "engine": engine,
