@@ -54,6 +54,6 @@ def test_a_stage_that_fails_counts_too():
         work(0.02)
         raise ValueError
 
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         fails()
     assert taken("test fails")[0] == pytest.approx(0.02, abs=0.008)

@@ -84,6 +84,7 @@ class Sender:
         self._inflight = inflight
         self._lock = threading.Lock()
         self.latencies: list[float] = []
+        self.sent = 0  # bytes
         self.calls = 0
         self.declined = 0
         self.failed: list[str] = []
@@ -92,6 +93,7 @@ class Sender:
         """Send one message as soon as there is room; `due` is when it was meant to go."""
         self._room.acquire()
         begun = time.perf_counter() if due is None else due
+        self.sent += len(message)
         future = self._call.future(message, timeout=120)
         future.add_done_callback(lambda done: self._took(done, begun))
 
@@ -215,6 +217,7 @@ def _measured(load: Load, made: Iterable[bytes], sender: Sender) -> dict[str, An
     return {
         "calls": sender.calls,
         "declined": sender.declined,
+        "sent": sender.sent,
         "seconds": elapsed,
         "cpu": time.process_time() - cpu,
         "latencies": sender.latencies,

@@ -16,6 +16,7 @@ from changan.bench import crypto as crypto_bench
 from changan.bench import ledger as ledger_bench
 from changan.bench import single as single_bench
 from changan.bench.workloads import LOADS
+from changan.cli.bench_stages import show_stages
 from changan.crypto.suite import SUITE_NAMES
 from changan.node.settings import ENGINES
 
@@ -132,8 +133,9 @@ def ledger(
     inflight = inflight or (64 if lane == "single" else 16)
     clients = signers or (rows if lane == "distilled" else 64)
     load = ledger_bench.Load(suite, contract, lane, seconds, accounts, clients, rows, zipf, inflight, rate, engine)
-    table = ledger_bench.run(load, peers=peers, verify=verify, rounds=rounds)
+    table, stages = ledger_bench.run(load, peers=peers, verify=verify, rounds=rounds)
     show(table)
+    show_stages(stages)
     if json_file is not None:
         options = {
             "suite": suite,
@@ -148,7 +150,7 @@ def ledger(
             "engine": engine,
         }
         told = " ".join(f"--{name} {value}" for name, value in options.items())
-        write_json(json_file, f"changan bench ledger --seconds {seconds:g} {told}", table)
+        write_json(json_file, f"changan bench ledger --seconds {seconds:g} {told}", table, stages=stages)
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -159,9 +161,9 @@ def show(rows: list[dict[str, Any]]) -> None:
         )
 
 
-def write_json(path: Path, command: str, rows: list[dict[str, Any]]) -> None:
-    """Write figures in the form that all of them have."""
+def write_json(path: Path, command: str, rows: list[dict[str, Any]], **more: list[dict[str, Any]]) -> None:
+    """Write figures in the form that all of them have, and further tables beside them."""
     machine = f"{platform.machine()}, {platform.system()} {platform.release()}, CPython {platform.python_version()}"
-    document = {"command": command, "machine": machine, "date": time.strftime("%Y-%m-%d"), "rows": rows}
+    document = {"command": command, "machine": machine, "date": time.strftime("%Y-%m-%d"), "rows": rows, **more}
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     click.echo(f"{path}", file=sys.stderr)
