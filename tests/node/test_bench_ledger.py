@@ -54,6 +54,14 @@ def test_a_small_load_is_measured_and_verified(compiled_kernels, suite, lane, si
     assert limited == {"execute", "roots", "log"} | ({"authenticate"} if lane != "distilled" else set())
 
 
+def test_a_generated_contract_is_a_load_like_another(compiled_kernels):
+    load = Load("intl", "generated:7", "bundle", 0.5, 500, 3, 300, 0.9, 4, 3000)
+    [first, *_] = ledger.run(load, peers=False, verify=True).rows
+    calls, declined = (int(text.split()[0]) for text in first["note"].split(","))
+    assert first["work"].startswith("intl: generated:7, bundle of 300")
+    assert 0 < declined < calls / 2
+
+
 def test_bundles_that_memory_does_not_hold_come_again_under_ids_of_their_own(compiled_kernels, monkeypatch):
     monkeypatch.setattr(ledger, "MESSAGES_BYTES_MAX", 45_000)  # two messages
     load = Load("intl", "payments", "bundle", 1, 500, 2, 300, 0, 4, 3000)

@@ -29,6 +29,7 @@ distilled = {distilled}
 """
 MESSAGES_BYTES_MAX = 2 << 30
 ROW_BYTES = {"payments": 56, "evidence": 136, "smallbank": 24, "token": 28}
+ROW_BYTES_MAX = 64  # of a generated contract: two numbers, two ids, an amount
 RATES_GUESSED = {"bundle": 2_500_000, "distilled": 1_200_000}
 """Calls a second for which messages are made, as far as the memory goes."""
 MESSAGES_GUESSED = 3_000  # and messages
@@ -59,7 +60,9 @@ class Load(NamedTuple):
     @property
     def messages(self) -> int:
         """How many messages are made and signed beforehand: each is sent once."""
-        size = (ROW_BYTES[self.contract] + 12 if self.lane in RATES_GUESSED else 1200) * self.rows + 1500
+        size = (
+            ROW_BYTES.get(self.contract, ROW_BYTES_MAX) + 12 if self.lane in RATES_GUESSED else 1200
+        ) * self.rows + 1500
         guessed = min(RATES_GUESSED.get(self.lane, 20_000), MESSAGES_GUESSED * self.rows)
         wanted = self.seconds * (self.rate or guessed) / self.rows
         return max(1, min(int(wanted), MESSAGES_BYTES_MAX // size))

@@ -15,7 +15,7 @@ from changan.bench import cluster as cluster_bench
 from changan.bench import crypto as crypto_bench
 from changan.bench import ledger as ledger_bench
 from changan.bench import single as single_bench
-from changan.bench.workloads import LOADS
+from changan.bench.workloads import GENERATED, LOADS
 from changan.cli.bench_stages import show_stages
 from changan.crypto.suite import SUITE_NAMES
 from changan.node.settings import ENGINES
@@ -85,8 +85,13 @@ def cluster(json_file: Path | None, seconds: float) -> None:
     help="Algorithms: international, or national (SM2, SM3).",
 )
 @click.option(
-    "--contract", type=click.Choice(list(LOADS)), default="payments", show_default=True, help="What is called."
+    "--contract",
+    type=click.Choice([*LOADS, GENERATED]),
+    default="payments",
+    show_default=True,
+    help="What is called: a shipped contract, or the one that is made from --seed.",
 )
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of a generated contract.")
 @click.option("--accounts", type=click.IntRange(64, 20_000_000), default=1_000_000, show_default=True, help="Rows.")
 @click.option(
     "--signers",
@@ -116,6 +121,7 @@ def ledger(
     lane: str,
     suite: str,
     contract: str,
+    seed: int,
     accounts: int,
     signers: int | None,
     rows: int | None,
@@ -132,7 +138,8 @@ def ledger(
     rows = rows or (1 if lane == "single" else 4096)
     inflight = inflight or (64 if lane == "single" else 16)
     clients = signers or (rows if lane == "distilled" else 64)
-    load = ledger_bench.Load(suite, contract, lane, seconds, accounts, clients, rows, zipf, inflight, rate, engine)
+    what = f"{contract}:{seed}" if contract == GENERATED else contract
+    load = ledger_bench.Load(suite, what, lane, seconds, accounts, clients, rows, zipf, inflight, rate, engine)
     table, stages = ledger_bench.run(load, peers=peers, verify=verify, rounds=rounds)
     show(table)
     show_stages(stages)
@@ -141,6 +148,7 @@ def ledger(
             "suite": suite,
             "lane": lane,
             "contract": contract,
+            "seed": seed,
             "accounts": accounts,
             "signers": clients,
             "rows": rows,
