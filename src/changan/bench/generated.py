@@ -84,7 +84,7 @@ def generated_source(seed: int) -> str:
     """Return the contract of a number.
 
     It has two to four maps from numbers or ids of 20 bytes to numbers or records, `fill`, and two or three further methods, of
-    whose calls some are declined, most often a few in a hundred. Parameters are keys, or called `amount` (U64).
+    whose calls a few in a hundred are declined. Parameters are keys, or called `amount` (U64).
     """
     draw = _Draw(seed)
     labels = ["first", "second", "third"][: draw.between(2, 3)]
@@ -177,14 +177,15 @@ class _Method:
         return [start, f"for _ in range(U64({self._draw.between(2, 5)})):", turn]
 
     def _write(self) -> list[str]:
+        """Write a value from which `_move` can take for long: a call that is declined is a short one."""
         each = self._draw.one_of(self._maps)
         if each.is_record and self._draw.below(3) == 0:
-            fields = ", ".join(f"{label}={self._bounded(1)}" for label in self._labels)
+            fields = ", ".join(f"{label}=U64(1000000) + {self._bounded(1)}" for label in self._labels)
             return [f"self.{each.name}[{self._draw.one_of(each.keys)}] = Entry({fields})"]
-        return [f"{self._place(each)} = {self._bounded(2)}"]
+        return [f"{self._place(each)} = U64(1000000) + {self._bounded(2)}"]
 
     def _move(self) -> list[str]:
-        """Take from one key and give to the other, where there is enough; what there is not is declined seldom."""
+        """Take from one key and give to the other, where there is enough."""
         each = self._draw.one_of(self._maps)
         label = f".{self._draw.one_of(self._labels)}" if each.is_record else ""
         one, two = (f"self.{each.name}[{key}]{label}" for key in each.keys)
