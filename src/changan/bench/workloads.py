@@ -164,11 +164,12 @@ def _smallbank(numpy: Any, shape: Shape, signer: int | None) -> Iterator[Part]:
 
 
 def _token_supply(numpy: Any, shape: Shape) -> Iterator[Part]:
-    """Hand the supply of the first signer, who installed the contract, to every account: transfers need a sender's own."""
-    ids = _identifiers(numpy, shape.accounts)
-    for start in range(0, shape.accounts, shape.rows):
-        piece = ids[start : start + shape.rows]
-        yield Part("transfer", len(piece), [_column(piece), _column(numpy.ones(len(piece), "<u8"))])
+    """Hand of the first signer's supply, who installed the contract, to every account, and to every signer what it will send."""
+    signers = numpy.frombuffer(b"".join(shape.signers), numpy.uint8).reshape(-1, ACCOUNT_BYTES)
+    for holders, amount in ((_identifiers(numpy, shape.accounts), 1), (signers, BALANCE)):
+        for start in range(0, len(holders), shape.rows):
+            piece = holders[start : start + shape.rows]
+            yield Part("transfer", len(piece), [_column(piece), _column(numpy.full(len(piece), amount, "<u8"))])
 
 
 def _token(numpy: Any, shape: Shape, signer: int | None) -> Iterator[Part]:
