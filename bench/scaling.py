@@ -72,7 +72,7 @@ def of_bundles(name: str, option: str, values: tuple[float, ...], seconds: float
         load = usual._replace(**changed)
         if load.rows < usual.rows:
             load = load._replace(inflight=64)
-        rows = run(load, peers=False, verify=False)
+        rows = run(load, peers=False, verify=False).rows
         for row in rows:
             row["work"] = f"{name} {value:g}"
         by_unit = {row["unit"]: row["median"] for row in rows}

@@ -78,7 +78,7 @@ def main() -> None:
     options.place.mkdir(parents=True, exist_ok=True)
     missing = install(options.place)
     load = ledger.Load("intl", "payments", "bundle", options.seconds, options.accounts, 64, 4096, 0.0, 16, 0.0)
-    rows = [row for row in ledger.run(load, peers=True, verify=True) if row["unit"] in UNITS.values()]
+    rows = [row for row in ledger.run(load, peers=True, verify=True).rows if row["unit"] in UNITS.values()]
     ours = next(row["median"] for row in rows if row["unit"] == "calls/s")
     for peer, what in PEERS.items():
         if peer in missing:

@@ -12,6 +12,7 @@ import pytest
 from changan.bench import ledger
 from changan.bench.ledger import Load
 from changan.bench.single import BenchError
+from changan.bench.stages import REST, STAGES
 from changan.bench.workloads import LOADS, Shape, workload
 from changan.contract.compiled.columns import check_columns, count_rows
 from node_process import NodeProcess, changan
@@ -30,6 +31,7 @@ def compiled_kernels(kernels, pytestconfig, monkeypatch):
         ("intl", "bundle", 3, 300),
         ("gm", "bundle", 3, 300),
         ("intl", "packed", 3, 20),
+        ("intl", "single", 3, 1),
         ("intl", "distilled", 60, 40),
     ],
 )
@@ -37,20 +39,34 @@ def test_a_small_load_is_measured_and_verified(compiled_kernels, suite, lane, si
     if lane == "distilled":
         pytest.importorskip("chia_rs")
     load = Load(suite, "payments", lane, 0.5, 500, signers, rows, 0.9, 4, 2000)
-    table = ledger.run(load, peers=lane == "packed", verify=True)
+    table, stages = ledger.run(load, peers=lane == "packed", verify=True)
     units = {row["unit"]: row["median"] for row in table if row["peer"] == "changan"}
     assert units["calls/s"] > 0
     assert units["s to verify"] > 0
     assert ("clients registered/s" in units) == (lane == "distilled")
     assert all(" 0 declined" in row["note"] for row in table if row["peer"] == "changan")
     assert any(row["peer"] == "sqlite" for row in table) == (lane == "packed")
+    by_stage = {row["stage"]: row for row in stages}
+    assert list(by_stage) == [*STAGES, REST]
+    assert all(by_stage[name]["cpu_ns"] > 0 for name in ("authenticate", "execute", "roots", "log", "index", REST))
+    assert sum(row["cpu_ns"] for row in stages) == pytest.approx(units["node CPU-ns/call"], rel=0.01)
+    limited = {name for name, row in by_stage.items() if row["limit_ns"]}
+    assert limited == {"execute", "roots", "log"} | ({"authenticate"} if lane != "distilled" else set())
+
+
+def test_a_generated_contract_is_a_load_like_another(compiled_kernels):
+    load = Load("intl", "generated:7", "bundle", 0.5, 500, 3, 300, 0.9, 4, 3000)
+    [first, *_] = ledger.run(load, peers=False, verify=True).rows
+    calls, declined = (int(text.split()[0]) for text in first["note"].split(","))
+    assert first["work"].startswith("intl: generated:7, bundle of 300")
+    assert 0 < declined < calls / 8
 
 
 def test_bundles_that_memory_does_not_hold_come_again_under_ids_of_their_own(compiled_kernels, monkeypatch):
     monkeypatch.setattr(ledger, "MESSAGES_BYTES_MAX", 45_000)  # two messages
     load = Load("intl", "payments", "bundle", 1, 500, 2, 300, 0, 4, 3000)
     assert load.messages == 2
-    table = ledger.run(load, peers=False, verify=True)
+    table = ledger.run(load, peers=False, verify=True).rows
     assert int(table[0]["note"].split(" calls")[0]) > 1500
     assert " 0 declined" in table[0]["note"]
 
@@ -63,6 +79,8 @@ def test_a_load_that_cannot_be_is_refused_before_a_node_starts():
         ledger.run(fair._replace(rows=65), peers=False, verify=False)
     with pytest.raises(BenchError, match="the national suite has no BLS signatures"):
         ledger.run(fair._replace(suite="gm"), peers=False, verify=False)
+    with pytest.raises(BenchError, match="a message of the lane single is one call"):
+        ledger.run(fair._replace(lane="single"), peers=False, verify=False)
 
 
 @pytest.mark.parametrize("name", list(LOADS))

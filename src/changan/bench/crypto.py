@@ -188,7 +188,12 @@ def _node_seconds() -> float:
 
 def _signed(scheme: Scheme, keys: int) -> list[Signed]:
     """Return one signed message of each of so many new keys."""
-    return [_one(*_pair(scheme), secrets.token_bytes(MESSAGE_BYTES)) for _ in range(keys)]
+    return [signed_once(scheme, secrets.token_bytes(MESSAGE_BYTES)) for _ in range(keys)]
+
+
+def signed_once(scheme: Scheme, message: bytes) -> Signed:
+    """Return a message with the signature of a new key."""
+    return _one(*_pair(scheme), message)
 
 
 def _resigned(scheme: Scheme, keys: int) -> list[Signed]:

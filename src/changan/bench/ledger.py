@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from changan.bench.figures import table_rows
 from changan.bench.live import Live
 from changan.bench.single import BenchError, Node, start_node, stop_node
+from changan.bench.stages import Carried, Counted, merged, stage_rows
 from changan.bench.workloads import BALANCE
 
 SETTINGS = """engine = "{engine}"
@@ -28,6 +29,7 @@ distilled = {distilled}
 """
 MESSAGES_BYTES_MAX = 2 << 30
 ROW_BYTES = {"payments": 56, "evidence": 136, "smallbank": 24, "token": 28}
+ROW_BYTES_MAX = 64  # of a generated contract: two numbers, two ids, an amount
 RATES_GUESSED = {"bundle": 2_500_000, "distilled": 1_200_000}
 """Calls a second for which messages are made, as far as the memory goes."""
 MESSAGES_GUESSED = 3_000  # and messages
@@ -36,8 +38,8 @@ SAMPLED_BLOCKS = 20
 SQLITE_COMMIT = 5_000
 
 
-LANES = ("bundle", "distilled", "packed")
-"""Many calls under one signature; many calls of as many clients under one signature; single signed calls, many to a message."""
+LANES = ("bundle", "distilled", "packed", "single")
+"""Many calls under one signature; many calls of as many clients under one signature; signed calls, many or one a message."""
 
 
 class Load(NamedTuple):
@@ -58,10 +60,19 @@ class Load(NamedTuple):
     @property
     def messages(self) -> int:
         """How many messages are made and signed beforehand: each is sent once."""
-        size = (ROW_BYTES[self.contract] + 12 if self.lane in RATES_GUESSED else 1200) * self.rows + 1500
+        size = (
+            ROW_BYTES.get(self.contract, ROW_BYTES_MAX) + 12 if self.lane in RATES_GUESSED else 1200
+        ) * self.rows + 1500
         guessed = min(RATES_GUESSED.get(self.lane, 20_000), MESSAGES_GUESSED * self.rows)
         wanted = self.seconds * (self.rate or guessed) / self.rows
         return max(1, min(int(wanted), MESSAGES_BYTES_MAX // size))
+
+
+class Found(NamedTuple):
+    """What was measured: the rows of the table, and where the node's time went, a row a stage."""
+
+    rows: list[dict[str, Any]]
+    stages: list[dict[str, Any]]
 
 
 def settings_of(load: Load) -> str:
@@ -69,15 +80,17 @@ def settings_of(load: Load) -> str:
     return SETTINGS.format(engine=load.engine, suite=load.suite, distilled=str(load.lane == "distilled").lower())
 
 
-def run(load: Load, *, peers: bool, verify: bool, rounds: int = 1) -> list[dict[str, Any]]:
-    """Measure, verify what the node kept, and return the rows of the table. Raises BenchError."""
+def run(load: Load, *, peers: bool, verify: bool, rounds: int = 1) -> Found:
+    """Measure, verify what the node kept, and return what was found. Raises BenchError."""
     if importlib.util.find_spec("numba") is None or importlib.util.find_spec("numpy") is None:
         raise BenchError("the load needs numpy and the kernels numba: pip install 'changan[speed]'")
     if load.lane == "distilled" and load.signers < load.rows:
         raise BenchError(f"each row has a client of its own: give --signers {load.rows} or more, or fewer --rows")
+    if load.lane == "single" and load.rows != 1:
+        raise BenchError("a message of the lane single is one call: take --rows 1, or --lane packed")
     if load.lane == "distilled" and load.suite == "gm":
         raise BenchError("the national suite has no BLS signatures: take --suite intl")
-    found = []
+    found, stages = [], []
     engine = "" if load.engine == "compiled" else f"{load.engine} engine, "
     work = f"{load.suite}: {engine}{load.contract}, {load.lane} of {load.rows}, {load.accounts} accounts, {load.signers} signers"
     for _ in range(rounds):
@@ -91,12 +104,18 @@ def run(load: Load, *, peers: bool, verify: bool, rounds: int = 1) -> list[dict[
                 found.append(_measure(node, load))
             finally:
                 stop_node(node)
+            stages.append(stage_rows(found[-1]["spent"], _carried(load, found[-1]), node.home))
             if verify:
                 found[-1] |= _verified(node.home)
     rows = _rows(work, "changan", found)
     if peers and load.contract == "payments":
         rows += _rows(f"payments, {load.accounts} accounts, a commit each {SQLITE_COMMIT}", "sqlite", [_sqlite(load)])
-    return rows
+    return Found(rows, merged(stages))
+
+
+def _carried(load: Load, found: dict[str, Any]) -> Carried:
+    signed = {"bundle": load.rows, "distilled": 0}.get(load.lane, 1)
+    return Carried(load.suite, found["calls"], found["sent"], signed, load.rows if load.lane == "packed" else 1)
 
 
 def _await_kernels(log: Path) -> None:
@@ -117,9 +136,9 @@ def _measure(node: Node, load: Load) -> dict[str, Any]:
         assert worker.stderr is not None
         if worker.stdout.readline().strip() != "go":
             raise BenchError(f"the load did not start: {worker.stderr.read()[-500:]}")
-        before = node.cpu()
+        before = Counted.read(node.home, node.cpu())
         told = _told(worker)
-        spent = node.cpu() - before
+        spent = Counted.read(node.home, node.cpu()).since(before)
         if worker.wait(60):
             raise BenchError(f"the load failed: {worker.stderr.read()[-500:]}")
     latencies = sorted(1000 * each for each in told["latencies"])
@@ -128,7 +147,9 @@ def _measure(node: Node, load: Load) -> dict[str, Any]:
         "seconds": told["seconds"],
         "calls": told["calls"],
         "declined": told["declined"],
-        "node_ns": spent * 1e9 / told["calls"],
+        "sent": told["sent"],
+        "spent": spent,
+        "node_ns": spent.cpu * 1e9 / told["calls"],
         "load_ns": told["cpu"] * 1e9 / told["calls"],
         "mib": node.anonymous_mib(),
         **{key: told[key] for key in ("registered", "first_s") if key in told},

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from changan.contract.types import Signature
 
 
+BUNDLES = ("bundle", "distilled")
+"""The lanes whose messages are bundles; others carry calls that are signed one by one."""
 TOLD_S = 0.25
 PREPARED_ROWS = 4096
 
@@ -52,7 +54,7 @@ class Load(NamedTuple):
 
     home: str
     contract: str
-    lane: str  # bundle, distilled or packed
+    lane: str  # bundle, distilled, packed or single
     seconds: float
     accounts: int
     signers: int
@@ -72,9 +74,9 @@ class Sender:
     """Sends messages, so many at once, and notes for each when it was answered."""
 
     def __init__(self, channel: grpc.Channel, lane: str, inflight: int) -> None:
-        self._bundles = lane != "packed"
-        method = "/api.RpcNode/SendRequestSync" if self._bundles else "/changan.Node/SendPacked"
-        read: Any = TxResponse.FromString if self._bundles else PackedResponses.FromString
+        self._bundles, self._packed = lane in BUNDLES, lane == "packed"
+        method = "/changan.Node/SendPacked" if self._packed else "/api.RpcNode/SendRequestSync"
+        read: Any = PackedResponses.FromString if self._packed else TxResponse.FromString
         self._call: grpc.UnaryUnaryMultiCallable[bytes, Any] = channel.unary_unary(
             method, request_serializer=None, response_deserializer=read
         )
@@ -82,6 +84,7 @@ class Sender:
         self._inflight = inflight
         self._lock = threading.Lock()
         self.latencies: list[float] = []
+        self.sent = 0  # bytes
         self.calls = 0
         self.declined = 0
         self.failed: list[str] = []
@@ -90,6 +93,7 @@ class Sender:
         """Send one message as soon as there is room; `due` is when it was meant to go."""
         self._room.acquire()
         begun = time.perf_counter() if due is None else due
+        self.sent += len(message)
         future = self._call.future(message, timeout=120)
         future.add_done_callback(lambda done: self._took(done, begun))
 
@@ -97,7 +101,7 @@ class Sender:
         now = time.perf_counter()
         try:
             response = done.result()
-            counts = [_counted(each, bundle=self._bundles) for each in _answers(response, bundles=self._bundles)]
+            counts = [_counted(each, bundle=self._bundles) for each in _answers(response, packed=self._packed)]
         except (grpc.RpcError, RuntimeError) as error:
             with self._lock:
                 self.failed.append(str(error)[:300])
@@ -117,8 +121,8 @@ class Sender:
             self._room.release()
 
 
-def _answers(response: Any, *, bundles: bool) -> list[TxResponse]:
-    return [response] if bundles else list(response.responses)
+def _answers(response: Any, *, packed: bool) -> list[TxResponse]:
+    return list(response.responses) if packed else [response]
 
 
 def _counted(response: TxResponse, *, bundle: bool) -> tuple[int, int]:
@@ -147,7 +151,7 @@ def main() -> None:
         addresses = [
             user_address(signer.key.public, config.vm.addr_type, digest_named(config.crypto.hash)) for signer in signers
         ]
-        shape = Shape(load.accounts, addresses, load.rows if load.lane != "packed" else PREPARED_ROWS, load.zipf)
+        shape = Shape(load.accounts, addresses, load.rows if load.lane in BUNDLES else PREPARED_ROWS, load.zipf)
         make_state(connection, what, shape, numpy, load.home)
         chain_id = connection.chain_id
         address = json.loads((Path(load.home) / "doors.json").read_text(encoding="utf-8"))["rpc"]
@@ -213,6 +217,7 @@ def _measured(load: Load, made: Iterable[bytes], sender: Sender) -> dict[str, An
     return {
         "calls": sender.calls,
         "declined": sender.declined,
+        "sent": sender.sent,
         "seconds": elapsed,
         "cpu": time.process_time() - cpu,
         "latencies": sender.latencies,
@@ -263,7 +268,7 @@ def _bundle(what: Workload, part: Part, signer: Signer, chain_id: str, known: di
 def _messages(
     load: Load, what: Workload, shape: Shape, signers: list[Signer], numpy: Any, chain_id: str
 ) -> list[bytes]:
-    """Return what is sent: bundles of one signer after another, or packs of single calls of all of them."""
+    """Return what is sent: bundles of one signer after another, single calls, or packs of single calls of all of them."""
     known: dict[str, Signature] = {}
     sources = [what.parts(numpy, shape, number) for number in range(len(signers))]
     if load.lane == "bundle":
@@ -272,6 +277,8 @@ def _messages(
             for at in range(load.messages)
         ]
     calls = [_calls(what, source, signer, chain_id) for source, signer in zip(sources, signers, strict=True)]
+    if load.lane == "single":
+        return [next(calls[at % len(signers)]) for at in range(load.messages)]
     return [
         PackedRequests(
             requests=[next(calls[(at + number) % len(signers)]) for number in range(load.rows)], wait=True

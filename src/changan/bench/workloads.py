@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from changan.bench.generated import FILL, ID_KEYS, generated_source
 from changan.contract.compiled.columns import ColumnData
 from changan.contract.program import compile_source
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 ACCOUNT_BYTES = 20
 BALANCE = 1_000_000_000
+GENERATED = "generated"
 _NOTE = b"changan ledger bench: one hundred bytes of text, as a certificate number and a title would take them."[:100]
 
 
@@ -38,7 +40,7 @@ class Shape(NamedTuple):
 
 
 class Workload(NamedTuple):
-    """A shipped contract with a load: parts that make the state, sent by the first signer, and parts without end."""
+    """A contract with a load: parts that make the state, sent by the first signer, and parts without end."""
 
     contract: str
     source: str
@@ -54,7 +56,11 @@ class Workload(NamedTuple):
 
 
 def workload(name: str) -> Workload:
-    """Return the load on a shipped contract."""
+    """Return the load on a shipped contract, or on the generated one of a number: `generated:7`."""
+    contract, _, seed = name.partition(":")
+    if contract == GENERATED:
+        source = generated_source(int(seed))
+        return Workload(GENERATED, source, _filled, partial(_generated, source))
     prepare, parts = LOADS[name]
     source = files("changan.examples").joinpath(f"{name}.py").read_text(encoding="utf-8")
     return Workload(name, source, prepare, parts)
@@ -158,11 +164,12 @@ def _smallbank(numpy: Any, shape: Shape, signer: int | None) -> Iterator[Part]:
 
 
 def _token_supply(numpy: Any, shape: Shape) -> Iterator[Part]:
-    """Hand the supply of the first signer, who installed the contract, to every account: transfers need a sender's own."""
-    ids = _identifiers(numpy, shape.accounts)
-    for start in range(0, shape.accounts, shape.rows):
-        piece = ids[start : start + shape.rows]
-        yield Part("transfer", len(piece), [_column(piece), _column(numpy.ones(len(piece), "<u8"))])
+    """Hand of the first signer's supply, who installed the contract, to every account, and to every signer what it will send."""
+    signers = numpy.frombuffer(b"".join(shape.signers), numpy.uint8).reshape(-1, ACCOUNT_BYTES)
+    for holders, amount in ((_identifiers(numpy, shape.accounts), 1), (signers, BALANCE)):
+        for start in range(0, len(holders), shape.rows):
+            piece = holders[start : start + shape.rows]
+            yield Part("transfer", len(piece), [_column(piece), _column(numpy.full(len(piece), amount, "<u8"))])
 
 
 def _token(numpy: Any, shape: Shape, signer: int | None) -> Iterator[Part]:
@@ -172,6 +179,31 @@ def _token(numpy: Any, shape: Shape, signer: int | None) -> Iterator[Part]:
         to = ids[_chosen(random, shape.accounts, shape.rows, shape.zipf)]
         columns = [_column(to), _column(numpy.ones(shape.rows, "<u8"))]
         yield Part("transfer", shape.rows, columns, _who(random, shape, signer))
+
+
+def _filled(numpy: Any, shape: Shape) -> Iterator[Part]:
+    ids = _identifiers(numpy, shape.accounts)
+    for start in range(0, shape.accounts, shape.rows):
+        numbers = numpy.arange(start, min(start + shape.rows, shape.accounts), dtype="<u8")
+        columns = [numbers, ids[numbers], numpy.full(len(numbers), BALANCE, "<u8")]
+        yield Part(FILL, len(numbers), [_column(column) for column in columns])
+
+
+def _generated(source: str, numpy: Any, shape: Shape, signer: int | None) -> Iterator[Part]:
+    random = _random(numpy, 23, signer)
+    ids = _identifiers(numpy, shape.accounts)
+    doors = [door for door in compile_source(source).doors if door.name != FILL]
+    while True:
+        for door in doors:
+            columns = []
+            for name, _ in door.parameters:
+                if name == "amount":
+                    columns.append(random.integers(1, 100, shape.rows).astype("<u8"))
+                    continue
+                chosen = _chosen(random, shape.accounts, shape.rows, shape.zipf)
+                columns.append(ids[chosen] if name in ID_KEYS else chosen.astype("<u8"))
+            who = _who(random, shape, signer)
+            yield Part(door.name, shape.rows, [_column(column) for column in columns], who)
 
 
 LOADS: dict[str, tuple[Callable[[Any, Shape], Iterator[Part]], Callable[[Any, Shape, int | None], Iterator[Part]]]] = {

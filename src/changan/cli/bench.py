@@ -15,7 +15,8 @@ from changan.bench import cluster as cluster_bench
 from changan.bench import crypto as crypto_bench
 from changan.bench import ledger as ledger_bench
 from changan.bench import single as single_bench
-from changan.bench.workloads import LOADS
+from changan.bench.workloads import GENERATED, LOADS
+from changan.cli.bench_stages import show_stages
 from changan.crypto.suite import SUITE_NAMES
 from changan.node.settings import ENGINES
 
@@ -74,7 +75,7 @@ def cluster(json_file: Path | None, seconds: float) -> None:
     type=click.Choice(list(ledger_bench.LANES)),
     default="bundle",
     show_default=True,
-    help="Many calls under one signature; of as many clients (their secret keys summed to sign faster); or single signed calls.",
+    help="Many calls under one signature; of as many clients (their secret keys summed); or signed calls, many or one a message.",
 )
 @click.option(
     "--suite",
@@ -84,8 +85,13 @@ def cluster(json_file: Path | None, seconds: float) -> None:
     help="Algorithms: international, or national (SM2, SM3).",
 )
 @click.option(
-    "--contract", type=click.Choice(list(LOADS)), default="payments", show_default=True, help="What is called."
+    "--contract",
+    type=click.Choice([*LOADS, GENERATED]),
+    default="payments",
+    show_default=True,
+    help="What is called: a shipped contract, or the one that is made from --seed.",
 )
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of a generated contract.")
 @click.option("--accounts", type=click.IntRange(64, 20_000_000), default=1_000_000, show_default=True, help="Rows.")
 @click.option(
     "--signers",
@@ -93,9 +99,13 @@ def cluster(json_file: Path | None, seconds: float) -> None:
     default=None,
     help="Clients who sign.  [default: 64; distilled: one a row]",
 )
-@click.option("--rows", type=click.IntRange(1, 65_536), default=4096, show_default=True, help="Calls a message.")
+@click.option(
+    "--rows", type=click.IntRange(1, 65_536), default=None, help="Calls a message.  [default: 4096; single: 1]"
+)
 @click.option("--zipf", type=click.FloatRange(0, 3), default=0.0, show_default=True, help="Skew of the accounts.")
-@click.option("--inflight", type=click.IntRange(1, 256), default=16, show_default=True, help="Messages under way.")
+@click.option(
+    "--inflight", type=click.IntRange(1, 256), default=None, help="Messages under way.  [default: 16; single: 64]"
+)
 @click.option(
     "--rate", type=click.FloatRange(0), default=0.0, show_default=True, help="Calls a second; 0: all it takes."
 )
@@ -111,11 +121,12 @@ def ledger(
     lane: str,
     suite: str,
     contract: str,
+    seed: int,
     accounts: int,
     signers: int | None,
-    rows: int,
+    rows: int | None,
     zipf: float,
-    inflight: int,
+    inflight: int | None,
     rate: float,
     engine: str,
     rounds: int,
@@ -124,24 +135,30 @@ def ledger(
     verify: bool,
 ) -> None:
     """Signed, durable contract calls through the public door, beside SQLite that nobody signs for."""
+    rows = rows or (1 if lane == "single" else 4096)
+    inflight = inflight or (64 if lane == "single" else 16)
     clients = signers or (rows if lane == "distilled" else 64)
-    load = ledger_bench.Load(suite, contract, lane, seconds, accounts, clients, rows, zipf, inflight, rate, engine)
-    table = ledger_bench.run(load, peers=peers, verify=verify, rounds=rounds)
+    what = f"{contract}:{seed}" if contract == GENERATED else contract
+    load = ledger_bench.Load(suite, what, lane, seconds, accounts, clients, rows, zipf, inflight, rate, engine)
+    table, stages = ledger_bench.run(load, peers=peers, verify=verify, rounds=rounds)
     show(table)
+    show_stages(stages)
     if json_file is not None:
         options = {
             "suite": suite,
             "lane": lane,
             "contract": contract,
+            "seed": seed,
             "accounts": accounts,
             "signers": clients,
             "rows": rows,
+            "inflight": inflight,
             "zipf": zipf,
             "rate": rate,
             "engine": engine,
         }
         told = " ".join(f"--{name} {value}" for name, value in options.items())
-        write_json(json_file, f"changan bench ledger --seconds {seconds:g} {told}", table)
+        write_json(json_file, f"changan bench ledger --seconds {seconds:g} {told}", table, stages=stages)
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -152,9 +169,9 @@ def show(rows: list[dict[str, Any]]) -> None:
         )
 
 
-def write_json(path: Path, command: str, rows: list[dict[str, Any]]) -> None:
-    """Write figures in the form that all of them have."""
+def write_json(path: Path, command: str, rows: list[dict[str, Any]], **more: list[dict[str, Any]]) -> None:
+    """Write figures in the form that all of them have, and further tables beside them."""
     machine = f"{platform.machine()}, {platform.system()} {platform.release()}, CPython {platform.python_version()}"
-    document = {"command": command, "machine": machine, "date": time.strftime("%Y-%m-%d"), "rows": rows}
+    document = {"command": command, "machine": machine, "date": time.strftime("%Y-%m-%d"), "rows": rows, **more}
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     click.echo(f"{path}", file=sys.stderr)

@@ -213,16 +213,17 @@ TEXTS = {
     ),
     "With --replay: derive the rows of bundles again in so many blocks only, and replay by the compiled engine.": "与 --replay 同用：只在这么多个区块中重新推导批量交易的各行，并用编译引擎重放。",
     (
-        "Many calls under one signature; of as many clients (their secret keys summed to sign faster); or single signed calls."
-    ): "一次签名多次调用；同样多的客户端共同签名（为加快签名而将其私钥相加）；或单独签名的调用。",
+        "Many calls under one signature; of as many clients (their secret keys summed); or signed calls, many or one a message."
+    ): "一次签名多次调用；同样多的客户端共同签名（将其私钥相加）；或逐笔签名的调用，每条消息多笔或一笔。",
     "Algorithms: international, or national (SM2, SM3).": "算法：国际，或国密（SM2、SM3）。",
     "What runs the contract.": "由哪个引擎运行合约。",
-    "What is called.": "调用的合约。",
+    "What is called: a shipped contract, or the one that is made from --seed.": "调用的合约：自带的，或由 --seed 生成的。",
+    "Of a generated contract.": "生成合约所用的种子。",
     "Rows.": "行数。",
     "Clients who sign.  [default: 64; distilled: one a row]": "签名的客户端数。 [默认：64；distilled：每行一个]",
-    "Calls a message.": "每条消息的调用数。",
+    "Calls a message.  [default: 4096; single: 1]": "每条消息的调用数。 [默认：4096；single：1]",
     "Skew of the accounts.": "账户访问的偏斜度。",
-    "Messages under way.": "同时在途的消息数。",
+    "Messages under way.  [default: 16; single: 64]": "同时在途的消息数。 [默认：16；single：64]",
     "Calls a second; 0: all it takes.": "每秒调用数；0：能收多少发多少。",
     "Measurements.": "测量次数。",
     "Also SQLite as a ledger, same machine.": "同机对比 SQLite 账本。",

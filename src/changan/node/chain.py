@@ -15,16 +15,11 @@ from changan.ledger.execution import Execution, disabled
 from changan.ledger.lane import carries_bls
 from changan.ledger.system import OWN, QUERY_MANY, SystemContract
 from changan.ledger.transition import must_be_alone, run_block, seal_block
-from changan.ledger.wire.messages import (
-    ContractResult,
-    Node,
-    TxResponse,
-    TxStatusCode,
-)
+from changan.ledger.wire.messages import ContractResult, Node, TxResponse, TxStatusCode
 from changan.node.answers import Committed, query_response
 from changan.node.archive_door import serve_archive
 from changan.node.chain_query import ChainQuery, QueryError
-from changan.node.metrics import METRICS
+from changan.node.metrics import METRICS, stage
 from changan.node.pool import Pool, Waiting
 from changan.node.reads import ReadError, Reads
 from changan.node.rest import Rest, StoppedError
@@ -113,13 +108,15 @@ class Chain:
         return found
 
     async def _prove(self, requests: Sequence[TxRequest]) -> list[Proven]:
-        return await asyncio.to_thread(prove, ask(requests, self.world, self.time()), self.world.signatures)
+        asked = stage("authenticate")(ask)(requests, self.world, self.time())
+        return await asyncio.to_thread(stage("authenticate")(prove), asked, self.world.signatures)
 
     async def submit(self, request: TxRequest, size: int, proven: Proven | None = None) -> TxResponse:
         """Take a request for the next block. Raises RefusedError. The answer says only that it was accepted."""
         self._take(request, size, proven)
         return TxResponse(code=TxStatusCode.SUCCESS, message="OK", tx_id=request.payload.tx_id)
 
+    @stage("authenticate")
     def submit_all(
         self, requests: Sequence[tuple[TxRequest, int]], proofs: Sequence[Proven]
     ) -> list[RefusedError | None]:
@@ -154,6 +151,7 @@ class Chain:
         """Whether a request with this id waits, or is in the block that is being made."""
         return tx_id in self.pool or tx_id in self.afloat or tx_id in self._sealing
 
+    @stage("authenticate")
     def _take(self, request: TxRequest, size: int, proven: Proven | None) -> None:
         self._admit(request, size, proven, self.reader.committed([request.payload.tx_id]))
 
@@ -352,11 +350,13 @@ class Chain:
             await asyncio.to_thread(ran.wait)
         return self._sealed(ran)
 
+    @stage("execute")
     def _run(self, decided: Decided) -> RanBlock:
         self._sealing.update(request.payload.tx_id for request in decided.requests)
         with METRICS.execution.labels(self.chain_id).time():
             return run_block(self.world, decided)
 
+    @stage("roots")
     def _sealed(self, ran: RanBlock) -> AppliedBlock:
         applied = seal_block(self.world, ran)
         self.rest.checkpoints.executed(applied)

@@ -11,6 +11,7 @@ import structlog
 from changan.errors import ChanganError
 from changan.ledger.picture import Picture
 from changan.ledger.snapshot import dump
+from changan.node.metrics import stage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -58,6 +59,7 @@ class Checkpoints:
         self._under_way: _UnderWay | None = None
         self._finishing: asyncio.Task[None] | None = None
 
+    @stage("checkpoint")
     def executed(self, applied: AppliedBlock) -> None:
         """Go on with a checkpoint after a block that was executed, or begin one if so much was done since the last."""
         due = min(max(TRANSACTIONS, self._world.row_count // ROWS_SHARE), TRANSACTIONS_MAX)

@@ -21,7 +21,7 @@ from changan.contract.records import find_value, rows_of
 from changan.errors import ChanganError
 from changan.ledger.bundle import PARAMETER
 from changan.ledger.wire.messages import BundleResult
-from changan.node.metrics import METRICS
+from changan.node.metrics import METRICS, stage
 from changan.node.past_fields import PastFields
 from changan.node.store.archive import ArchivedError
 from changan.node.store.changed_rows import FINGERPRINT_BYTES, ChangedRows, DamagedRowsError
@@ -137,6 +137,7 @@ class Histories:
             self._take(height)
             self._let_others()
 
+    @stage("histories")
     def _take(self, height: int) -> None:
         try:
             for one in _changed(self._reader.stored(height)):

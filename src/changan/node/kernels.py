@@ -18,6 +18,7 @@ from changan.crypto.batch.verifier import BatchVerifier
 from changan.crypto.libcrypto import LibcryptoError
 from changan.errors import MalformedError
 from changan.ledger.roots import KernelRoots
+from changan.node.metrics import stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -41,6 +42,13 @@ def kernels_directory() -> Path | None:
     if named is not None:
         return Path(named) if named else None
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "changan" / "kernels"
+
+
+class _CountedRoots(KernelRoots):
+    """Roots made by kernels; what brings rows into the tree over the state counts as a stage of its own."""
+
+    fold = stage("state root")(KernelRoots.fold)
+    compact = stage("state root")(KernelRoots.compact)
 
 
 class NodeKernels:
@@ -74,10 +82,10 @@ class NodeKernels:
             return
         with contextlib.suppress(MalformedError, LibcryptoError):
             forest = self._kernels.forest(world.digest, secrets.randbits(SEED_BITS))
-            world.use(KernelRoots(world.digest, forest, self._begin))
+            world.use(_CountedRoots(world.digest, forest, self._begin))
 
     def _begin(self, work: Callable[[], _T]) -> Callable[[], _T]:
-        return self._threads.submit(work).result
+        return self._threads.submit(stage("roots")(work)).result
 
     @contextlib.asynccontextmanager
     async def warmed(self, chains: Mapping[str, Chain]) -> AsyncIterator[None]:

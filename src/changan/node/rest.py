@@ -59,6 +59,7 @@ class Rest:
         self.histories.rested()
         METRICS.commit.labels(self._chain_id).observe(time.perf_counter() - started)
         METRICS.transactions.labels(self._chain_id).inc(len(applied.done))
+        METRICS.logged.labels(self._chain_id).inc(sum(map(len, record)))
         METRICS.height.labels(self._chain_id).set(height)
 
     async def _write(self, record: Sequence[bytes], applied: AppliedBlock) -> None:

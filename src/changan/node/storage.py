@@ -20,6 +20,7 @@ from changan.ledger.wire.fields import field
 from changan.ledger.wire.messages import Block, BlockWithRWSet, ChainConfig, ConsensusArgs, TxWrite
 from changan.node.beginning import open_base
 from changan.node.histories import Histories
+from changan.node.metrics import stage
 from changan.node.store.archive import ArchivedError
 from changan.node.store.blocklog import BlockLog
 from changan.node.store.checkpoint import CheckpointFile, newest_checkpoint
@@ -135,6 +136,7 @@ class ChainStorage:
         self.log_block(record, applied.header.block_height)
         self.index_block(applied)
 
+    @stage("log")
     def log_block(self, record: Sequence[bytes], height: int) -> None:
         """Write a block's record and make it rest, if it does not yet. Raises DiskFullError, OutOfTurnError."""
         if height > self.log.durable_height + 1:
@@ -162,6 +164,7 @@ class ChainStorage:
             entries.append(_entry(height, stored.block, stored.txRWSets))
         self.index.put_blocks(entries)
 
+    @stage("index")
     def index_block(self, applied: AppliedBlock) -> None:
         """Bring the indexes up to date with a block that has just come to rest. Raises DiskFullError, OutOfTurnError."""
         height = applied.header.block_height
@@ -212,6 +215,7 @@ def record_of(applied: AppliedBlock) -> bytes:
     return b"".join(record_parts(applied))
 
 
+@stage("log")
 def record_parts(applied: AppliedBlock) -> list[bytes]:
     """Return `record_of` in parts."""
     head = applied.head

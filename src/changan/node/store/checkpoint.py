@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from changan.errors import MalformedError
+from changan.node.metrics import stage
 from changan.node.store.checksum import crc32
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class CheckpointFile:
         self._file.write(_MAGIC)
         self._parts = self._unsynced = 0
 
+    @stage("checkpoint")
     def write(self, sections: Iterable[tuple[str, Iterable[bytes]]]) -> None:
         """Write sections, or parts of them: a section's items are those of all its parts. Raises OSError."""
         for name, items in sections:
@@ -67,6 +69,7 @@ class CheckpointFile:
         os.fsync(self._file.fileno())
         os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # only a start reads it
 
+    @stage("checkpoint")
     def finish(self, height: int) -> None:
         """Make it rest as the checkpoint of a height, and delete all but the newest two. Raises OSError."""
         _write(self._put, _END, str(self._parts).encode())
