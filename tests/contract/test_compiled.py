@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import struct
 import weakref
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from contract_running import ALICE, BLOCK, BOB, GAS, HOME, contract
 
 from changan.cli.main import main
 from changan.contract.codec import BadArgumentError
-from changan.contract.compiled import emit_methods, entry, open_instance, stored
+from changan.contract.compiled import emit_methods, entry, layout, open_instance, stored
 from changan.contract.compiled.columns import ColumnData
 from changan.contract.compiled.entry import NodeFaultError
 from changan.contract.compiled.instance import CompiledInstance
@@ -242,6 +243,52 @@ def test_what_is_given_up_is_used_again():
     assert sizes[-1] == sizes[5]
     for k in range(20):
         assert call(compiled, "note", k).result == chr(97 + 29 % 26) * (100 + 731 * 4)
+
+
+def test_a_state_over_its_quota_shrinks_and_changes_but_does_not_grow():
+    """Rows that are put back are not asked whether they fit, as where a quota was lowered."""
+    plain, compiled = both(CHURN, quota=2000)
+    rows = [Row(f"t.{k:016x}", (50).to_bytes(4, "big") + b"x" * 50) for k in range(40)]
+    for target in (plain, compiled):
+        target.restore(rows)
+        codes = [call(target, "write", 3, "y" * count).code for count in (50, 64, 65, 49, 48, 49, 0)]
+        assert codes == [Code.OK, Code.OK, Code.STORAGE_QUOTA, Code.OK, Code.OK, Code.STORAGE_QUOTA, Code.OK]
+        assert call(target, "fill", 0, 1, False).code == Code.STORAGE_QUOTA
+    assert plain.collect() == compiled.collect()
+    assert plain.logical_bytes == compiled.logical_bytes > 2000
+
+
+def test_sizes_pass_32_bits():
+    """No memory holds such a state; its size is put there by hand."""
+    far = 5 << 30
+    plain, compiled = both(CHURN, quota=far + 5000)
+    for at in (layout.LOGICAL, layout.LOGICAL_BEFORE):
+        struct.pack_into("<q", compiled._machine.memory, at, far)
+    rows = [Row(f"t.{k:016x}", (50).to_bytes(4, "big") + b"x" * 50) for k in range(4)]
+    steps = [
+        ("write", 3, "y" * 50),
+        ("write", 3, "y" * 90),
+        ("forget", 1),
+        ("fill", 0, 5, False),
+        ("clear", 2, 2, False),
+    ]
+    steps += [("fill", 10, 5, True), ("clear", 0, 2, True), ("push", 2)]
+    for target in (plain, compiled):
+        target.restore(rows)
+        target.restore([Row(f"t.{0:016x}", None)])
+    for step in steps:
+        assert call(plain, *step) == call(compiled, *step)
+        assert compiled.logical_bytes == plain.logical_bytes + far, step
+    assert call(compiled, "fill", 100, 200, False).code == Code.STORAGE_QUOTA
+    assert compiled.logical_bytes == plain.logical_bytes + far
+
+
+def test_more_gas_than_the_meter_holds_is_as_good_as_the_most():
+    plain, compiled = both(CHURN)
+    for gas in (2**63 - 1, 2**63, 2**64 - 1, 2**70):
+        assert call(compiled, "fill", 0, 3, False, gas=gas) == call(plain, "fill", 0, 3, False, gas=gas)
+        batch = compiled.run_columns("push", ALICE, [ColumnData(bytes(8))], BLOCK, gas, budget=gas)
+        assert list(batch.outcomes) == [Code.OK]
 
 
 def test_changes_written_down_in_between_are_one_delta(monkeypatch):
