@@ -11,12 +11,20 @@ if TYPE_CHECKING:
 
 BOTH = "emit_*.py shared.py runtime_*.py"
 EMITTER = "emit_*.py shared.py"
-RUNTIME = "runtime_*.py"
 HOST = "calls.py columns.py instance.py marshal.py stored.py together.py"
 NUMBERS = "emit_numbers.py runtime_numbers.py emit_codec.py runtime_digests.py"
 
 _LOCAL = r"\((?:local|global)\.get \$\w+\)"
 _TERM = r"\((?:[^()\n]|\((?:[^()\n]|\([^()\n]*\))*\))*\)"
+_IF = r"^( +)if(?= \((?:call|global|local|result)| i\d\d\.|$)"
+_CALLS = (
+    "note|touch|flag|count|undo_words|undo_made|row_free|give|text_give|free_texts|"
+    "commit|rollback|unmake|index_put|arena_clear"
+)
+_PRICES = r"NEW_ROW|TEXT_BYTE|LOOP_TURN|DIGEST_PER_BYTE|cost\(s\.test\)"
+_WIDE = r"(?! offset=\{l\.L(?:ENGTH|IVE)\})(?=[ \"])"  # counts of rows never pass 32 bits
+_TEST = r"\w[\w.]*(?:\([^()]*\))?"
+_LINE_MIN = 14
 _NO_CODE = ("#", '"""', ";;", "from ", "import ", "def ")
 
 
@@ -56,7 +64,9 @@ OPERATORS = [
     Operator("ge-for-gt", ">= where > is meant", r"\.gt_([us])\b", r".ge_\1"),
     Operator("ne-for-eq", "!= where == is meant", r"(i\d\d)\.eq\b", r"\1.ne"),
     Operator("eq-for-ne", "== where != is meant", r"(i\d\d)\.ne\b", r"\1.eq"),
-    Operator("signed-for-unsigned", "numbers are compared as signed ones", r"(lt|le|gt|ge)_u\b", r"\1_s", "*_numbers.py"),
+    Operator(
+        "signed-for-unsigned", "numbers are compared as signed ones", r"(lt|le|gt|ge)_u\b", r"\1_s", "*_numbers.py"
+    ),
     Operator("unsigned-for-signed", "signed numbers as unsigned ones", r"(lt|le|gt|ge|shr|div|rem|wide)_s\b", r"\1_u"),
     Operator("not-forgotten", "a truth is not turned around", r"i32\.eqz\b", "i32.popcnt"),
     # Arithmetic
@@ -78,31 +88,38 @@ OPERATORS = [
     Operator("low-for-high", "the high word is read from the low one", r"atoms\[1\]", "atoms[0]"),
     Operator("other-word", "another word of a wide number", r"local\.get \$b\b", "local.get $a", "runtime_numbers.py"),
     # Memory
-    Operator("half-store", "only the low half of a word is stored", r"i64\.store(?=[ \"])", "i64.store32"),
-    Operator("half-load", "only the low half of a word is loaded", r"i64\.load(?=[ \"])", "i64.load32_u"),
+    Operator("half-store", "only the low half of a word is stored", rf"i64\.store{_WIDE}", "i64.store32"),
+    Operator("half-load", "only the low half of a word is loaded", rf"i64\.load{_WIDE}", "i64.load32_u"),
     Operator("signed-load", "what is narrow is loaded with a sign", r"(load(?:8|16|32))_u", r"\1_s"),
     Operator("next-word", "a word later than meant", r"offset=\{(?!at\b)(\w[^{}]*)\}", r"offset={8 + \1}", EMITTER),
     Operator("no-store", "a store is left out", rf"^( +)\(i\d\d\.store\w* [^\n]*?{_TERM}\)$", r"\1nop"),
     Operator("no-local", "a local keeps what it had", rf"^( +)\(local\.set \$\w+ {_TERM}\)$", r"\1nop"),
     Operator("no-global", "a global keeps what it had", rf"^( +)\(global\.set \$\w+ {_TERM}\)$", r"\1nop"),
-    Operator("no-call", "a call without a result is left out", r"\(call \$(note|touch|flag|count|undo_words|undo_made|row_free|give|text_give|free_texts|commit|rollback|unmake|index_put|arena_clear)\b(?: \((?:[^()\n]|\((?:[^()\n]|\([^()\n]*\))*\))*\))*\)", "nop"),  # fmt: skip
+    Operator("no-call", "a call without a result is left out", rf"\(call \$(?:{_CALLS})\b(?: {_TERM})*\)", "nop"),
     Operator("other-byte-order", "bytes are not turned around", r"\"call \$swap(?:32)?\"", '"nop"'),
     Operator("other-ends", "rows as columns, or columns as rows", r"big=True\)", "big=False)"),
     # Ways
-    Operator("never-if", "what is conditional never happens", r"^( +)if(?= \((?:call|global|local|result)| i\d\d\.|$)", r"\1i32.const 0 i32.and if"),
-    Operator("always-if", "what is conditional always happens", r"^( +)if(?= \((?:call|global|local|result)| i\d\d\.|$)", r"\1i32.const 1 i32.or if"),
-    Operator("never-leave", "a loop goes on where it should end", r"\bbr_if (\$(?:done|tail|empty|fits|found))", "drop"),
+    Operator("never-if", "what is conditional never happens", _IF, r"\1i32.const 0 i32.and if"),
+    Operator("always-if", "what is conditional always happens", _IF, r"\1i32.const 1 i32.or if"),
+    Operator(
+        "never-leave", "a loop goes on where it should end", r"\bbr_if (\$(?:done|tail|empty|fits|found))", "drop"
+    ),
     # The meter and the outcomes
     Operator("skip-check", "a failure is not seen", r"self\.fail_if\(.*\)$", 'self.w.put("drop")'),
     Operator("skip-charge", "something costs nothing", r"self\.charge(_counted)?\(.*\)$", "pass"),
     Operator("skip-leave", "a failure inside does not end what is around", r"self\.leave_if_failed\(\)$", "pass"),
     Operator("wrong-code", "another code", r"\bCode\.(?!DECLINED)[A-Z_]+\b", "Code.DECLINED", EMITTER),
     Operator("wrong-line", "the line after", r"\b([se])\.line\b", r"\1.line + 1", EMITTER),
-    Operator("dearer", "a price is one more", r"\b(NEW_ROW|TEXT_BYTE|LOOP_TURN|DIGEST_PER_BYTE|cost\(s\.test\))(?=[,)} ])", r"\1 + 1", EMITTER),  # fmt: skip
+    Operator("dearer", "a price is one more", rf"\b({_PRICES})(?=[,)}} ])", r"\1 + 1", EMITTER),
     Operator("heavier", "a row weighs one more", r"\{field\.row_bytes\}", "{field.row_bytes + 1}"),
     Operator("bytes-for-classes", "texts weigh what they hold", r"classes=True", "classes=False"),
     # Rows
-    Operator("other-flag", "another mark of a row", r"\bl\.(DIRTY|DEAD)\b", lambda m: "l.DEAD" if m[1] == "DIRTY" else "l.DIRTY"),
+    Operator(
+        "other-flag",
+        "another mark of a row",
+        r"\bl\.(DIRTY|DEAD)\b",
+        lambda m: "l.DEAD" if m[1] == "DIRTY" else "l.DIRTY",
+    ),
     Operator("no-touch", "a changed row is not noted", r"self\.touch\(.*\)$", "pass"),
     Operator("no-drop", "a text that is overwritten is kept", r"self\.drop\(.*\)$", "pass"),
     Operator("value-elsewhere", "a value a word later", r"\bfield\.value_offset\b", "(field.value_offset + 8)"),
@@ -112,10 +129,10 @@ OPERATORS = [
     Operator("host-big-ends", "numbers from their other end", r"\"little\"", '"big"', HOST),
     Operator("host-le-for-lt", "<= where < is meant", r" < (?!<)", " <= ", HOST),
     Operator("host-ge-for-gt", ">= where > is meant", r" > (?!>)", " >= ", HOST),
-    Operator("host-not", "the other way is taken", r"\bif (?!not\b|TYPE_CHECKING)(\w[\w.]*(?:\([^()]*\))?)(?=:$| else\b)", r"if not \1", HOST),
+    Operator("host-not", "the other way", rf"\bif (?!not\b|TYPE_CHECKING)({_TEST})(?=:$| else\b)", r"if not \1", HOST),
     Operator("host-sub-for-add", "- where + is meant", r"(?<=\w) \+ (?=\w)", " - ", HOST),
     Operator("host-add-for-sub", "+ where - is meant", r"(?<=\w) - (?=\w)", " + ", HOST),
-]  # fmt: skip
+]
 
 
 def faults(text: str) -> list[Operator]:
@@ -137,10 +154,19 @@ def mutants(operator: Operator, folder: Path) -> Iterator[Mutant]:
     for path in sorted({path for pattern in operator.files.split() for path in folder.glob(pattern)}):
         text = path.read_text(encoding="utf-8")
         for match in re.finditer(operator.pattern, text, re.MULTILINE):
-            start, end = text.rfind("\n", 0, match.start()) + 1, text.find("\n", match.end())
-            line = text[start:end].strip()
+            line = _line(text, match)
             if not line.startswith(_NO_CODE):
                 new = operator.replacement
                 put = match.expand(new) if isinstance(new, str) else new(match)
                 number = text.count("\n", 0, match.start()) + 1
                 yield Mutant(operator, path.name, number, line, text[: match.start()] + put + text[match.end() :])
+
+
+def _line(text: str, match: re.Match[str]) -> str:
+    """Return the line a place stands on; where it says too little, with those above it."""
+    start, end = match.start(), text.find("\n", match.end())
+    line = ""
+    while len(line) < _LINE_MIN:
+        start = text.rfind("\n", 0, start)
+        line = " ".join(text[start:end].split())
+    return line

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mutate_emitter
 import pytest
+
+import mutate_emitter
 from emitter_operators import OPERATORS, mutants
 
 ROOT = Path(__file__).parents[2]
