@@ -164,6 +164,7 @@ CHURN = contract(
     """\
 m: Map[U64, U64]
 t: Map[U64, Note]
+r: Map[U64, Named]
 log: List[U64]
 @call
 def fill(self, start: U64, count: U64, why: Bool) -> None:
@@ -179,8 +180,17 @@ def clear(self, start: U64, count: U64, why: Bool) -> None:
 def write(self, k: U64, note: Note) -> None:
     self.t[k] = note
 @call
+def write_both(self, k: U64, other: U64, note: Note) -> None:
+    self.t[k] = note
+    self.t[other] = note
+@call
 def forget(self, k: U64) -> None:
     del self.t[k]
+@call
+def rename(self, k: U64, note: Note) -> None:
+    if k not in self.r:
+        self.r[k] = Named(a=k, note="")
+    self.r[k].note = note
 @call
 def push(self, n: U64) -> None:
     for i in range(n):
@@ -195,7 +205,7 @@ def note(self, k: U64) -> Note:
 def at(self, i: U64) -> U64:
     return self.log[i]
 """,
-    "Note = Annotated[Text, MaxLen(4096)]",
+    "Note = Annotated[Text, MaxLen(4096)]\nclass Named(Record):\n    a: U64\n    note: Note\n",
 )
 
 
@@ -236,6 +246,9 @@ def test_what_is_given_up_is_used_again():
     for turn in range(30):
         for k in range(20):
             call(compiled, "write", k, chr(97 + turn % 26) * (100 + 731 * (turn % 5)))
+            call(compiled, "write", 100 + k, "z" * 4000)
+            call(compiled, "forget", 100 + k)
+            call(compiled, "rename", k, "n" * (4000 - k))
             call(compiled, "fill", 1000 * turn, 300, False)
             call(compiled, "clear", 1000 * turn, 300, False)
         compiled.collect()
@@ -256,6 +269,29 @@ def test_a_state_over_its_quota_shrinks_and_changes_but_does_not_grow():
         assert call(target, "fill", 0, 1, False).code == Code.STORAGE_QUOTA
     assert plain.collect() == compiled.collect()
     assert plain.logical_bytes == compiled.logical_bytes > 2000
+
+
+def test_rows_taken_out_by_others_give_their_places_back():
+    _, compiled = both(CHURN)
+    sizes = []
+    for turn in range(30):
+        keys = [f"m.{k:016x}" for k in range(1000 * turn, 1000 * turn + 300)]
+        compiled.restore([Row(key, bytes(8)) for key in keys])
+        compiled.restore([Row(key, None) for key in keys])
+        sizes.append(compiled._heap_top)
+    assert sizes[-1] == sizes[1]
+
+
+def test_texts_that_grow_in_one_call_count_together():
+    plain, compiled = both(CHURN, quota=2000)
+    for target in (plain, compiled):
+        assert call(target, "write_both", 1, 2, "").code == Code.OK
+        room = 2000 - target.logical_bytes
+        fits = room // 32 * 16
+        codes = [call(target, "write_both", 1, 2, "x" * count).code for count in (fits + 1, room - 16, fits, fits + 1)]
+        assert codes == [Code.STORAGE_QUOTA, Code.STORAGE_QUOTA, Code.OK, Code.STORAGE_QUOTA]
+    assert plain.collect() == compiled.collect()
+    assert plain.logical_bytes == compiled.logical_bytes
 
 
 def test_sizes_pass_32_bits():
