@@ -294,14 +294,15 @@ def test_texts_that_grow_in_one_call_count_together():
     assert plain.logical_bytes == compiled.logical_bytes
 
 
-def test_sizes_pass_32_bits():
+@pytest.mark.parametrize("far", range((1 << 32) - 600, (1 << 32) + 1, 30))
+def test_sizes_pass_32_bits(far):
     """No memory holds such a state; its size is put there by hand."""
-    far = 5 << 30
-    plain, compiled = both(CHURN, quota=far + 5000)
+    plain, compiled = both(CHURN, quota=far + 2000)
     for at in (layout.LOGICAL, layout.LOGICAL_BEFORE):
         struct.pack_into("<q", compiled._machine.memory, at, far)
     rows = [Row(f"t.{k:016x}", (50).to_bytes(4, "big") + b"x" * 50) for k in range(4)]
     steps = [
+        ("fill", 9, 1, True),
         ("write", 3, "y" * 50),
         ("write", 3, "y" * 90),
         ("forget", 1),
@@ -315,7 +316,8 @@ def test_sizes_pass_32_bits():
     for step in steps:
         assert call(plain, *step) == call(compiled, *step)
         assert compiled.logical_bytes == plain.logical_bytes + far, step
-    assert call(compiled, "fill", 100, 200, False).code == Code.STORAGE_QUOTA
+    for step in (("fill", 100, 200, False), ("write", 3, "y" * 4000)):
+        assert call(compiled, *step).code == Code.STORAGE_QUOTA
     assert compiled.logical_bytes == plain.logical_bytes + far
 
 
