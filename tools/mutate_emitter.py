@@ -98,9 +98,10 @@ class Workshop:
 
 
 def chosen_operators(words: list[str]) -> list[Operator]:
-    """Return the operators whose names hold one of these words, or all."""
+    """Return the operators that have one of these names, or hold one in theirs where none has it; or all."""
     known = [*OPERATORS, *emitter_operators.faults((TOOLS / "emitter_mutants.txt").read_text(encoding="utf-8"))]
-    return [operator for operator in known if not words or any(word in operator.name for word in words)]
+    names = {operator.name for operator in known}
+    return [o for o in known if not words or any(w == o.name or (w in o.name and w not in names) for w in words)]
 
 
 def read_equivalents() -> dict[tuple[str, str], str]:
