@@ -3,13 +3,15 @@
 # make check  linters, types, layers, docs
 # make fuzz   fuzz every decoder with coverage, SECONDS each (60 where nothing is said)
 # make faults kill a node 300 times under load, and see that nothing acknowledged is lost or doubled
+# make law    the compiled engine against the plain one: LAW random programs, ARITHMETIC numbers (hours)
+# make mutants  plant faults in the compiled engine and see that the tests catch each (an hour)
 # make cluster-faults  the long fault runs of a cluster (hours)
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR ?= changan-home
 
-.PHONY: run test check docs fuzz faults cluster-faults lock clean
+.PHONY: run test check docs fuzz faults law mutants cluster-faults lock clean
 
 run: $(VENV)/.run
 	$(BIN)/changan up --home $(HOME_DIR) $(ARGS)
@@ -43,6 +45,15 @@ fuzz: $(VENV)/.dev
 
 faults: $(VENV)/.dev
 	$(BIN)/python bench/faults.py $(ARGS)
+
+LAW ?= 100000
+ARITHMETIC ?= 1000000
+law: $(VENV)/.dev
+	CHANGAN_LAW_CASES=$(ARITHMETIC) $(BIN)/python -m pytest --timeout 0 tests/contract/test_compiled_arithmetic.py $(ARGS)
+	CHANGAN_LAW_EXAMPLES=$(LAW) $(BIN)/python -m pytest --timeout 0 -n 2 tests/contract/test_compiled_law.py $(ARGS)
+
+mutants: $(VENV)/.dev
+	$(BIN)/python tools/mutate_emitter.py $(ARGS)
 
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build

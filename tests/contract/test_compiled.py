@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import struct
 import weakref
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from contract_running import ALICE, BLOCK, BOB, GAS, HOME, contract
 
 from changan.cli.main import main
 from changan.contract.codec import BadArgumentError
-from changan.contract.compiled import emit_methods, entry, open_instance, stored
+from changan.contract.compiled import emit_methods, entry, layout, open_instance, stored
 from changan.contract.compiled.columns import ColumnData
 from changan.contract.compiled.entry import NodeFaultError
 from changan.contract.compiled.instance import CompiledInstance
@@ -163,6 +164,7 @@ CHURN = contract(
     """\
 m: Map[U64, U64]
 t: Map[U64, Note]
+r: Map[U64, Named]
 log: List[U64]
 @call
 def fill(self, start: U64, count: U64, why: Bool) -> None:
@@ -178,8 +180,17 @@ def clear(self, start: U64, count: U64, why: Bool) -> None:
 def write(self, k: U64, note: Note) -> None:
     self.t[k] = note
 @call
+def write_both(self, k: U64, other: U64, note: Note) -> None:
+    self.t[k] = note
+    self.t[other] = note
+@call
 def forget(self, k: U64) -> None:
     del self.t[k]
+@call
+def rename(self, k: U64, note: Note) -> None:
+    if k not in self.r:
+        self.r[k] = Named(a=k, note="")
+    self.r[k].note = note
 @call
 def push(self, n: U64) -> None:
     for i in range(n):
@@ -194,7 +205,7 @@ def note(self, k: U64) -> Note:
 def at(self, i: U64) -> U64:
     return self.log[i]
 """,
-    "Note = Annotated[Text, MaxLen(4096)]",
+    "Note = Annotated[Text, MaxLen(4096)]\nclass Named(Record):\n    a: U64\n    note: Note\n",
 )
 
 
@@ -235,6 +246,9 @@ def test_what_is_given_up_is_used_again():
     for turn in range(30):
         for k in range(20):
             call(compiled, "write", k, chr(97 + turn % 26) * (100 + 731 * (turn % 5)))
+            call(compiled, "write", 100 + k, "z" * 4000)
+            call(compiled, "forget", 100 + k)
+            call(compiled, "rename", k, "n" * (4000 - k))
             call(compiled, "fill", 1000 * turn, 300, False)
             call(compiled, "clear", 1000 * turn, 300, False)
         compiled.collect()
@@ -242,6 +256,77 @@ def test_what_is_given_up_is_used_again():
     assert sizes[-1] == sizes[5]
     for k in range(20):
         assert call(compiled, "note", k).result == chr(97 + 29 % 26) * (100 + 731 * 4)
+
+
+def test_a_state_over_its_quota_shrinks_and_changes_but_does_not_grow():
+    """Rows that are put back are not asked whether they fit, as where a quota was lowered."""
+    plain, compiled = both(CHURN, quota=2000)
+    rows = [Row(f"t.{k:016x}", (50).to_bytes(4, "big") + b"x" * 50) for k in range(40)]
+    for target in (plain, compiled):
+        target.restore(rows)
+        codes = [call(target, "write", 3, "y" * count).code for count in (50, 64, 65, 49, 48, 49, 0)]
+        assert codes == [Code.OK, Code.OK, Code.STORAGE_QUOTA, Code.OK, Code.OK, Code.STORAGE_QUOTA, Code.OK]
+        assert call(target, "fill", 0, 1, False).code == Code.STORAGE_QUOTA
+    assert plain.collect() == compiled.collect()
+    assert plain.logical_bytes == compiled.logical_bytes > 2000
+
+
+def test_rows_taken_out_by_others_give_their_places_back():
+    _, compiled = both(CHURN)
+    sizes = []
+    for turn in range(30):
+        keys = [f"m.{k:016x}" for k in range(1000 * turn, 1000 * turn + 300)]
+        compiled.restore([Row(key, bytes(8)) for key in keys])
+        compiled.restore([Row(key, None) for key in keys])
+        sizes.append(compiled._heap_top)
+    assert sizes[-1] == sizes[1]
+
+
+def test_texts_that_grow_in_one_call_count_together():
+    plain, compiled = both(CHURN, quota=2000)
+    for target in (plain, compiled):
+        assert call(target, "write_both", 1, 2, "").code == Code.OK
+        room = 2000 - target.logical_bytes
+        fits = room // 32 * 16
+        codes = [call(target, "write_both", 1, 2, "x" * count).code for count in (fits + 1, room - 16, fits, fits + 1)]
+        assert codes == [Code.STORAGE_QUOTA, Code.STORAGE_QUOTA, Code.OK, Code.STORAGE_QUOTA]
+    assert plain.collect() == compiled.collect()
+    assert plain.logical_bytes == compiled.logical_bytes
+
+
+@pytest.mark.parametrize("far", range((1 << 32) - 600, (1 << 32) + 1, 30))
+def test_sizes_pass_32_bits(far):
+    """No memory holds such a state; its size is put there by hand."""
+    plain, compiled = both(CHURN, quota=far + 2000)
+    for at in (layout.LOGICAL, layout.LOGICAL_BEFORE):
+        struct.pack_into("<q", compiled._machine.memory, at, far)
+    rows = [Row(f"t.{k:016x}", (50).to_bytes(4, "big") + b"x" * 50) for k in range(4)]
+    steps = [
+        ("fill", 9, 1, True),
+        ("write", 3, "y" * 50),
+        ("write", 3, "y" * 90),
+        ("forget", 1),
+        ("fill", 0, 5, False),
+        ("clear", 2, 2, False),
+    ]
+    steps += [("fill", 10, 5, True), ("clear", 0, 2, True), ("push", 2)]
+    for target in (plain, compiled):
+        target.restore(rows)
+        target.restore([Row(f"t.{0:016x}", None)])
+    for step in steps:
+        assert call(plain, *step) == call(compiled, *step)
+        assert compiled.logical_bytes == plain.logical_bytes + far, step
+    for step in (("fill", 100, 200, False), ("write", 3, "y" * 4000)):
+        assert call(compiled, *step).code == Code.STORAGE_QUOTA
+    assert compiled.logical_bytes == plain.logical_bytes + far
+
+
+def test_more_gas_than_the_meter_holds_is_as_good_as_the_most():
+    plain, compiled = both(CHURN)
+    for gas in (2**63 - 1, 2**63, 2**64 - 1, 2**70):
+        assert call(compiled, "fill", 0, 3, False, gas=gas) == call(plain, "fill", 0, 3, False, gas=gas)
+        batch = compiled.run_columns("push", ALICE, [ColumnData(bytes(8))], BLOCK, gas, budget=gas)
+        assert list(batch.outcomes) == [Code.OK]
 
 
 def test_changes_written_down_in_between_are_one_delta(monkeypatch):
