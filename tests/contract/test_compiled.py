@@ -18,9 +18,10 @@ from changan.contract.compiled import emit_methods, entry, layout, open_instance
 from changan.contract.compiled.columns import ColumnData
 from changan.contract.compiled.entry import NodeFaultError
 from changan.contract.compiled.instance import CompiledInstance
-from changan.contract.instance import Call, Code, Row
+from changan.contract.instance import Call, Code, Outcome, Row
 from changan.contract.plain import PlainInstance
 from changan.contract.program import compile_source
+from changan.crypto.digest import sha256, sm3
 from changan.errors import MalformedError
 
 EXAMPLES = Path(__file__).parents[2] / "src" / "changan" / "examples"
@@ -378,6 +379,42 @@ def test_the_seed_shows_nowhere():
         outcomes += [call(target, "transfer", bytes([k]) * 20, k) for k in range(1, 40)]
         found.append((outcomes, target.collect(), sorted(target.rows()), target.logical_bytes))
     assert found[0] == found[1] == found[2]
+
+
+# Digests, and answers of others
+
+
+@pytest.mark.parametrize(("name", "digest"), [("sha256", sha256), ("sm3", sm3)])
+def test_digests_of_texts_of_every_length(name, digest):
+    members = f"@view\ndef f(self, t: Annotated[Text, MaxLen(300)]) -> Digest:\n    return {name}(t)"
+    target = CompiledInstance(compile_source(contract(members)), HOME)
+    for length in range(200):
+        assert call(target, "f", "x" * length).result == digest(b"x" * length), length
+
+
+def test_texts_of_two_answers_are_told_apart():
+    members = (
+        "t: Map[U64, Note]\n@call\ndef f(self, to: Address) -> Bool:\n    first = Peer(to).note(1)\n"
+        "    second = Peer(to).note(2)\n    self.t[1] = first\n    self.t[2] = second\n"
+        "    return Peer(to).note(3) == Peer(to).note(4)"
+    )
+    above = (
+        "Note = Annotated[Text, MaxLen(99)]\nclass Peer(Interface):\n    @view\n    def note(self, n: U64) -> Note:\n"
+    )
+    program = compile_source(contract(members, above + "        raise NotImplementedError\n"))
+
+    class Host:
+        def call(self, _target, _method, call, **_):
+            return Outcome(Code.OK, 0, 0, 1, f"answer {call.arguments[0]}", ())
+
+        def settle(self, *, keep):
+            pass
+
+    plain, compiled = PlainInstance(program, HOME), CompiledInstance(program, HOME)
+    for target in (plain, compiled):
+        [outcome] = target.run("f", [Call(ALICE, (BOB,), GAS)], BLOCK, Host())
+        assert (outcome.code, outcome.result) == (Code.OK, False)
+    assert plain.collect() == compiled.collect()
 
 
 # Entry
