@@ -49,6 +49,7 @@ BLS_A_TURN = 16
 """Requests with BLS signatures that are looked at before those of others."""
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 """The largest answer of a view over many rows; clients take messages of 100 MiB."""
+_ask, _prove = stage("authenticate")(ask), stage("authenticate")(prove)
 
 
 class Chain:
@@ -108,8 +109,7 @@ class Chain:
         return found
 
     async def _prove(self, requests: Sequence[TxRequest]) -> list[Proven]:
-        asked = stage("authenticate")(ask)(requests, self.world, self.time())
-        return await asyncio.to_thread(stage("authenticate")(prove), asked, self.world.signatures)
+        return await asyncio.to_thread(_prove, _ask(requests, self.world, self.time()), self.world.signatures)
 
     async def submit(self, request: TxRequest, size: int, proven: Proven | None = None) -> TxResponse:
         """Take a request for the next block. Raises RefusedError. The answer says only that it was accepted."""
