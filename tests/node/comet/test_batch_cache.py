@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from changan.node.comet import batches
-from changan.node.comet.batches import READ_BYTES, BatchCache, encode_batch
+from changan.node.comet.batches import NAME_BYTES, READ_BYTES, BatchCache, encode_batch
 from consortium import Ledger
 
 REQUESTS = 5
@@ -28,7 +28,7 @@ class Kept:
         before = self.cache.verified
         judged = self.cache.judge(data, self.ledger.world, self.ledger.time_us // 1_000_000)
         assert judged.refusal is None
-        assert judged.memory == len(data) + REQUESTS * READ_BYTES
+        assert judged.memory == 2 * len(data) + REQUESTS * READ_BYTES
         return self.cache.verified - before
 
 
@@ -57,6 +57,20 @@ def test_what_was_executed_is_let_go(kept):
     kept.cache.forget([first, kept.batch(3)])
     assert kept.judge(second) == 0
     assert kept.judge(first) == REQUESTS
+
+
+def test_batches_that_begin_alike_are_told_apart(kept):
+    first, second = kept.batch(1), kept.batch(1)
+    assert first[:NAME_BYTES] == second[:NAME_BYTES]
+    assert first != second
+    ids = []
+    for data in (first, second, first):
+        assert kept.judge(data) == REQUESTS  # the later one takes the place
+        judged = kept.cache.judge(data, kept.ledger.world, kept.ledger.time_us // 1_000_000)
+        ids.append([request.payload.tx_id for request in judged.requests])
+    assert ids[0] == ids[2] != ids[1]
+    kept.cache.forget([first])
+    assert kept.cache._bytes == 0
 
 
 def test_memory_is_that_of_requests_as_they_are_once_read(kept, monkeypatch):

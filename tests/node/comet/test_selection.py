@@ -13,7 +13,7 @@ from lane_parties import TO, Lane, fund, party
 
 def select(ledger: Ledger, request, verdict, time: int) -> int:
     selection = Selection(ledger.world, time * 1_000_000)
-    return selection.add(Judged([request], [verdict], ledger.world.epoch, 100))
+    return selection.add(Judged([request], [verdict], ledger.world.epoch, bytes(100)))
 
 
 def brief(consortium, number: int):

@@ -79,7 +79,7 @@ class Selection:
                 continue
             ids.add(tx_id)
             new.append((request, verdict))
-        self._make_room(new, judged.size)
+        self._make_room(new, len(judged.data))
         self.requests += [request for request, _ in new]
         self.verdicts += [verdict for _, verdict in new]
         self._ids |= ids
