@@ -31,12 +31,12 @@ class BucketTree:
     all buckets, for a list of many thousands would keep other threads from the interpreter whenever it is looked through.
     """
 
-    def __init__(self, states: ModuleType, numpy: ModuleType, digest: Digest, update: int) -> None:
-        """Take the kernels, and a digest with what they know it by (see `changan.crypto.batch.trees`)."""
+    def __init__(self, states: ModuleType, numpy: ModuleType, digest: Digest, way: Any) -> None:
+        """Take the kernels, and a digest with the way they make it (see `changan.crypto.batch.hashing`)."""
         self._states = states
         self._numpy: Any = numpy
         self._digest = digest
-        self._update = update
+        self._way = way
         self._depth = 0
         self._begin(numpy.empty((0, ROW_BYTES), numpy.uint8))
         self._nodes = numpy.zeros((2, _NODE), numpy.uint8)
@@ -74,7 +74,7 @@ class BucketTree:
 
     def fork(self) -> BucketTree:
         """Return a tree with the same rows that changes by itself."""
-        made = BucketTree(self._states, self._numpy, self._digest, self._update)
+        made = BucketTree(self._states, self._numpy, self._digest, self._way)
         made._depth, made._slabs = self._depth, list(self._slabs)
         made._slab, made._places, made._sizes = self._slab.copy(), self._places.copy(), self._sizes.copy()
         made._nodes, made._counts = self._nodes.copy(), self._counts.copy()
@@ -91,7 +91,7 @@ class BucketTree:
         slab = numpy.empty((int(sizes.sum()), ROW_BYTES), numpy.uint8)
         places = self._places_in(slab, sizes)
         merge(*before, places, sizes)
-        self._states.lift(self._update, self._depth, touched, places, sizes, self._nodes, self._counts)
+        self._states.lift(self._way, self._depth, touched, places, sizes, self._nodes, self._counts)
         self._places[touched], self._sizes[touched], self._slab[touched] = places, sizes, len(self._slabs)
         self._slabs.append(slab)
         self._tidy()
@@ -143,7 +143,7 @@ class BucketTree:
         self._nodes = numpy.zeros((2 * size, _NODE), numpy.uint8)
         self._counts = numpy.zeros(2 * size, numpy.int64)
         every = numpy.arange(size, dtype=numpy.int64)
-        self._states.lift(self._update, self._depth, every, self._places, self._sizes, self._nodes, self._counts)
+        self._states.lift(self._way, self._depth, every, self._places, self._sizes, self._nodes, self._counts)
 
     def prove(self, key_hash: bytes) -> StateProof:
         """Return the proof that the row under `key_hash` has its value, or that there is none."""

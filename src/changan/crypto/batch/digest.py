@@ -6,74 +6,17 @@ from typing import Any, Final
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import cfunc, njit, types
 from numba.extending import intrinsic
+
+from changan.crypto.batch.memory import load_half, store_half
+from changan.crypto.batch.rounds import SM3_START, sm3_rounds
 
 _WORD: Final = ir.IntType(32)
 _STATE: Final = types.UniTuple(types.uint32, 8)
-_START: Final = (
-    0x7380166F, 0x4914B2B9, 0x172442D7, 0xDA8A0600, 0xA96F30BC, 0x163138AA, 0xE38DEE4D, 0xB0FB0E4E,
-)  # fmt: skip
 _BLOCK_BYTES: Final = 64
 _LENGTH_BYTES: Final = 8
 _Z_BYTES: Final = 32
-_ROUNDS: Final = 64
-_FIRST_ROUNDS: Final = 16
-
-
-def _constant(number: int) -> Any:
-    return ir.Constant(_WORD, number & 0xFFFFFFFF)
-
-
-def _rotated(builder: Any, word: Any, by: int) -> Any:
-    by %= 32
-    return builder.or_(builder.shl(word, _constant(by)), builder.lshr(word, _constant(32 - by))) if by else word
-
-
-def _xor(builder: Any, *words: Any) -> Any:
-    total = words[0]
-    for word in words[1:]:
-        total = builder.xor(total, word)
-    return total
-
-
-def _sum(builder: Any, *words: Any) -> Any:
-    total = words[0]
-    for word in words[1:]:
-        total = builder.add(total, word)
-    return total
-
-
-def _expanded(builder: Any, words: list[Any]) -> list[Any]:
-    """Return the 68 words of an expanded block."""
-    words = list(words)
-    for at in range(16, 68):
-        mixed = _xor(builder, words[at - 16], words[at - 9], _rotated(builder, words[at - 3], 15))
-        spread = _xor(builder, mixed, _rotated(builder, mixed, 15), _rotated(builder, mixed, 23))
-        words.append(_xor(builder, spread, _rotated(builder, words[at - 13], 7), words[at - 6]))
-    return words
-
-
-def _rounds(builder: Any, state: list[Any], words: list[Any]) -> list[Any]:
-    a, b, c, d, e, f, g, h = state
-    for at in range(_ROUNDS):
-        first = at < _FIRST_ROUNDS
-        constant = 0x79CC4519 if first else 0x7A879D8A
-        constant = (constant << at % 32 | constant >> (32 - at % 32)) & 0xFFFFFFFF
-        turned = _rotated(builder, a, 12)
-        ss1 = _rotated(builder, _sum(builder, turned, e, _constant(constant)), 7)
-        ss2 = builder.xor(ss1, turned)
-        if first:
-            ff, gg = _xor(builder, a, b, c), _xor(builder, e, f, g)
-        else:
-            ff = builder.or_(builder.and_(a, b), builder.and_(c, builder.or_(a, b)))
-            gg = builder.xor(g, builder.and_(e, builder.xor(f, g)))
-        tt1 = _sum(builder, ff, d, ss2, builder.xor(words[at], words[at + 4]))
-        tt2 = _sum(builder, gg, h, ss1, words[at])
-        d, c, b, a = c, _rotated(builder, b, 9), a, tt1
-        h, g, f = g, _rotated(builder, f, 19), e
-        e = _xor(builder, tt2, _rotated(builder, tt2, 9), _rotated(builder, tt2, 17))
-    return [a, b, c, d, e, f, g, h]
 
 
 @intrinsic
@@ -82,11 +25,9 @@ def _compress(_context: Any, state: Any, address: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         block = builder.inttoptr(arguments[1], _WORD.as_pointer())
-        words = [builder.bswap(builder.load(builder.gep(block, [_constant(at)]), align=1)) for at in range(16)]
+        words = [builder.bswap(builder.load(builder.gep(block, [ir.Constant(_WORD, at)]), align=1)) for at in range(16)]
         before = [builder.extract_value(arguments[0], at) for at in range(8)]
-        after = _rounds(builder, before, _expanded(builder, words))
-        mixed = [builder.xor(old, new) for old, new in zip(before, after, strict=True)]
-        return context.make_tuple(builder, signature.return_type, mixed)
+        return context.make_tuple(builder, signature.return_type, sm3_rounds(builder, before, words))
 
     return _STATE(_STATE, types.uint64), generate
 
@@ -96,7 +37,7 @@ def _start(_context: Any) -> Any:
     """Return the state before the first block."""
 
     def generate(context: Any, builder: Any, signature: Any, _arguments: Any) -> Any:
-        return context.make_tuple(builder, signature.return_type, [_constant(word) for word in _START])
+        return context.make_tuple(builder, signature.return_type, [ir.Constant(_WORD, word) for word in SM3_START])
 
     return _STATE(), generate
 
@@ -105,6 +46,26 @@ def _start(_context: Any) -> Any:
 def _absorb(state: Any, address: Any) -> Any:
     # One place, called from four: the rounds are unrolled, and compiling them takes time.
     return _compress(state, address)
+
+
+@cfunc(types.int32(types.int64, types.int64, types.int64), cache=True)
+def sm3_update(context: Any, message: Any, size: Any) -> Any:
+    """Take whole blocks into the eight words of state that a context begins with."""
+    state = (
+        np.uint32(load_half(context)),
+        np.uint32(load_half(context + 4)),
+        np.uint32(load_half(context + 8)),
+        np.uint32(load_half(context + 12)),
+        np.uint32(load_half(context + 16)),
+        np.uint32(load_half(context + 20)),
+        np.uint32(load_half(context + 24)),
+        np.uint32(load_half(context + 28)),
+    )
+    for at in range(size // _BLOCK_BYTES):
+        state = _absorb(state, np.uint64(message + _BLOCK_BYTES * at))
+    for at in range(8):
+        store_half(context + 4 * at, np.int64(state[at]))
+    return 0
 
 
 @njit(nogil=True)

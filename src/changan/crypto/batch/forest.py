@@ -11,7 +11,7 @@ from changan.crypto.libcrypto import load as load_libcrypto
 from changan.errors import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import ModuleType
 
     from changan.crypto.digest import Digest
@@ -20,6 +20,9 @@ _NODE: Final = 32
 _RECORDS_A_PIECE: Final = 16_384
 _SPARE: Final = 512
 _SEED_BITS: Final = 64
+_SHA256_FEW: Final = 7
+_SM3_FEW: Final = 1
+"""So many messages are done sooner one after the other than in sixteen lanes."""
 
 
 class Column(NamedTuple):
@@ -37,25 +40,36 @@ class Changed(NamedTuple):
     present: Any  # whether each has a value
 
 
+def _sha256(modules: Mapping[str, ModuleType]) -> list[int]:
+    """Return the way of SHA-256: see `changan.crypto.batch.hashing`. Raises LibcryptoError."""
+    found = ctypes.cast(load_libcrypto().SHA256_Update, ctypes.c_void_p).value
+    assert found is not None
+    lanes, start = modules["lanes"], modules["rounds"].SHA256_START
+    return [found, lanes.sha256_lanes.address if lanes.SHA256_IN_LANES else 0, _SHA256_FEW, *start]
+
+
+def _sm3(modules: Mapping[str, ModuleType]) -> list[int]:
+    """Return the way of SM3."""
+    start = modules["rounds"].SM3_START
+    return [modules["digest"].sm3_update.address, modules["lanes"].sm3_lanes.address, _SM3_FEW, *start]
+
+
 class Forest:
     """Makes the roots of one digest's trees. Calls release the interpreter's lock.
 
     `seed` is 64 bits that outsiders do not know: they could choose rows that make the look-up slow. No root depends on it.
     """
 
-    def __init__(self, trees: ModuleType, states: ModuleType, numpy: ModuleType, digest: Digest, seed: int) -> None:
+    def __init__(self, modules: Mapping[str, ModuleType], numpy: ModuleType, digest: Digest, seed: int) -> None:
         """Raises MalformedError for a digest that the kernels do not have, LibcryptoError where SHA-256 is not there."""
         if digest not in {sha256, sm3}:
             raise MalformedError("the kernels make trees of SHA-256 and SM3")
-        self._trees, self._states = trees, states
+        self._trees, self._states = modules["trees"], modules["states"]
         self._numpy: Any = numpy
         self._digest = digest
         self._seed = numpy.uint64(seed % (1 << _SEED_BITS))
-        self._update = 0
-        if digest is sha256:
-            found = ctypes.cast(load_libcrypto().SHA256_Update, ctypes.c_void_p).value
-            assert found is not None
-            self._update = found
+        self._spare: int = modules["hashing"].ROOM_BYTES + _SPARE
+        self._way = numpy.array(_sha256(modules) if digest is sha256 else _sm3(modules), numpy.int64)
 
     def outcome_root(
         self, columns: Sequence[Column], outcomes: Any, gas: Any, results: Column | None, events: bytes
@@ -66,12 +80,12 @@ class Forest:
         keep: list[Any] = []
         table = numpy.array([self._described(column, keep) for column in columns], numpy.int64).reshape(-1, 3)
         result = self._described(results, keep) if results is not None else (0, 0, 0)
-        size = sum(piece.nbytes for piece in keep) + len(events) + _SPARE
+        size = sum(piece.nbytes for piece in keep) + len(events) + self._spare
         places = [self._placed(piece, keep) for piece in (outcomes, gas, events)]
         nodes = numpy.empty(_NODE * rows, numpy.uint8)
         scratch = numpy.empty(size, numpy.uint8)
         found = self._trees.outcome_tree(
-            self._update,
+            self._way,
             table,
             rows,
             *places[:2],
@@ -101,13 +115,13 @@ class Forest:
         numpy = self._numpy
         keep: list[Any] = []
         nodes = numpy.empty(_NODE * (count // group + 1), numpy.uint8)
-        scratch = numpy.empty(len(delta) + _SPARE, numpy.uint8)
-        self._trees.delta_tree(self._update, self._placed(delta, keep), len(delta), group, nodes, scratch)
+        scratch = numpy.empty(len(delta) + self._spare, numpy.uint8)
+        self._trees.delta_tree(self._way, self._placed(delta, keep), len(delta), group, nodes, scratch)
         return bytes(nodes[:_NODE]), count
 
     def state_tree(self) -> BucketTree:
         """Return an empty tree of a state."""
-        return BucketTree(self._states, self._numpy, self._digest, self._update)
+        return BucketTree(self._states, self._numpy, self._digest, self._way)
 
     def compact(self, deltas: Sequence[bytes]) -> list[bytes]:
         """Return the newest record of every row in deltas that follow one another, many to a piece."""
@@ -126,7 +140,7 @@ class Forest:
         joined = self._octets(b"".join(names))
         ends = numpy.cumsum(numpy.array([len(name) for name in names], numpy.int64))
         self._states.hash_records(
-            self._update, records, self._octets(key_head), joined, ends, self._octets(value_head), rows, present
+            self._way, records, self._octets(key_head), joined, ends, self._octets(value_head), rows, present
         )
         del keep
         return Changed(rows, present)

@@ -31,7 +31,7 @@ TABLE_BYTES: Final = 8192
 """What a key's table takes."""
 COMPILE_SECONDS_MAX: Final = 600
 _DONE: Final = "complete"
-_MODULES: Final = ("kernel", "digest", "trees", "states")
+_MODULES: Final = ("kernel", "rounds", "lanes", "digest", "hashing", "trees", "states")
 _SOURCES: Final = ("field.py", "memory.py", *(f"{name}.py" for name in _MODULES), "../curves.py")
 _WRITABLE_BY_OTHERS: Final = 0o022
 _CURVES: Final[Mapping[Scheme, Curve]] = {Scheme.SM2: SM2_CURVE, Scheme.P256: P256_CURVE}
@@ -77,7 +77,7 @@ class Kernels:
 
         Raises MalformedError for a digest that has no kernels, LibcryptoError.
         """
-        return Forest(self._modules["trees"], self._modules["states"], self._numpy, digest, seed)
+        return Forest(self._modules, self._numpy, digest, seed)
 
     def _base(self, scheme: Scheme, curve: Curve) -> Any:
         kernel = self._kernel

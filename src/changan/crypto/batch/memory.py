@@ -67,6 +67,16 @@ def swapped(_context: Any, word: Any) -> Any:
 
 
 @intrinsic
+def leading_zeros(_context: Any, word: Any) -> Any:
+    """Return how many bits of a word, which is not 0, stand before its first 1."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], ir.IntType(1)(1))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
 def copy(_context: Any, to: Any, start: Any, count: Any) -> Any:
     """Copy octets from one address to another; they do not overlap."""
 

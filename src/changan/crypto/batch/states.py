@@ -1,7 +1,7 @@
 """The tree over a full state for many changes at once, as instructions for numba: the newest of each row, hashes, buckets.
 
-Twin of `changan.crypto.state_tree` and of the hashing in `changan.ledger.commitment`. For addresses and `update` see
-`changan.crypto.batch.trees`.
+Twin of `changan.crypto.state_tree` and of the hashing in `changan.ledger.commitment`. For addresses and `way` see
+`changan.crypto.batch.hashing`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from typing import Any, Final
 import numpy as np
 from numba import njit, types
 
+from changan.crypto.batch.hashing import ROOM_BYTES, finish_all, later, open_room, place_of
 from changan.crypto.batch.memory import (
     copy,
+    leading_zeros,
     load_half,
     load_octet,
     load_short,
@@ -23,16 +25,16 @@ from changan.crypto.batch.memory import (
     swapped,
     zero,
 )
-from changan.crypto.batch.trees import _digest, _pair
+from changan.crypto.batch.trees import pair_later
 
 ROW_BYTES: Final = 64
 """A key hash and a value hash."""
 _GONE: Final = 0xFFFFFFFF
 _RECORD_BYTES: Final = 8
-_HALVES: Final = 384
-_DEPTH_MAX: Final = 256
-_SCRATCH_BYTES: Final = _HALVES + 64 * (_DEPTH_MAX + 1)
-"""A context, a message of a node with its padding, and the halves of a node at every depth."""
+_DEPTHS: Final = 256
+_LINK_BYTES: Final = 24
+_NODES_TOGETHER: Final = 4096
+"""Buckets are hashed together until they have so many rows and nodes."""
 _FIRST_PLACES: Final = 1024
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _HALF: Final = np.uint64(32)
@@ -181,9 +183,9 @@ def _hex(to: Any, data: Any, size: Any) -> Any:
     return to + 2 * size
 
 
-@njit([types.void(_ADDRESS, _INTEGERS, _FIXED, _FIXED, _INTEGERS, _FIXED, _ROWS, _OCTETS)], nogil=True, cache=True)
+@njit([types.void(_INTEGERS, _INTEGERS, _FIXED, _FIXED, _INTEGERS, _FIXED, _ROWS, _OCTETS)], nogil=True, cache=True)
 def hash_records(
-    update: Any, records: Any, key_head: Any, names: Any, name_ends: Any, value_head: Any, rows: Any, present: Any
+    table: Any, records: Any, key_head: Any, names: Any, name_ends: Any, value_head: Any, rows: Any, present: Any
 ) -> None:
     """Write a row of key hash and value hash for each record, and whether the row has a value.
 
@@ -194,9 +196,10 @@ def hash_records(
     for number in range(len(records)):
         size = load_half(records[number] + 4)
         longest = max(longest, 2 * load_short(records[number] + 2), 0 if size == _GONE else size)
-    scratch = np.empty(longest + len(key_head) + len(names) + 512, np.uint8)
-    context = scratch.ctypes.data
-    message = context + 128
+    scratch = np.empty(ROOM_BYTES + longest + len(key_head) + len(names) + 512, np.uint8)
+    way, room = table.ctypes.data, scratch.ctypes.data
+    message = room + ROOM_BYTES
+    open_room(room)
     for number in range(len(records)):
         record = records[number]
         field, key_size, size = load_short(record), load_short(record + 2), load_half(record + 4)
@@ -210,13 +213,14 @@ def hash_records(
             store_octet(at, 46)
             at = _hex(at + 1, record + _RECORD_BYTES, key_size)
         _length(head, at - head - 8)
-        _digest(update, context, message, at - message, rows[number].ctypes.data)
+        later(way, room, message, at - message, rows[number].ctypes.data)
         present[number] = size != _GONE
         if size != _GONE:
             copy(message, value_head.ctypes.data, len(value_head))
             at = _length(message + len(value_head), size)
             copy(at, record + _RECORD_BYTES + key_size, size)
-            _digest(update, context, message, at + size - message, rows[number].ctypes.data + 32)
+            later(way, room, message, at + size - message, rows[number].ctypes.data + 32)
+    finish_all(way, room)
     scratch[0] = 0  # numba gives an array back after its last use, and addresses are none
 
 
@@ -295,23 +299,81 @@ def put_together(buckets: Any, counts: Any, rows: Any) -> None:
         at += ROW_BYTES * counts[bucket]
 
 
-@njit(types.void(_ADDRESS, _ADDRESS, _ADDRESS, types.int64, types.int64, _ADDRESS), nogil=True)
-def _subtree(update: Any, context: Any, rows: Any, count: Any, depth: Any, out: Any) -> None:
-    """Write the root over rows in order whose keys agree above `depth`. Behind `context` are _SCRATCH_BYTES."""
+@njit(nogil=True)
+def _alike(one: Any, other: Any) -> Any:
+    """Return how many leading bits two key hashes share."""
+    for word in range(4):
+        differ = swapped(load_word(one + 8 * word) ^ load_word(other + 8 * word))
+        if differ:
+            return 64 * word + leading_zeros(differ)
+    return 256
+
+
+@njit(nogil=True)
+def _nodes_above(rows: Any, count: Any, depth: Any) -> Any:
+    """Return how many nodes with two or more rows below stand above rows in order whose keys agree above `depth`."""
+    found, before = 0, depth - 1
+    for at in range(1, count):
+        alike = _alike(rows + ROW_BYTES * (at - 1), rows + ROW_BYTES * at)
+        found += max(0, alike - before)
+        before = alike
+    return found
+
+
+@njit(types.int64(_ADDRESS, types.int64, types.int64, types.int64, _ADDRESS, _ADDRESS), nogil=True)
+def _plan(rows: Any, leaf: Any, count: Any, depth: Any, links: Any, newest: Any) -> Any:
+    """Number the nodes above rows, whose own numbers begin at `leaf`, and return the topmost.
+
+    A node's links are its halves, 0 where one is empty, and the node before it of the same depth; `newest` has the newest node
+    of every depth, and last the next number.
+    """
     if count == 0:
-        zero(out, 32)
-        return
-    message = context + 128
+        return 0
     if count == 1:
-        store_octet(message, 0)
-        copy(message + 1, rows, ROW_BYTES)
-        _digest(update, context, message, 1 + ROW_BYTES, out)
-        return
+        return leaf
     cut = _cut(rows, count, depth)
-    halves = context + _HALVES + 64 * depth
-    _subtree(update, context, rows, cut, depth + 1, halves)
-    _subtree(update, context, rows + ROW_BYTES * cut, count - cut, depth + 1, halves + 32)
-    _pair(update, context, message, halves, halves + 32, out)
+    left = _plan(rows, leaf, cut, depth + 1, links, newest)
+    right = _plan(rows + ROW_BYTES * cut, leaf + cut, count - cut, depth + 1, links, newest)
+    node = load_word(newest + 8 * _DEPTHS)
+    store_word(newest + 8 * _DEPTHS, node + 1)
+    store_word(links + _LINK_BYTES * node, left)
+    store_word(links + _LINK_BYTES * node + 8, right)
+    store_word(links + _LINK_BYTES * node + 16, load_word(newest + 8 * depth))
+    store_word(newest + 8 * depth, node)
+    return node
+
+
+@njit(nogil=True)
+def _tops(way: Any, room: Any, buckets: Any, counts: Any, depth: Any, links: Any, first: Any, tops: Any) -> None:
+    """Hash the rows of buckets and the nodes above them; write the number of each bucket's topmost node.
+
+    Nodes of one depth are hashed together, those of all buckets: so the lanes are full.
+    """
+    newest_nodes = np.zeros(_DEPTHS + 1, np.int64)
+    newest = newest_nodes.ctypes.data
+    zero(first, 32)
+    number = 1
+    for bucket in range(len(buckets)):
+        for row in range(counts[bucket]):
+            place = place_of(way, room, 1 + ROW_BYTES, first + 32 * number)
+            store_octet(place, 0)
+            copy(place + 1, buckets[bucket] + ROW_BYTES * row, ROW_BYTES)
+            number += 1
+    store_word(newest + 8 * _DEPTHS, number)
+    leaf = 1
+    for bucket in range(len(buckets)):
+        tops[bucket] = _plan(buckets[bucket], leaf, counts[bucket], depth, links, newest)
+        leaf += counts[bucket]
+    finish_all(way, room)
+    for above in range(_DEPTHS - 1, depth - 1, -1):
+        node = newest_nodes[above]
+        if not node:
+            continue
+        while node:
+            link = links + _LINK_BYTES * node
+            pair_later(way, room, first + 32 * load_word(link), first + 32 * load_word(link + 8), first + 32 * node)
+            node = load_word(link + 16)
+        finish_all(way, room)
 
 
 @njit(
@@ -355,16 +417,30 @@ def merge(
         new_counts[bucket] = count
 
 
-@njit([types.void(_ADDRESS, types.int64, _INTEGERS, _INTEGERS, _INTEGERS, _ROWS, _INTEGERS)], nogil=True, cache=True)
-def lift(update: Any, depth: Any, touched: Any, buckets: Any, bucket_counts: Any, nodes: Any, counts: Any) -> None:
+@njit([types.void(_INTEGERS, types.int64, _INTEGERS, _INTEGERS, _INTEGERS, _ROWS, _INTEGERS)], nogil=True, cache=True)
+def lift(table: Any, depth: Any, touched: Any, buckets: Any, bucket_counts: Any, nodes: Any, counts: Any) -> None:
     """Hash the touched buckets again, and the nodes above them. Node 1 is the root, 2n and 2n + 1 are the halves of n."""
-    scratch = np.empty(_SCRATCH_BYTES, np.uint8)
-    context = scratch.ctypes.data
+    scratch = np.empty(ROOM_BYTES, np.uint8)
+    way, room = table.ctypes.data, scratch.ctypes.data
+    open_room(room)
     leaves = 1 << depth
-    for at in range(len(touched)):
-        node = leaves + touched[at]
-        counts[node] = bucket_counts[at]
-        _subtree(update, context, buckets[at], bucket_counts[at], depth, nodes[node].ctypes.data)
+    links, digests = np.empty(_LINK_BYTES, np.uint8), np.empty(32, np.uint8)
+    tops = np.empty(len(touched), np.int64)
+    begin = 0
+    while begin < len(touched):
+        end, held = begin, 1
+        while end < len(touched) and held < _NODES_TOGETHER:
+            held += bucket_counts[end] + _nodes_above(buckets[end], bucket_counts[end], depth)
+            end += 1
+        if 32 * held > len(digests):
+            links, digests = np.empty(_LINK_BYTES * held, np.uint8), np.empty(32 * held, np.uint8)
+        first, some = digests.ctypes.data, slice(begin, end)
+        _tops(way, room, buckets[some], bucket_counts[some], depth, links.ctypes.data, first, tops[some])
+        for at in range(begin, end):
+            node = leaves + touched[at]
+            counts[node] = bucket_counts[at]
+            copy(nodes[node].ctypes.data, first + 32 * tops[at], 32)
+        begin = end
     for level in range(depth):
         before = -1
         for at in range(len(touched)):
@@ -372,19 +448,11 @@ def lift(update: Any, depth: Any, touched: Any, buckets: Any, bucket_counts: Any
             if node == before:
                 continue
             before = node
-            left, right = 2 * node, 2 * node + 1
-            counts[node] = counts[left] + counts[right]
+            left, right, out = nodes[2 * node].ctypes.data, nodes[2 * node + 1].ctypes.data, nodes[node].ctypes.data
+            counts[node] = counts[2 * node] + counts[2 * node + 1]
             if counts[node] > 1:
-                _pair(
-                    update,
-                    context,
-                    context + 128,
-                    nodes[left].ctypes.data,
-                    nodes[right].ctypes.data,
-                    nodes[node].ctypes.data,
-                )
-            elif counts[left]:
-                copy(nodes[node].ctypes.data, nodes[left].ctypes.data, 32)
+                pair_later(way, room, left, right, out)
             else:
-                copy(nodes[node].ctypes.data, nodes[right].ctypes.data, 32)
-    scratch[0] = 0  # numba gives an array back after its last use, and addresses are none
+                copy(out, left if counts[2 * node] else right, 32)
+        finish_all(way, room)
+    links[0] = digests[0] = scratch[0] = 0  # numba gives an array back after its last use, and addresses are none

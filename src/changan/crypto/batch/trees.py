@@ -1,37 +1,18 @@
-"""Hash trees over columns, records and state, as instructions for numba: SHA-256 by libcrypto, SM3 by our own rounds.
+"""Hash trees over columns and records, as instructions for numba.
 
-Each function is the twin of a plain one, named in its text, and gives the same bytes. `update` is the address of libcrypto's
-SHA256_Update, or 0 for SM3. Addresses that come in are trusted; what lies behind them is not.
+Each function is the twin of a plain one, named in its text, and gives the same bytes. For `way` see
+`changan.crypto.batch.hashing`. Addresses that come in are trusted; what lies behind them is not.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-import numpy as np
 from numba import njit, types
 
-from changan.crypto.batch.digest import _absorb, _start
-from changan.crypto.batch.memory import (
-    call,
-    copy,
-    load_half,
-    load_short,
-    load_word,
-    store_half,
-    store_octet,
-    store_word,
-    swapped,
-    zero,
-)
+from changan.crypto.batch.hashing import ROOM_BYTES, finish_all, later, open_room, place_of
+from changan.crypto.batch.memory import copy, load_half, load_short, load_word, store_half, store_octet, store_word
 
-CONTEXT_BYTES: Final = 112
-"""SHA256_CTX: eight words of state, a count of bits, 64 octets that wait, how many, and the digest's length."""
-SPARE_BYTES: Final = 80
-"""What must be free behind a message, for its padding."""
-_SHA256_START: Final = (
-    0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19,
-)  # fmt: skip
 _GONE: Final = 0xFFFFFFFF
 _RECORD_BYTES: Final = 8
 _EVENT_BYTES: Final = 12
@@ -40,42 +21,22 @@ _BAD: Final = -1
 
 
 @njit(nogil=True)
-def _digest(update: Any, context: Any, message: Any, size: Any, out: Any) -> None:
-    """Write the digest of a message that has SPARE_BYTES behind it, which are overwritten."""
-    end = (size + 8) // 64 * 64 + 64
-    zero(message + size, end - size)
-    store_octet(message + size, 0x80)
-    store_word(message + end - 8, swapped(8 * size))
-    if update:
-        for at in range(8):
-            store_half(context + 4 * at, _SHA256_START[at])
-        zero(context + 32, CONTEXT_BYTES - 32)
-        call(update, context, message, end)
-        for at in range(8):
-            store_half(out + 4 * at, swapped(load_half(context + 4 * at)) >> 32)
-        return
-    state = _start()
-    for at in range(end // 64):
-        state = _absorb(state, np.uint64(message + 64 * at))
-    for at in range(8):
-        store_half(out + 4 * at, (swapped(np.int64(state[at])) >> 32) & 0xFFFFFFFF)
+def pair_later(way: Any, room: Any, left: Any, right: Any, out: Any) -> None:
+    """Let the digest of a node with two halves be written later."""
+    place = place_of(way, room, 65, out)
+    store_octet(place, 1)
+    copy(place + 1, left, 32)
+    copy(place + 33, right, 32)
 
 
 @njit(nogil=True)
-def _pair(update: Any, context: Any, scratch: Any, left: Any, right: Any, out: Any) -> None:
-    """Write the digest of a node with two halves."""
-    store_octet(scratch, 1)
-    copy(scratch + 1, left, 32)
-    copy(scratch + 33, right, 32)
-    _digest(update, context, scratch, 65, out)
-
-
-@njit(nogil=True)
-def _root(update: Any, context: Any, scratch: Any, nodes: Any, count: Any) -> None:
-    """Leave the root over `count` leaves of 32 bytes in the first of them."""
+def _root(way: Any, room: Any, nodes: Any, count: Any) -> None:
+    """Leave the root over `count` leaves of 32 bytes in the first of them, once the leaves are there."""
+    finish_all(way, room)
     while count > 1:
         for at in range(count // 2):
-            _pair(update, context, scratch, nodes + 64 * at, nodes + 64 * at + 32, nodes + 32 * at)
+            pair_later(way, room, nodes + 64 * at, nodes + 64 * at + 32, nodes + 32 * at)
+        finish_all(way, room)
         if count % 2:
             copy(nodes + 16 * (count - 1), nodes + 32 * (count - 1), 32)
         count = (count + 1) // 2
@@ -97,7 +58,7 @@ _OCTETS: Final = types.uint8[::1]
 @njit(
     [
         _ADDRESS(
-            _ADDRESS,
+            _WORDS,
             types.int64[:, ::1],
             types.int64,
             _ADDRESS,
@@ -113,7 +74,7 @@ _OCTETS: Final = types.uint8[::1]
     cache=True,
 )
 def outcome_tree(
-    update: Any,
+    table: Any,
     columns: Any,
     rows: Any,
     outcomes: Any,
@@ -129,9 +90,10 @@ def outcome_tree(
     A column is where it begins, the width of its values or 0, and where their ends are; `results` is the same of the
     results, all zero where there are none. Twin of `changan.ledger.bundle_run.rows_of_bundle` and `tree_root`.
     """
-    context = scratch.ctypes.data
-    message = context + 128
+    way, room = table.ctypes.data, scratch.ctypes.data
+    message = room + ROOM_BYTES
     first = nodes.ctypes.data
+    open_room(room)
     event, stop = events, events + events_size
     for row in range(rows):
         store_octet(message, 0)
@@ -165,10 +127,10 @@ def outcome_tree(
             at += size
             event += 4 + size
         store_half(head, at - head - 4)
-        _digest(update, context, message, at - message, first + 32 * row)
+        later(way, room, message, at - message, first + 32 * row)
     if event != stop:
         return _BAD
-    _root(update, context, message, first, rows)
+    _root(way, room, first, rows)
     return 0
 
 
@@ -194,15 +156,16 @@ def count_records(delta: Any, size: Any) -> Any:
     return count
 
 
-@njit([types.int64(_ADDRESS, _ADDRESS, types.int64, types.int64, _OCTETS, _OCTETS)], nogil=True, cache=True)
-def delta_tree(update: Any, delta: Any, size: Any, group: Any, nodes: Any, scratch: Any) -> Any:
+@njit([types.int64(_WORDS, _ADDRESS, types.int64, types.int64, _OCTETS, _OCTETS)], nogil=True, cache=True)
+def delta_tree(table: Any, delta: Any, size: Any, group: Any, nodes: Any, scratch: Any) -> Any:
     """Leave the root over a delta's records, in groups, in the first 32 of `nodes`; return how many groups.
 
-    Twin of `changan.ledger.bundle_run.bundle_delta_root`. `scratch` has room for the delta and 256 octets.
+    Twin of `changan.ledger.bundle_run.bundle_delta_root`. `scratch` has room for the delta, ROOM_BYTES and 256 octets.
     """
-    context = scratch.ctypes.data
-    message = context + 128
+    way, room = table.ctypes.data, scratch.ctypes.data
+    message = room + ROOM_BYTES
     first = nodes.ctypes.data
+    open_room(room)
     start, at, held, groups = delta, delta, 0, 0
     stop = delta + size
     while at < stop:
@@ -211,8 +174,8 @@ def delta_tree(update: Any, delta: Any, size: Any, group: Any, nodes: Any, scrat
         if held == group or at == stop:
             store_octet(message, 0)
             copy(message + 1, start, at - start)
-            _digest(update, context, message, 1 + at - start, first + 32 * groups)
+            later(way, room, message, 1 + at - start, first + 32 * groups)
             groups += 1
             start, held = at, 0
-    _root(update, context, message, first, groups)
+    _root(way, room, first, groups)
     return groups
