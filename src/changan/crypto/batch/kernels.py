@@ -17,6 +17,7 @@ from changan.crypto.batch.forest import Forest
 from changan.crypto.batch.known import KNOWN, MESSAGE, Z
 from changan.crypto.curves import P256_CURVE, SM2_CURVE, write_point
 from changan.crypto.digest import sha256, sm3
+from changan.crypto.state_tree import StateTree
 from changan.crypto.keys import Scheme
 from changan.errors import ChanganError
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 TABLE_BYTES: Final = 8192
 """What a key's table takes."""
 COMPILE_SECONDS_MAX: Final = 600
+_KNOWN_ROWS: Final = (1, 40)
+"""One is hashed alone, many are hashed together."""
 _DONE: Final = "complete"
 _MODULES: Final = ("kernel", "rounds", "lanes", "digest", "hashing", "trees", "states")
 _SOURCES: Final = ("field.py", "memory.py", *(f"{name}.py" for name in _MODULES), "../curves.py")
@@ -155,10 +158,14 @@ def _require_right(kernels: Kernels) -> None:
     if bytes(kernels.digests([Z], [MESSAGE])[0]) != KNOWN[0].digest:
         raise KernelsError("the kernels digest a published message wrongly")
     for digest in (sha256, sm3):
-        tree = kernels.forest(digest, 0).state_tree()
-        tree.update(kernels.forest(digest, 0).changed([(Z, Z)]))
-        if tree.root != digest(b"\x00" + Z + Z):
-            raise KernelsError("the kernels make the root of a tree of one row wrongly")
+        forest = kernels.forest(digest, 0)
+        plain, tree = StateTree(digest), forest.state_tree()
+        for count in _KNOWN_ROWS:
+            rows = [(digest(bytes([number])), digest(bytes([count]))) for number in range(count)]
+            plain.update(rows)
+            tree.update(forest.changed(rows))
+            if tree.root != plain.root:
+                raise KernelsError(f"the kernels make the root of a tree of {count} rows wrongly")
 
 
 def _place(directory: Path) -> Path:
