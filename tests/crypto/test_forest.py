@@ -135,6 +135,13 @@ def test_the_root_over_a_delta_is_that_of_its_groups(forest, digest, changes, gr
     assert forest.delta_root(delta, group) == (tree_root(groups, digest), len(records))
 
 
+def test_messages_of_every_length_wait_for_others_of_theirs(forest, digest):
+    lengths = [length for length in range(1200) for _ in range(1 + length % 3)]
+    Random(5).shuffle(lengths)
+    records = [record(1, b"", bytes([n % 251]) * length) for n, length in enumerate(lengths)]
+    assert forest.delta_root(b"".join(records), 1) == (tree_root(records, digest), len(records))
+
+
 @given(CHANGES.filter(bool), st.data())
 def test_a_delta_that_is_cut_short_is_not_counted(forest, changes, data):
     delta = b"".join(record(*change) for change in changes)
