@@ -17,8 +17,8 @@ from changan.crypto.batch.forest import Forest
 from changan.crypto.batch.known import KNOWN, MESSAGE, Z
 from changan.crypto.curves import P256_CURVE, SM2_CURVE, write_point
 from changan.crypto.digest import sha256, sm3
-from changan.crypto.state_tree import StateTree
 from changan.crypto.keys import Scheme
+from changan.crypto.state_tree import StateTree
 from changan.errors import ChanganError
 
 if TYPE_CHECKING:
