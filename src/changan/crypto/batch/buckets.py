@@ -31,9 +31,9 @@ class BucketTree:
     all buckets, for a list of many thousands would keep other threads from the interpreter whenever it is looked through.
     """
 
-    def __init__(self, states: ModuleType, numpy: ModuleType, digest: Digest, way: Any) -> None:
+    def __init__(self, ordered: ModuleType, numpy: ModuleType, digest: Digest, way: Any) -> None:
         """Take the kernels, and a digest with the way they make it (see `changan.crypto.batch.hashing`)."""
-        self._states = states
+        self._ordered = ordered
         self._numpy: Any = numpy
         self._digest = digest
         self._way = way
@@ -67,21 +67,21 @@ class BucketTree:
             return
         prefixes = changes.rows[:, :8].copy().view(">u8").ravel().astype(numpy.uint64)
         order = numpy.argsort(prefixes, kind="stable")
-        order = order[: self._states.settle_order(changes.rows, order)]
+        order = order[: self._ordered.settle_order(changes.rows, order)]
         if self._split(self.rows + len(order)):
             self._lift_all()
         self._take(changes, order, prefixes[order])
 
     def fork(self) -> BucketTree:
         """Return a tree with the same rows that changes by itself."""
-        made = BucketTree(self._states, self._numpy, self._digest, self._way)
+        made = BucketTree(self._ordered, self._numpy, self._digest, self._way)
         made._depth, made._slabs = self._depth, list(self._slabs)
         made._slab, made._places, made._sizes = self._slab.copy(), self._places.copy(), self._sizes.copy()
         made._nodes, made._counts = self._nodes.copy(), self._counts.copy()
         return made
 
     def _take(self, changes: Changed, order: Any, prefixes: Any) -> None:
-        numpy, merge = self._numpy, self._states.merge
+        numpy, merge = self._numpy, self._ordered.merge
         buckets = (prefixes >> numpy.uint64(64 - self._depth)).astype(numpy.int64) if self._depth else prefixes * 0
         touched, starts = numpy.unique(buckets.astype(numpy.int64), return_index=True)
         starts = numpy.append(starts, len(order)).astype(numpy.int64)
@@ -91,7 +91,7 @@ class BucketTree:
         slab = numpy.empty((int(sizes.sum()), ROW_BYTES), numpy.uint8)
         places = self._places_in(slab, sizes)
         merge(*before, places, sizes)
-        self._states.lift(self._way, self._depth, touched, places, sizes, self._nodes, self._counts)
+        self._ordered.lift(self._way, self._depth, touched, places, sizes, self._nodes, self._counts)
         self._places[touched], self._sizes[touched], self._slab[touched] = places, sizes, len(self._slabs)
         self._slabs.append(slab)
         self._tidy()
@@ -122,7 +122,7 @@ class BucketTree:
     def _joined(self, places: Any, sizes: Any) -> Any:
         """Return the rows of buckets one after another."""
         rows = self._numpy.empty((int(sizes.sum()), ROW_BYTES), self._numpy.uint8)
-        self._states.put_together(places, sizes, rows)
+        self._ordered.put_together(places, sizes, rows)
         return rows
 
     def _split(self, rows: int) -> bool:
@@ -130,7 +130,7 @@ class BucketTree:
         numpy, depth = self._numpy, self._depth
         while rows > ROWS_A_BUCKET << self._depth:
             cuts = numpy.empty(len(self._sizes), numpy.int64)
-            self._states.cuts(self._places, self._sizes, self._depth, cuts)
+            self._ordered.cuts(self._places, self._sizes, self._depth, cuts)
             self._places = numpy.stack((self._places, self._places + ROW_BYTES * cuts), 1).ravel()
             self._sizes = numpy.stack((cuts, self._sizes - cuts), 1).ravel()
             self._slab = numpy.repeat(self._slab, 2)
@@ -143,7 +143,7 @@ class BucketTree:
         self._nodes = numpy.zeros((2 * size, _NODE), numpy.uint8)
         self._counts = numpy.zeros(2 * size, numpy.int64)
         every = numpy.arange(size, dtype=numpy.int64)
-        self._states.lift(self._way, self._depth, every, self._places, self._sizes, self._nodes, self._counts)
+        self._ordered.lift(self._way, self._depth, every, self._places, self._sizes, self._nodes, self._counts)
 
     def prove(self, key_hash: bytes) -> StateProof:
         """Return the proof that the row under `key_hash` has its value, or that there is none."""
@@ -181,7 +181,7 @@ class BucketTree:
         if len(data) % ROW_BYTES:
             raise MalformedError("the rows of the state tree are cut short")
         rows = self._numpy.frombuffer(data, self._numpy.uint8).reshape(-1, ROW_BYTES)
-        if not self._states.is_ordered(rows):
+        if not self._ordered.is_ordered(rows):
             raise MalformedError("the rows of the state tree are out of order")
         self._depth = 0
         self._begin(rows)

@@ -64,7 +64,7 @@ class Forest:
         """Raises MalformedError for a digest that the kernels do not have, LibcryptoError where SHA-256 is not there."""
         if digest not in {sha256, sm3}:
             raise MalformedError("the kernels make trees of SHA-256 and SM3")
-        self._trees, self._states = modules["trees"], modules["states"]
+        self._trees, self._states, self._ordered = modules["trees"], modules["states"], modules["ordered"]
         self._numpy: Any = numpy
         self._digest = digest
         self._seed = numpy.uint64(seed % (1 << _SEED_BITS))
@@ -121,7 +121,7 @@ class Forest:
 
     def state_tree(self) -> BucketTree:
         """Return an empty tree of a state."""
-        return BucketTree(self._states, self._numpy, self._digest, self._way)
+        return BucketTree(self._ordered, self._numpy, self._digest, self._way)
 
     def compact(self, deltas: Sequence[bytes]) -> list[bytes]:
         """Return the newest record of every row in deltas that follow one another, many to a piece."""

@@ -1,7 +1,6 @@
-"""The tree over a full state for many changes at once, as instructions for numba: the newest of each row, hashes, buckets.
+"""Many changes of a state at once, as instructions for numba: the newest record of each row, and its hashes.
 
-Twin of `changan.crypto.state_tree` and of the hashing in `changan.ledger.commitment`. For addresses and `way` see
-`changan.crypto.batch.hashing`.
+Twin of the hashing in `changan.ledger.commitment`. For `way` see `changan.crypto.batch.hashing`.
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numba import njit, types
 
-from changan.crypto.batch.hashing import ROOM_BYTES, finish_all, later, open_room, place_of
+from changan.crypto.batch.hashing import ROOM_BYTES, finish_all, later, open_room
 from changan.crypto.batch.memory import (
     copy,
-    leading_zeros,
     load_half,
     load_octet,
     load_short,
@@ -23,18 +21,10 @@ from changan.crypto.batch.memory import (
     store_octet,
     store_word,
     swapped,
-    zero,
 )
-from changan.crypto.batch.trees import pair_later
 
-ROW_BYTES: Final = 64
-"""A key hash and a value hash."""
 _GONE: Final = 0xFFFFFFFF
 _RECORD_BYTES: Final = 8
-_DEPTHS: Final = 256
-_LINK_BYTES: Final = 24
-_NODES_TOGETHER: Final = 4096
-"""Buckets are hashed together until they have so many rows and nodes."""
 _FIRST_PLACES: Final = 1024
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _HALF: Final = np.uint64(32)
@@ -222,237 +212,3 @@ def hash_records(
             later(way, room, message, at + size - message, rows[number].ctypes.data + 32)
     finish_all(way, room)
     scratch[0] = 0  # numba gives an array back after its last use, and addresses are none
-
-
-@njit(nogil=True)
-def _compared(one: Any, other: Any) -> Any:
-    """Return -1, 0 or 1: how two key hashes stand to one another."""
-    for word in range(4):
-        left, right = np.uint64(swapped(load_word(one + 8 * word))), np.uint64(swapped(load_word(other + 8 * word)))
-        if left != right:
-            return -1 if left < right else 1
-    return 0
-
-
-@njit([types.int64(_ROWS, _INTEGERS)], nogil=True, cache=True)
-def settle_order(rows: Any, order: Any) -> Any:
-    """Bring rows that are in order by their first eight octets, older changes first, in full order with one change a key.
-
-    `order` says where each row lies; its beginning becomes the answer. Return how many there are.
-    """
-    base = rows.ctypes.data
-    count = 0
-    for at in range(len(order)):
-        moved = order[at]
-        place = count
-        while place and _compared(base + ROW_BYTES * order[place - 1], base + ROW_BYTES * moved) > 0:
-            place -= 1
-        if place and _compared(base + ROW_BYTES * order[place - 1], base + ROW_BYTES * moved) == 0:
-            order[place - 1] = moved  # the later change counts
-            continue
-        for shifted in range(count, place, -1):
-            order[shifted] = order[shifted - 1]
-        order[place] = moved
-        count += 1
-    return count
-
-
-@njit([types.boolean(_ROWS)], nogil=True, cache=True)
-def is_ordered(rows: Any) -> Any:
-    """Whether each row's key hash is greater than the one before."""
-    for at in range(1, len(rows)):
-        if _compared(rows[at - 1].ctypes.data, rows[at].ctypes.data) >= 0:
-            return False
-    return True
-
-
-@njit(nogil=True)
-def _bit(key: Any, depth: Any) -> Any:
-    return (load_octet(key + (depth >> 3)) >> (7 - (depth & 7))) & 1
-
-
-@njit(nogil=True)
-def _cut(rows: Any, count: Any, depth: Any) -> Any:
-    low, high = 0, count
-    while low < high:
-        middle = (low + high) // 2
-        if _bit(rows + ROW_BYTES * middle, depth):
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
-@njit([types.void(_INTEGERS, _INTEGERS, types.int64, _INTEGERS)], nogil=True, cache=True)
-def cuts(buckets: Any, counts: Any, depth: Any, found: Any) -> None:
-    """Write how many rows of each bucket, whose keys agree above `depth`, have no bit there."""
-    for at in range(len(buckets)):
-        found[at] = _cut(buckets[at], counts[at], depth)
-
-
-@njit([types.void(_INTEGERS, _INTEGERS, _ROWS)], nogil=True, cache=True)
-def put_together(buckets: Any, counts: Any, rows: Any) -> None:
-    """Copy the rows of buckets one after another."""
-    at = rows.ctypes.data
-    for bucket in range(len(buckets)):
-        copy(at, buckets[bucket], ROW_BYTES * counts[bucket])
-        at += ROW_BYTES * counts[bucket]
-
-
-@njit(nogil=True)
-def _alike(one: Any, other: Any) -> Any:
-    """Return how many leading bits two key hashes share."""
-    for word in range(4):
-        differ = swapped(load_word(one + 8 * word) ^ load_word(other + 8 * word))
-        if differ:
-            return 64 * word + leading_zeros(differ)
-    return 256
-
-
-@njit(nogil=True)
-def _nodes_above(rows: Any, count: Any, depth: Any) -> Any:
-    """Return how many nodes with two or more rows below stand above rows in order whose keys agree above `depth`."""
-    found, before = 0, depth - 1
-    for at in range(1, count):
-        alike = _alike(rows + ROW_BYTES * (at - 1), rows + ROW_BYTES * at)
-        found += max(0, alike - before)
-        before = alike
-    return found
-
-
-@njit(types.int64(_ADDRESS, types.int64, types.int64, types.int64, _ADDRESS, _ADDRESS), nogil=True)
-def _plan(rows: Any, leaf: Any, count: Any, depth: Any, links: Any, newest: Any) -> Any:
-    """Number the nodes above rows, whose own numbers begin at `leaf`, and return the topmost.
-
-    A node's links are its halves, 0 where one is empty, and the node before it of the same depth; `newest` has the newest node
-    of every depth, and last the next number.
-    """
-    if count == 0:
-        return 0
-    if count == 1:
-        return leaf
-    cut = _cut(rows, count, depth)
-    left = _plan(rows, leaf, cut, depth + 1, links, newest)
-    right = _plan(rows + ROW_BYTES * cut, leaf + cut, count - cut, depth + 1, links, newest)
-    node = load_word(newest + 8 * _DEPTHS)
-    store_word(newest + 8 * _DEPTHS, node + 1)
-    store_word(links + _LINK_BYTES * node, left)
-    store_word(links + _LINK_BYTES * node + 8, right)
-    store_word(links + _LINK_BYTES * node + 16, load_word(newest + 8 * depth))
-    store_word(newest + 8 * depth, node)
-    return node
-
-
-@njit(nogil=True)
-def _tops(way: Any, room: Any, buckets: Any, counts: Any, depth: Any, links: Any, first: Any, tops: Any) -> None:
-    """Hash the rows of buckets and the nodes above them; write the number of each bucket's topmost node.
-
-    Nodes of one depth are hashed together, those of all buckets: so the lanes are full.
-    """
-    newest_nodes = np.zeros(_DEPTHS + 1, np.int64)
-    newest = newest_nodes.ctypes.data
-    zero(first, 32)
-    number = 1
-    for bucket in range(len(buckets)):
-        for row in range(counts[bucket]):
-            place = place_of(way, room, 1 + ROW_BYTES, first + 32 * number)
-            store_octet(place, 0)
-            copy(place + 1, buckets[bucket] + ROW_BYTES * row, ROW_BYTES)
-            number += 1
-    store_word(newest + 8 * _DEPTHS, number)
-    leaf = 1
-    for bucket in range(len(buckets)):
-        tops[bucket] = _plan(buckets[bucket], leaf, counts[bucket], depth, links, newest)
-        leaf += counts[bucket]
-    finish_all(way, room)
-    for above in range(_DEPTHS - 1, depth - 1, -1):
-        node = newest_nodes[above]
-        if not node:
-            continue
-        while node:
-            link = links + _LINK_BYTES * node
-            pair_later(way, room, first + 32 * load_word(link), first + 32 * load_word(link + 8), first + 32 * node)
-            node = load_word(link + 16)
-        finish_all(way, room)
-
-
-@njit(
-    [types.void(_ROWS, _OCTETS, _INTEGERS, _INTEGERS, _INTEGERS, _INTEGERS, _INTEGERS, _INTEGERS)],
-    nogil=True,
-    cache=True,
-)
-def merge(
-    rows: Any, present: Any, order: Any, starts: Any, old: Any, old_counts: Any, new: Any, new_counts: Any
-) -> None:
-    """Merge changes in order into buckets: those from `starts[i]` on into bucket i.
-
-    Where `new` is empty only the sizes are found; else it says where each bucket with its changes goes.
-    """
-    base = rows.ctypes.data
-    for bucket in range(len(old)):
-        change, last = starts[bucket], starts[bucket + 1]
-        held, end = old[bucket], old[bucket] + ROW_BYTES * old_counts[bucket]
-        count = 0
-        to = new[bucket] if len(new) else 0
-        while held < end or change < last:
-            if change == last:
-                side = -1
-            elif held == end:
-                side = 1
-            else:
-                side = _compared(held, base + ROW_BYTES * order[change])
-            if side < 0:
-                if to:
-                    copy(to + ROW_BYTES * count, held, ROW_BYTES)
-                count += 1
-                held += ROW_BYTES
-                continue
-            if side == 0:
-                held += ROW_BYTES
-            if present[order[change]]:
-                if to:
-                    copy(to + ROW_BYTES * count, base + ROW_BYTES * order[change], ROW_BYTES)
-                count += 1
-            change += 1
-        new_counts[bucket] = count
-
-
-@njit([types.void(_INTEGERS, types.int64, _INTEGERS, _INTEGERS, _INTEGERS, _ROWS, _INTEGERS)], nogil=True, cache=True)
-def lift(table: Any, depth: Any, touched: Any, buckets: Any, bucket_counts: Any, nodes: Any, counts: Any) -> None:
-    """Hash the touched buckets again, and the nodes above them. Node 1 is the root, 2n and 2n + 1 are the halves of n."""
-    scratch = np.empty(ROOM_BYTES, np.uint8)
-    way, room = table.ctypes.data, scratch.ctypes.data
-    open_room(room)
-    leaves = 1 << depth
-    links, digests = np.empty(_LINK_BYTES, np.uint8), np.empty(32, np.uint8)
-    tops = np.empty(len(touched), np.int64)
-    begin = 0
-    while begin < len(touched):
-        end, held = begin, 1
-        while end < len(touched) and held < _NODES_TOGETHER:
-            held += bucket_counts[end] + _nodes_above(buckets[end], bucket_counts[end], depth)
-            end += 1
-        if 32 * held > len(digests):
-            links, digests = np.empty(_LINK_BYTES * held, np.uint8), np.empty(32 * held, np.uint8)
-        first, some = digests.ctypes.data, slice(begin, end)
-        _tops(way, room, buckets[some], bucket_counts[some], depth, links.ctypes.data, first, tops[some])
-        for at in range(begin, end):
-            node = leaves + touched[at]
-            counts[node] = bucket_counts[at]
-            copy(nodes[node].ctypes.data, first + 32 * tops[at], 32)
-        begin = end
-    for level in range(depth):
-        before = -1
-        for at in range(len(touched)):
-            node = (leaves + touched[at]) >> (level + 1)
-            if node == before:
-                continue
-            before = node
-            left, right, out = nodes[2 * node].ctypes.data, nodes[2 * node + 1].ctypes.data, nodes[node].ctypes.data
-            counts[node] = counts[2 * node] + counts[2 * node + 1]
-            if counts[node] > 1:
-                pair_later(way, room, left, right, out)
-            else:
-                copy(out, left if counts[2 * node] else right, 32)
-        finish_all(way, room)
-    links[0] = digests[0] = scratch[0] = 0  # numba gives an array back after its last use, and addresses are none
