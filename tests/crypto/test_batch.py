@@ -384,7 +384,8 @@ def test_kernels_compiled_of_other_sources_are_not_taken(tmp_path, monkeypatch):
     for place in ("one", "other"):
         folder = tmp_path / place / "changan/crypto"
         shutil.copytree(Path(kernels_module.__file__).parent, folder / "batch")
-        shutil.copy(Path(kernels_module.__file__).parent.parent / "curves.py", folder)
+        for source in ("curves.py", "round_constants.py"):
+            shutil.copy(Path(kernels_module.__file__).parent.parent / source, folder)
         monkeypatch.setattr(kernels_module, "__file__", str(folder / "batch/kernels.py"))
         named.add(kernels_module._version())
     os.utime(folder / "batch/states.py", ns=(1, 1))

@@ -10,7 +10,8 @@ from numba import cfunc, njit, types
 from numba.extending import intrinsic
 
 from changan.crypto.batch.memory import load_half, store_half
-from changan.crypto.batch.rounds import SM3_START, sm3_rounds
+from changan.crypto.batch.rounds import sm3_rounds
+from changan.crypto.round_constants import SM3_START
 
 _WORD: Final = ir.IntType(32)
 _STATE: Final = types.UniTuple(types.uint32, 8)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from changan.crypto.batch.buckets import BucketTree
 from changan.crypto.digest import sha256, sm3
 from changan.crypto.libcrypto import load as load_libcrypto
+from changan.crypto.round_constants import SHA256_START, SM3_START
 from changan.errors import MalformedError
 
 if TYPE_CHECKING:
@@ -44,14 +45,13 @@ def _sha256(modules: Mapping[str, ModuleType]) -> list[int]:
     """Return the way of SHA-256: see `changan.crypto.batch.hashing`. Raises LibcryptoError."""
     found = ctypes.cast(load_libcrypto().SHA256_Update, ctypes.c_void_p).value
     assert found is not None
-    lanes, start = modules["lanes"], modules["rounds"].SHA256_START
-    return [found, lanes.sha256_lanes.address if lanes.SHA256_IN_LANES else 0, _SHA256_FEW, *start]
+    lanes = modules["lanes"]
+    return [found, lanes.sha256_lanes.address if lanes.SHA256_IN_LANES else 0, _SHA256_FEW, *SHA256_START]
 
 
 def _sm3(modules: Mapping[str, ModuleType]) -> list[int]:
     """Return the way of SM3."""
-    start = modules["rounds"].SM3_START
-    return [modules["digest"].sm3_update.address, modules["lanes"].sm3_lanes.address, _SM3_FEW, *start]
+    return [modules["digest"].sm3_update.address, modules["lanes"].sm3_lanes.address, _SM3_FEW, *SM3_START]
 
 
 class Forest:

@@ -25,19 +25,17 @@ from changan.crypto.batch.memory import (
     zero,
 )
 
-CONTEXT_BYTES: Final = 112
+_CONTEXT_BYTES: Final = 112
 """SHA256_CTX: eight words of state, a count of bits, 64 octets that wait, how many, and the digest's length."""
-SPARE_BYTES: Final = 80
-"""What must be free behind a message, for its padding."""
-BLOCKS_MAX: Final = 16
+_BLOCKS_MAX: Final = 16
 """Messages of more blocks do not wait."""
 _UPDATE, _LANES, _FEW, _START = range(0, 32, 8)
 _DIGESTS: Final = STATE_BYTES
 _COUNTS: Final = _DIGESTS + 32 * LANES
-_OUTS: Final = _COUNTS + 8 * (BLOCKS_MAX + 1)
-_SIZES: Final = _OUTS + 8 * LANES * (BLOCKS_MAX + 1)
-_WAITING: Final = _SIZES + 8 * LANES * (BLOCKS_MAX + 1)
-ROOM_BYTES: Final = _WAITING + 64 * LANES * BLOCKS_MAX * (BLOCKS_MAX + 1) // 2
+_OUTS: Final = _COUNTS + 8 * (_BLOCKS_MAX + 1)
+_SIZES: Final = _OUTS + 8 * LANES * (_BLOCKS_MAX + 1)
+_WAITING: Final = _SIZES + 8 * LANES * (_BLOCKS_MAX + 1)
+ROOM_BYTES: Final = _WAITING + 64 * LANES * _BLOCKS_MAX * (_BLOCKS_MAX + 1) // 2
 
 
 @njit(nogil=True)
@@ -57,13 +55,12 @@ def _padded(message: Any, size: Any) -> Any:
 
 
 @njit(nogil=True)
-def digest_now(way: Any, room: Any, message: Any, size: Any, out: Any) -> None:
-    """Write the digest of a message that has SPARE_BYTES behind it, which are overwritten."""
-    end = _padded(message, size)
+def _digest(way: Any, room: Any, message: Any, size: Any, out: Any) -> None:
+    """Write the digest of a message that is padded to `size` octets."""
     for at in range(8):
         store_half(room + 4 * at, load_word(way + _START + 8 * at))
-    zero(room + 32, CONTEXT_BYTES - 32)
-    call(load_word(way + _UPDATE), room, message, end)
+    zero(room + 32, _CONTEXT_BYTES - 32)
+    call(load_word(way + _UPDATE), room, message, size)
     for at in range(8):
         store_half(out + 4 * at, swapped(load_half(room + 4 * at)) >> 32)
 
@@ -76,7 +73,7 @@ def _waiting(blocks: Any) -> Any:
 
 @njit(nogil=True)
 def place_of(way: Any, room: Any, size: Any, out: Any) -> Any:
-    """Return where to put a message of at most BLOCKS_MAX blocks before the next is asked for; its digest goes to `out`."""
+    """Return where to put a message of at most _BLOCKS_MAX blocks before the next is asked for; its digest goes to `out`."""
     blocks = (size + 8) // 64 + 1
     counted = room + _COUNTS + 8 * blocks
     count = load_word(counted)
@@ -95,9 +92,9 @@ def place_of(way: Any, room: Any, size: Any, out: Any) -> Any:
 
 @njit(nogil=True)
 def later(way: Any, room: Any, message: Any, size: Any, out: Any) -> None:
-    """Let a message be digested together with others; it may be overwritten at once, and has SPARE_BYTES behind it."""
-    if size + 8 >= 64 * BLOCKS_MAX:
-        digest_now(way, room, message, size, out)
+    """Let a message be digested together with others; it may be overwritten at once, and has room for its padding behind it."""
+    if size + 8 >= 64 * _BLOCKS_MAX:
+        _digest(way, room, message, _padded(message, size), out)
     else:
         copy(place_of(way, room, size, out), message, size)
 
@@ -115,14 +112,14 @@ def _finish(way: Any, room: Any, blocks: Any) -> None:
             copy(load_word(room + _OUTS + row + 8 * lane), room + _DIGESTS + 32 * lane, 32)
     else:
         for lane in range(count):
-            size = load_word(room + _SIZES + row + 8 * lane) - 1
-            digest_now(way, room, place + 64 * blocks * lane, size, load_word(room + _OUTS + row + 8 * lane))
+            out = load_word(room + _OUTS + row + 8 * lane)
+            _digest(way, room, place + 64 * blocks * lane, 64 * blocks, out)
     store_word(counted, 0)
 
 
 @njit(nogil=True)
 def finish_all(way: Any, room: Any) -> None:
     """Write the digests of all messages that wait."""
-    for blocks in range(1, BLOCKS_MAX + 1):
+    for blocks in range(1, _BLOCKS_MAX + 1):
         if load_word(room + _COUNTS + 8 * blocks):
             _finish(way, room, blocks)

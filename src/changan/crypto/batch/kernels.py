@@ -34,8 +34,11 @@ COMPILE_SECONDS_MAX: Final = 600
 _KNOWN_ROWS: Final = (1, 40)
 """One is hashed alone, many are hashed together."""
 _DONE: Final = "complete"
-_MODULES: Final = ("kernel", "rounds", "lanes", "digest", "hashing", "trees", "states", "ordered")
-_SOURCES: Final = ("field.py", "memory.py", *(f"{name}.py" for name in _MODULES), "../curves.py")
+_MODULES: Final = ("kernel", "lanes", "digest", "hashing", "trees", "states", "ordered")
+_SOURCES: Final = (
+    *("field.py", "memory.py", "rounds.py", *(f"{name}.py" for name in _MODULES)),
+    *("../curves.py", "../round_constants.py"),
+)
 _WRITABLE_BY_OTHERS: Final = 0o022
 _CURVES: Final[Mapping[Scheme, Curve]] = {Scheme.SM2: SM2_CURVE, Scheme.P256: P256_CURVE}
 

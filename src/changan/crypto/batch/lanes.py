@@ -11,7 +11,8 @@ from llvmlite import binding, ir
 from numba import cfunc, types
 from numba.extending import intrinsic
 
-from changan.crypto.batch.rounds import SHA256_START, SM3_START, constant, sha256_rounds, sm3_rounds
+from changan.crypto.batch.rounds import constant, sha256_rounds, sm3_rounds
+from changan.crypto.round_constants import SHA256_START, SM3_START
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,34 +7,16 @@ from typing import Any, Final
 from llvmlite import ir
 from numba.core import cgutils
 
-SHA256_START: Final = (
-    0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19,
-)  # fmt: skip
-SM3_START: Final = (
-    0x7380166F, 0x4914B2B9, 0x172442D7, 0xDA8A0600, 0xA96F30BC, 0x163138AA, 0xE38DEE4D, 0xB0FB0E4E,
-)  # fmt: skip
+from changan.crypto.round_constants import SHA256_ROUNDS, SM3_ROUNDS
+
 _WORD: Final = ir.IntType(32)
-_MASK: Final = 0xFFFFFFFF
 _ROUNDS: Final = 64
 _WORDS: Final = 16
 
 
-def _cube_root_bits(number: int) -> int:
-    """Return the first 32 bits behind the point of a cube root."""
-    low, high = 0, number << 32
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if middle**3 <= number << 96 else (low, middle)
-    return low & _MASK
-
-
-_PRIMES: Final = [number for number in range(2, 312) if all(number % other for other in range(2, number))]
-_SHA256_CONSTANTS: Final = [_cube_root_bits(prime) for prime in _PRIMES]
-
-
 def constant(kind: Any, number: int) -> Any:
     """Return a word, or a vector of it."""
-    word = ir.Constant(_WORD, number & _MASK)
+    word = ir.Constant(_WORD, number)
     return word if kind == _WORD else ir.Constant(kind, [word] * kind.count)
 
 
@@ -78,7 +60,7 @@ def sha256_rounds(builder: Any, state: list[Any], words: list[Any]) -> list[Any]
             spread = _xor(builder, _rotated(builder, far, 15), _rotated(builder, far, 13), shifted[1])
             words.append(_sum(builder, words[at - 16], mixed, words[at - 7], spread))
         turned = _xor(builder, _rotated(builder, e, 26), _rotated(builder, e, 21), _rotated(builder, e, 7))
-        known = builder.add(words[at], constant(a.type, _SHA256_CONSTANTS[at]))
+        known = builder.add(words[at], constant(a.type, SHA256_ROUNDS[at]))
         first = _sum(builder, known, h, turned, _choice(builder, e, f, g))
         turned = _xor(builder, _rotated(builder, a, 30), _rotated(builder, a, 19), _rotated(builder, a, 10))
         second = _sum(builder, first, turned, _majority(builder, a, b, c))
@@ -95,10 +77,8 @@ def sm3_rounds(builder: Any, state: list[Any], words: list[Any]) -> list[Any]:
             spread = _xor(builder, mixed, _rotated(builder, mixed, 15), _rotated(builder, mixed, 23))
             words.append(_xor(builder, spread, _rotated(builder, words[at - 9], 7), words[at - 2]))
         early = at < _WORDS
-        number = 0x79CC4519 if early else 0x7A879D8A
-        number = number << at % 32 | number >> (32 - at % 32)
         turned = _rotated(builder, a, 12)
-        ss1 = _rotated(builder, _sum(builder, turned, e, constant(a.type, number)), 7)
+        ss1 = _rotated(builder, _sum(builder, turned, e, constant(a.type, SM3_ROUNDS[at])), 7)
         ff = _xor(builder, a, b, c) if early else _majority(builder, a, b, c)
         gg = _xor(builder, e, f, g) if early else _choice(builder, e, f, g)
         tt1 = _sum(builder, ff, d, builder.xor(ss1, turned), builder.xor(words[at], words[at + 4]))

@@ -32,7 +32,6 @@ _LOW: Final = np.uint64(0xFFFFFFFF)
 _HIGH: Final = np.uint64(0xFFFFFFFF00000000)
 _GROUP: Final = 64
 
-_ADDRESS: Final = types.int64
 _INTEGERS: Final = types.int64[::1]
 _OCTETS: Final = types.uint8[::1]
 _FIXED: Final = types.Array(types.uint8, 1, "C", readonly=True)

@@ -16,7 +16,6 @@ from changan.crypto.batch.memory import copy, load_half, load_short, load_word, 
 _GONE: Final = 0xFFFFFFFF
 _RECORD_BYTES: Final = 8
 _EVENT_BYTES: Final = 12
-_ROW: Final = 64
 _BAD: Final = -1
 
 
