@@ -19,7 +19,7 @@ LONGER = {  # file: why it is one sitting all the same
     "tests/ledger/test_chain_config.py": "a table: one change of the configuration a row, with its refusals",
     "tests/contract/test_compiled.py": "one set of small contracts is read by all tests of the file",
     "tests/contract/contract_generator.py": "one grammar: the branches of a program generator call one another",
-    "src/changan/contract/plain.py": "the machine's operations share its undo log and meter; split, each half would reach into the other",
+    "src/changan/contract/machine.py": "the machine's operations share its undo log and meter; split, each half would reach into the other",
     "tests/contract/test_check.py": "a table: one refused program a row, for every syntax node and field",
     "tests/contract/test_meaning.py": "a table: one operation of the language a row, with its edges",
     "tests/contract/test_state.py": "one contract is read by all tests of the file",

@@ -43,23 +43,34 @@ class BadArgumentError(ChanganError):
 
 def pack(kind: ValueType, value: Value) -> bytes:
     """Return the bytes of a value."""
+    return packer(kind)(value)
+
+
+@cache
+def packer(kind: ValueType) -> Callable[[Any], bytes]:
+    """Return what does `pack` for one type."""
     match kind:
         case IntType():
-            assert isinstance(value, int)
-            return value.to_bytes(kind.width, "big", signed=kind.low < 0)
+            width, signed = kind.width, kind.low < 0
+            return lambda value: value.to_bytes(width, "big", signed=signed)
         case BoolType() | EnumType():
-            assert isinstance(value, int)
-            return bytes([value])
+            return lambda value: bytes((value,))
         case BytesType():
-            assert isinstance(value, bytes)
-            return value
+            return _as_it_is
         case TextType():
-            assert isinstance(value, str)
-            data = value.encode()
-            return len(data).to_bytes(_TEXT_LENGTH_BYTES, "big") + data
+            return _pack_text
         case RecordType() | TupleType():
-            assert isinstance(value, tuple)
-            return b"".join(pack(part, item) for part, item in zip(_parts(kind), value, strict=True))  # type: ignore[arg-type]  # parts are values
+            packers = tuple(packer(part) for part in _parts(kind))
+            return lambda value: b"".join([pack(item) for pack, item in zip(packers, value, strict=True)])
+
+
+def _as_it_is(value: bytes) -> bytes:
+    return value
+
+
+def _pack_text(value: str) -> bytes:
+    data = value.encode()
+    return len(data).to_bytes(_TEXT_LENGTH_BYTES, "big") + data
 
 
 def unpack(kind: ValueType, data: bytes) -> Value:

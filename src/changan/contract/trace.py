@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from changan.contract.plain import LENGTH, Machine, PlainInstance
+from changan.contract.machine import LENGTH, Machine
+from changan.contract.plain import PlainInstance
 
 if TYPE_CHECKING:
     from changan.contract.instance import Row

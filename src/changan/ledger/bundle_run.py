@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.compiled import CompiledInstance
-from changan.contract.compiled.plain_columns import batch_of, event_bytes, run_columns, run_rows
+from changan.contract.compiled.plain_columns import batch_of, event_writer, run_columns, run_rows
 from changan.contract.gas import GAS_LIMIT_MAX
 from changan.ledger.bundle_rows import BundleColumns
-from changan.ledger.delta import Delta, collect_delta
+from changan.ledger.delta import Delta
 from changan.ledger.wire.messages import BundleResult, BundleRows
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
     else:
         batch, emitters = _run_calls(instance, signature, bundle, caller, block, host)
         for other, entered in host.entered.items():
-            delta = collect_delta(entered)
+            delta = entered.collect_delta()
             if delta:
                 others.append(Delta(other, entered.program.field_names, delta, 0))
     columns = BundleColumns(
@@ -73,7 +73,7 @@ def run_bundle(  # noqa: PLR0917  # what a bundle needs to run
         results=batch.results,
         result_ends=b"" if batch.result_ends is None else batch.result_ends.tobytes(),
         events=batch.events,
-        delta=collect_delta(instance),
+        delta=instance.collect_delta(),
         others=tuple((delta.contract, delta.records) for delta in others),
         one_by_one=host is not None,
     )
@@ -127,12 +127,15 @@ def _run_calls(
     budget, callers = rows.budget or None, rows.callers or caller
     outcomes = run_rows(instance, signature, callers, rows.columns, block, host, gas_limit=GAS_LIMIT_MAX, budget=budget)
     by_address = {entered.address: (name, entered.program) for name, entered in host.entered.items()}
-    emitters: dict[str, int] = {}
+    writers = {instance.address: event_writer(instance.program)}
+    emitters: list[str] = []
 
     def encode(row: int, event: Event) -> bytes:
-        if event.emitter == instance.address:
-            return event_bytes(instance.program, row, event)
-        name, program = by_address[event.emitter]
-        return event_bytes(program, row, event, emitters.setdefault(name, len(emitters) + 1))
+        write = writers.get(event.emitter)
+        if write is None:
+            name, program = by_address[event.emitter]
+            emitters.append(name)
+            write = writers[event.emitter] = event_writer(program, len(emitters))
+        return write(row, event)
 
-    return batch_of(signature, outcomes, encode), list(emitters)
+    return batch_of(signature, outcomes, encode), emitters

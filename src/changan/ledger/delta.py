@@ -91,16 +91,8 @@ def run_together(
     ran = []
     for caller, arguments in calls:
         [outcome] = instance.run(method, [Call(caller, arguments, gas_limit)], block)
-        ran.append(Ran(outcome, collect_delta(instance)))
+        ran.append(Ran(outcome, instance.collect_delta()))
     return ran
-
-
-def collect_delta(instance: AnyInstance) -> bytes:
-    """Return what `Instance.collect` does, as records."""
-    if isinstance(instance, CompiledInstance):
-        return instance.collect_delta()
-    places = instance.program.field_places
-    return b"".join(record_of(places, row) for row in instance.collect())
 
 
 def dump_records(instance: AnyInstance) -> Iterable[bytes]:

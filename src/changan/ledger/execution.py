@@ -13,7 +13,7 @@ from changan.ledger.bundle import MESSAGE, PARAMETER, BundleError, bundled_metho
 from changan.ledger.bundle_run import RanBundle, run_bundle, run_views
 from changan.ledger.called import Called
 from changan.ledger.contracts import Calls, Emitters, find_standing, stopped
-from changan.ledger.delta import Delta, collect_delta, run_together
+from changan.ledger.delta import Delta, run_together
 from changan.ledger.distilled import decode_distilled
 from changan.ledger.gas import (
     ACCOUNTS,
@@ -263,7 +263,7 @@ class Execution:
         if outcome.code == Code.OUT_OF_GAS and call.gas_limit < CONTRACT_GAS_MAX:
             return _failed(_PASSED, "")
         entered = {name: instance} if host is None else {name: instance, **host.entered}
-        changed = [(other, each, collect_delta(each)) for other, each in entered.items()] if keep else []
+        changed = [(other, each, each.collect_delta()) for other, each in entered.items()] if keep else []
         return self._ended(program, method, outcome, tx_id, changed)
 
     def _together(self, alike: Alike, tx_ids: Sequence[str]) -> list[Executed]:

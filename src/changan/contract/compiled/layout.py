@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from changan.contract.declarations import PARAMETERS_MAX
-from changan.contract.plain import ROW_BYTES
+from changan.contract.machine import ROW_BYTES
 from changan.contract.types import (
     RECORD_BYTES_MAX,
     WORD_BYTES,

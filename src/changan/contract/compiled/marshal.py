@@ -95,6 +95,15 @@ def simple_format(kind: ValueType) -> str | None:
     return None
 
 
+def writer(kinds: tuple[ValueType, ...]) -> Callable[[tuple[Value, ...]], bytes]:
+    """Return what writes several values, one after another."""
+    simple = [simple_format(kind) for kind in kinds]
+    if None not in simple:
+        pack = struct.Struct("<" + "".join(form or "" for form in simple)).pack
+        return lambda values: pack(*values)
+    return lambda values: b"".join([write(kind, value) for kind, value in zip(kinds, values, strict=True)])
+
+
 def reader(kinds: tuple[ValueType, ...]) -> Callable[[Buffer, int], tuple[Value, ...]]:
     """Return what reads several values, one after another, from a place on."""
     simple = [simple_format(kind) for kind in kinds]

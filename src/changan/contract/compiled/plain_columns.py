@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from changan.contract.types import Signature, ValueType
 
 _ADDRESS_BYTES = 20
+_ADDRESS = struct.Struct(f"{_ADDRESS_BYTES}s")
 _EVENT = struct.Struct("<III")
 EMITTER_SHIFT = 16
 """Behind the number of its kind an event says who emitted it."""
@@ -42,7 +43,7 @@ def run_columns(
     signature = instance.program.method(method)
     assert signature is not None
     outcomes = run_rows(instance, signature, callers, columns, block, gas_limit=gas_limit, budget=budget)
-    return batch_of(signature, outcomes, lambda row, event: event_bytes(instance.program, row, event))
+    return batch_of(signature, outcomes, event_writer(instance.program))
 
 
 def run_rows(
@@ -59,28 +60,32 @@ def run_rows(
     """Do the same by calls of any instance, one by one; with a `host` they may call other contracts."""
     rows = count_rows(signature, callers, columns)
     check_columns(signature, columns)
-    senders = bytes(callers)
-    values = [
-        column_values(kind, column, rows) for (_, kind), column in zip(signature.parameters, columns, strict=True)
-    ]
-    left = budget
+    each = [_ADDRESS.unpack_from(callers)] * rows
+    if len(memoryview(callers).cast("B")) > _ADDRESS_BYTES:
+        each = list(_ADDRESS.iter_unpack(callers))
+    kinds = [kind for _, kind in signature.parameters]
+    values = [column_values(kind, column, rows) for kind, column in zip(kinds, columns, strict=True)]
+    arguments = list(zip(*values, strict=True)) if values else [()] * rows
+    calls = [Call(caller, given, gas_limit) for (caller,), given in zip(each, arguments, strict=True)]
+    if budget is None:
+        return instance.run(signature.name, calls, block, host)
     outcomes = []
-    for row in range(rows):
-        limit = gas_limit if left is None else min(gas_limit, left)
-        at = row * _ADDRESS_BYTES if len(senders) > _ADDRESS_BYTES else 0
-        if left == 0:
-            outcome = Outcome(Code.OUT_OF_GAS, 0, 0, 0, None, ())
+    for call in calls:
+        if budget:
+            limited = call._replace(gas_limit=min(gas_limit, budget))
+            outcomes += instance.run(signature.name, [limited], block, host)
+            budget -= outcomes[-1].gas
         else:
-            call = Call(senders[at : at + _ADDRESS_BYTES], tuple(column[row] for column in values), limit)
-            [outcome] = instance.run(signature.name, [call], block, host)
-        left = None if left is None else left - outcome.gas
-        outcomes.append(outcome)
+            outcomes.append(Outcome(Code.OUT_OF_GAS, 0, 0, 0, None, ()))
     return outcomes
 
 
 def column_values(kind: ValueType, column: ColumnData, rows: int) -> list[Value]:
     """Return a column's values."""
     data = bytes(column.data)
+    simple = marshal.simple_format(kind)
+    if simple is not None:
+        return [value for (value,) in struct.iter_unpack("<" + simple, data)]
     size = fixed_size(kind)
     if size is None:
         assert column.ends is not None
@@ -92,11 +97,11 @@ def column_values(kind: ValueType, column: ColumnData, rows: int) -> list[Value]
 
 def batch_of(signature: Signature, outcomes: Sequence[Outcome], encode: Callable[[int, Event], bytes]) -> Batch:
     """Return outcomes as a batch's arrays; `encode` gives an event of a row as a batch holds it."""
-    words = array("I", [outcome.code | outcome.detail << 8 | outcome.line << 16 for outcome in outcomes])
+    words = array("I", [code | detail << 8 | line << 16 for code, detail, line, _, _, _ in outcomes])
     gas = array("Q", [outcome.gas for outcome in outcomes])
     results, ends = _results(signature.result, outcomes)
-    events = b"".join(encode(row, event) for row, outcome in enumerate(outcomes) for event in outcome.events)
-    return Batch(words, gas, results, ends, events)
+    events = [encode(row, event) for row, outcome in enumerate(outcomes) for event in outcome.events]
+    return Batch(words, gas, results, ends, b"".join(events))
 
 
 def _results(kind: ValueType | None, outcomes: Sequence[Outcome]) -> tuple[bytes, array[int] | None]:
@@ -115,10 +120,16 @@ def _results(kind: ValueType | None, outcomes: Sequence[Outcome]) -> tuple[bytes
     return b"".join(parts), ends
 
 
-def event_bytes(program: Program, row: int, event: Event, emitter: int = 0) -> bytes:
-    """Return an event of a program as a batch holds it; `emitter` is 0 where the contract that was called emitted it."""
-    kinds = program.tree.events
-    number = next(number for number, kind in enumerate(kinds) if kind.name == event.name)
-    fields = zip(kinds[number].fields, event.fields, strict=True)
-    data = b"".join(marshal.write(part, value) for (_, part), value in fields)
-    return _EVENT.pack(row, number | emitter << EMITTER_SHIFT, len(data)) + data
+def event_writer(program: Program, emitter: int = 0) -> Callable[[int, Event], bytes]:
+    """Return what gives an event of a row as a batch holds it; `emitter` is 0 where the contract that was called emitted it."""
+    writers = {
+        kind.name: (number | emitter << EMITTER_SHIFT, marshal.writer(tuple(part for _, part in kind.fields)))
+        for number, kind in enumerate(program.tree.events)
+    }
+
+    def encode(row: int, event: Event) -> bytes:
+        number, write = writers[event.name]
+        data = write(event.fields)
+        return _EVENT.pack(row, number, len(data)) + data
+
+    return encode
