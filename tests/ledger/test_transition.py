@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -276,6 +277,7 @@ def as_delta(names, rows):
     return Delta("d", names, b"".join(record_of(places, Row(key, value)) for key, value in rows), len(rows))
 
 
+@patch("changan.ledger.commitment.BYTES_AT_ONCE_MAX", 2000)
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_every_root_is_that_of_its_height(roots, data):
@@ -284,6 +286,7 @@ def test_every_root_is_that_of_its_height(roots, data):
     history = {}
     rows = {}
     taken: list[Pending] = []
+    begun = []
     for height in range(1, 60):
         many = data.draw(st.booleans())
         count = data.draw(st.integers(250, 400) if many else st.integers(0, 5))
@@ -308,6 +311,12 @@ def test_every_root_is_that_of_its_height(roots, data):
             assert not commitment.behind
         if due is not None:
             assert due.root == literal_root(history[due.height])
+        if data.draw(st.integers(0, 2)) == 0:
+            begun.append(commitment.catch_up())
+        if begun and data.draw(st.booleans()):  # as a thread does, now or many blocks later
+            work = begun.pop(data.draw(st.integers(0, len(begun) - 1)))
+            if work is not None:
+                work()
         if data.draw(st.integers(0, 4)) == 0:
             taken.append(commitment.pending())
         if taken and data.draw(st.integers(0, 4)) == 0:

@@ -28,7 +28,7 @@ async def test_the_loop_goes_on_while_a_root_is_made(tmp_path):
     world = storage.open_world(ledger.config)
     chain = Chain(world, storage, [], list)
     done, threads = Event(), ThreadPoolExecutor(1)
-    world.commitment._roots.begin = lambda work: threads.submit(lambda: (done.wait(60), work())[1]).result
+    world.commitment._roots.begin_aside = lambda work: threads.submit(lambda: (done.wait(60), work())[1]).result
 
     async def block(contract: str, method: str, arguments) -> None:
         ledger.time_us += 1_000_000

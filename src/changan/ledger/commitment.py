@@ -34,6 +34,9 @@ WORK_A_ROW = 8
 BLOCKS_BETWEEN_ROOTS_MAX = 256
 """… or once so many blocks went by without one, so that a root comes however rarely rows are written again."""
 
+BYTES_AT_ONCE_MAX = 256 * 1024
+"""More than this goes into the tree ahead of a block that settles: a few thousand rows, some milliseconds."""
+
 KEY_TAG = b"changan.key"
 VALUE_TAG = b"changan.value"
 
@@ -110,6 +113,31 @@ class Pending(NamedTuple):
     blocks: int
 
 
+class _Growing:
+    """A tree that takes rows in beside everything else."""
+
+    def __init__(self, roots: Roots, tree: AnyStateTree, waiting: Waiting) -> None:
+        self.done = False
+        self._roots, self._tree, self._waiting = roots, tree, waiting
+        self.result = roots.begin_aside(self._grow)
+        """Returns the tree once it holds the rows."""
+
+    def _grow(self) -> AnyStateTree:
+        self._roots.compact(
+            self._waiting
+        )  # it stays until the root is due: each row once, not as often as it was written
+        self._roots.fold(self._tree, self._waiting)
+        self.done = True
+        return self._tree
+
+
+class _Ahead(NamedTuple):
+    """The tree with all that was written up to some block, for one that settles, and what was written since."""
+
+    tree: _Growing
+    since: Waiting
+
+
 class StateCommitment:
     """The tree over the full state, and the rule by which its root is due: by work done, never by a clock.
 
@@ -126,7 +154,8 @@ class StateCommitment:
         self._aside = Waiting()
         self._aside_height: int | None = None
         self._due_height: int | None = None
-        self._folded: Callable[[], AnyStateTree] | None = None  # gives the tree with what was set aside
+        self._growing: _Growing | None = None  # the tree with what was set aside
+        self._ahead: _Ahead | None = None
         self._work = 0  # rows written since rows were last set aside, each as often as it was written
         self._blocks = 0  # and how many blocks wrote them
 
@@ -134,7 +163,7 @@ class StateCommitment:
         """Make trees in another way from now on."""
         tree = roots.state_tree()
         tree.load(self.tree.leaves())
-        self._roots, self.tree = roots, tree
+        self._roots, self.tree, self._ahead = roots, tree, None
         if self._aside_height is not None:
             self._set_out()
 
@@ -160,11 +189,13 @@ class StateCommitment:
     ) -> StateRoot | None:
         """Take in what block `height`, executed by `rules`, changed; return the root that is due in this block, if one is."""
         self._waiting.add(changes)
+        if self._ahead is not None:
+            self._ahead.since.add(changes)
         self._work += sum(change.rows if isinstance(change, Delta) else 1 for change in changes)
         self._blocks += 1
         if settle or (self._aside_height is None and self._work <= ROWS_AT_ONCE_MAX):
             self._take_aside()
-            self._roots.fold(self.tree, self._waiting)
+            self._settle()
             self._turn()
             return StateRoot(self.tree.root, height)
         due = None
@@ -186,29 +217,48 @@ class StateCommitment:
 
     def needed_by(self, height: int) -> Callable[[], object] | None:
         """Return what ends once the root that is due in the block at a height is made; None where none is."""
-        return self._folded if self._is_due(height) else None
+        return self._growing.result if self._growing is not None and self._is_due(height) else None
+
+    def catch_up(self) -> Callable[[], object] | None:
+        """Return what ends once more of what waits is in a tree for a block that settles; None where that has little to do.
+
+        Ask again when that has ended. What blocks write meanwhile waits for the next time.
+        """
+        for made in (self._growing, None if self._ahead is None else self._ahead.tree):
+            if made is not None and not made.done:
+                return made.result
+        if self._ahead is not None:
+            tree, waiting = self._ahead.tree.result(), self._ahead.since
+        else:
+            tree = self.tree if self._growing is None else self._growing.result()
+            waiting = self._waiting.snapshot()
+        if waiting.size <= BYTES_AT_ONCE_MAX:
+            return None
+        self._ahead = _Ahead(_Growing(self._roots, tree.fork(), waiting), Waiting())
+        return self._ahead.tree.result
+
+    def _settle(self) -> None:
+        """Bring everything into the tree."""
+        if self._ahead is not None and self._ahead.tree.done:
+            self.tree = self._ahead.tree.result()
+            self._roots.fold(self.tree, self._ahead.since)
+        else:
+            self._roots.fold(self.tree, self._waiting)
 
     def _is_due(self, height: int) -> bool:
         return self._due_height is not None and height >= self._due_height
 
     def _turn(self) -> None:
-        self._waiting = Waiting()
+        self._waiting, self._ahead = Waiting(), None
         self._work = self._blocks = 0
 
     def _set_out(self) -> None:
-        roots, aside, tree = self._roots, self._aside, self.tree.fork()
-
-        def fold() -> AnyStateTree:
-            roots.compact(aside)  # it stays until the root is due: each row once, not as often as it was written
-            roots.fold(tree, aside)
-            return tree
-
-        self._folded = roots.begin(fold)
+        self._growing = _Growing(self._roots, self.tree.fork(), self._aside)
 
     def _take_aside(self) -> None:
-        if self._folded is not None:
-            self.tree = self._folded()
-        self._aside, self._aside_height, self._due_height, self._folded = Waiting(), None, None, None
+        if self._growing is not None:
+            self.tree = self._growing.result()
+        self._aside, self._aside_height, self._due_height, self._growing = Waiting(), None, None, None
 
     def pending(self) -> Pending:
         """Return what a checkpoint must hold beside the rows."""

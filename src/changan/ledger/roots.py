@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from changan.contract.compiled.layout import fixed_size
@@ -34,8 +35,14 @@ class Begin(Protocol):
 
 
 def when_asked(work: Callable[[], _T]) -> Callable[[], _T]:
-    """Begin nothing: the work is done when its result is asked for first."""
-    return cache(work)
+    """Begin nothing: the work is done when its result is asked for first, in whichever thread that is."""
+    asked, lock = cache(work), Lock()
+
+    def result() -> _T:
+        with lock:
+            return asked()
+
+    return result
 
 
 AnyStateTree: TypeAlias = StateTree | BucketTree
@@ -50,6 +57,10 @@ class Roots:
 
     def begin(self, work: Callable[[], _T]) -> Callable[[], _T]:
         """Begin work that depends on nothing that changes; what is returned gives its result."""
+        return when_asked(work)
+
+    def begin_aside(self, work: Callable[[], _T]) -> Callable[[], _T]:
+        """Begin such work that nobody waits for yet."""
         return when_asked(work)
 
     def outcome_root(self, signature: Signature, bundle: Bundle, rows: BundleColumns) -> bytes:
@@ -79,15 +90,21 @@ class Roots:
 class KernelRoots(Roots):
     """Roots made by kernels."""
 
-    def __init__(self, digest: Digest, forest: Forest, begin: Begin = when_asked) -> None:
-        """`begin` is as `Roots.begin`: in threads, the kernels run beside one another."""
+    def __init__(
+        self, digest: Digest, forest: Forest, begin: Begin = when_asked, begin_aside: Begin = when_asked
+    ) -> None:
+        """`begin` and `begin_aside` are as those of `Roots`: in threads, the kernels run beside one another."""
         super().__init__(digest)
         self._forest = forest
-        self._begin = begin
+        self._begin, self._begin_aside = begin, begin_aside
 
     def begin(self, work: Callable[[], _T]) -> Callable[[], _T]:
         """Begin work that depends on nothing that changes; what is returned gives its result."""
         return self._begin(work)
+
+    def begin_aside(self, work: Callable[[], _T]) -> Callable[[], _T]:
+        """Begin such work that nobody waits for yet."""
+        return self._begin_aside(work)
 
     def outcome_root(self, signature: Signature, bundle: Bundle, rows: BundleColumns) -> bytes:
         """Return the root over the rows of a bundle with what came of them."""
@@ -116,7 +133,7 @@ class KernelRoots(Roots):
     def _hashed(self, group: Group) -> Any:
         names = [name.encode() for name in group.names]
         return self._forest.hashed(
-            group.deltas, _bound(KEY_TAG) + _bound(group.contract.encode()), names, _bound(VALUE_TAG)
+            list(group.deltas), _bound(KEY_TAG) + _bound(group.contract.encode()), names, _bound(VALUE_TAG)
         )
 
     def compact(self, waiting: Waiting) -> None:

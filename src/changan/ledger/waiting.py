@@ -57,6 +57,12 @@ class Waiting:
         return latest
 
     @property
+    def size(self) -> int:
+        """How much waits, in bytes."""
+        rows = sum(len(key) + len(value or b"") for (_, key), value in self.rows.items())
+        return rows + sum(len(delta) for group in self.groups for delta in group.deltas)
+
+    @property
     def is_large(self) -> bool:
         """Whether the deltas take much room."""
         return self._bytes >= COMPACT_BYTES

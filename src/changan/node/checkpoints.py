@@ -12,6 +12,7 @@ from changan.errors import ChanganError
 from changan.ledger.picture import Picture
 from changan.ledger.snapshot import dump
 from changan.node.metrics import stage
+from changan.node.process import give_way
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -55,7 +56,7 @@ class Checkpoints:
         # What was replayed counts too: else a node that dies again and again before its next checkpoint replays ever more.
         self._since = storage.replayed
         self._waited = 0  # blocks since all that a checkpoint needs was there
-        self._writer = ThreadPoolExecutor(1, "checkpoint")
+        self._writer = ThreadPoolExecutor(1, "checkpoint", initializer=give_way)
         self._under_way: _UnderWay | None = None
         self._finishing: asyncio.Task[None] | None = None
 

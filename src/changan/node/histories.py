@@ -23,6 +23,7 @@ from changan.ledger.bundle import PARAMETER
 from changan.ledger.wire.messages import BundleResult
 from changan.node.metrics import METRICS, stage
 from changan.node.past_fields import PastFields
+from changan.node.process import give_way
 from changan.node.store.archive import ArchivedError
 from changan.node.store.changed_rows import FINGERPRINT_BYTES, ChangedRows, DamagedRowsError
 
@@ -112,6 +113,7 @@ class Histories:
     # Following
 
     def _run(self) -> None:
+        give_way()
         while not self._stopping.is_set():
             self._news.wait()
             self._news.clear()

@@ -19,6 +19,7 @@ from changan.crypto.libcrypto import LibcryptoError
 from changan.errors import MalformedError
 from changan.ledger.roots import KernelRoots
 from changan.node.metrics import stage
+from changan.node.process import give_way
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -32,7 +33,7 @@ VARIABLE = "CHANGAN_KERNELS"
 """Where compiled kernels are kept; empty: there are none."""
 SEED_BITS = 64
 THREADS = 2
-"""Hash trees of bundles, and beside them the fold of what was set aside for the state."""
+"""For hash trees of bundles; one more brings what was set aside into the tree over the state, and gives way to them."""
 _T = TypeVar("_T")
 
 
@@ -59,6 +60,7 @@ class NodeKernels:
         self._kernels: Kernels | None = None
         self._directory = kernels_directory()
         self._threads = ThreadPoolExecutor(THREADS, "roots")
+        self._aside = ThreadPoolExecutor(1, "fold", initializer=give_way)
 
     def load_if_compiled(self) -> None:
         """Load kernels that an earlier start compiled: a chain that replays many bundles wants them from the beginning."""
@@ -82,10 +84,13 @@ class NodeKernels:
             return
         with contextlib.suppress(MalformedError, LibcryptoError):
             forest = self._kernels.forest(world.digest, secrets.randbits(SEED_BITS))
-            world.use(_CountedRoots(world.digest, forest, self._begin))
+            world.use(_CountedRoots(world.digest, forest, self._begin, self._begin_aside))
 
     def _begin(self, work: Callable[[], _T]) -> Callable[[], _T]:
         return self._threads.submit(stage("roots")(work)).result
+
+    def _begin_aside(self, work: Callable[[], _T]) -> Callable[[], _T]:
+        return self._aside.submit(work).result
 
     @contextlib.asynccontextmanager
     async def warmed(self, chains: Mapping[str, Chain]) -> AsyncIterator[None]:
@@ -106,5 +111,6 @@ class NodeKernels:
             self.serve(chain.world)
 
     def close(self) -> None:
-        """Give back the thread."""
+        """Give back the threads."""
         self._threads.shutdown()
+        self._aside.shutdown()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import resource
+import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _MIB = 1024 * 1024
 _YOUNG_OBJECTS = 50_000
+_BEHIND_OTHERS = 10
 
 
 def raise_file_limit() -> None:
@@ -37,3 +40,12 @@ def keep_freed_memory() -> None:
 def look_for_garbage_rarely() -> None:
     """Let the interpreter look for cycles when many objects were made: a block makes thousands, and next to none are cycles."""
     gc.set_threshold(_YOUNG_OBJECTS, 20, 50)
+
+
+def give_way() -> None:
+    """Let all other threads go before this one where there are fewer cores than work.
+
+    Source: setpriority(2) of Linux, which alone knows priorities of threads; on another system nothing happens.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, 0, _BEHIND_OTHERS)

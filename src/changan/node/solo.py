@@ -16,6 +16,8 @@ from changan.ledger.wire.messages import TxStatusCode
 from changan.node.chain import MICROSECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from changan.crypto.keys import SigningKey
     from changan.ledger.wire.messages import BlockConfig, Member
     from changan.node.chain import Chain
@@ -84,10 +86,23 @@ class Solo:
     async def _settle_when_idle(self) -> None:
         """When nothing waits for a while and the state tree is behind, ask for the block that brings it up to date."""
         chain = self._chain
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(chain.arrived.wait(), SETTLE_AFTER_S)
-        except TimeoutError:
-            await settle(chain, self._proposer)
+            return
+        while (work := chain.world.commitment.catch_up()) is not None:
+            if not await self._done_before_any_arrives(work):
+                return
+        await settle(chain, self._proposer)
+
+    async def _done_before_any_arrives(self, work: Callable[[], object]) -> bool:
+        """Let a thread work until it has done; if a request arrives before, it goes on by itself."""
+        arrived = asyncio.ensure_future(self._chain.arrived.wait())
+        done = asyncio.ensure_future(asyncio.to_thread(work))
+        await asyncio.wait({arrived, done}, return_when=asyncio.FIRST_COMPLETED)
+        arrived.cancel()
+        if done.done():
+            done.result()
+        return done.done()
 
     async def _gather(self, config: BlockConfig) -> None:
         """While nobody waits for a result, let requests gather for a block's interval."""
