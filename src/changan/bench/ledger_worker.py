@@ -24,8 +24,10 @@ from changan.crypto.digest import digest_named
 from changan.crypto.keys import SigningKey
 from changan.ledger.bundle import PARAMETER, Bundle, encode_bundle
 from changan.ledger.wire.messages import (
+    BlockInfo,
     BundleResult,
     ChainConfig,
+    ConsensusArgs,
     Member,
     MemberType,
     PackedRequests,
@@ -47,6 +49,7 @@ BUNDLES = ("bundle", "distilled")
 """The lanes whose messages are bundles; others carry calls that are signed one by one."""
 TOLD_S = 0.25
 PREPARED_ROWS = 4096
+ROOT_WAIT_S = 120.0
 
 
 class Load(NamedTuple):
@@ -163,6 +166,7 @@ def main() -> None:
                 made, crowd = _distilled(load, channel, parts, clients, connection.signer)
             else:
                 made = _messages(load, what, shape, signers, numpy, chain_id)
+            await_root(connection)
             unending = chain(made, again(made, signers)) if load.lane == "bundle" else made
             found = _measured(load, unending, Sender(channel, load.lane, load.inflight))
         print(json.dumps(found | crowd))
@@ -254,6 +258,20 @@ def make_state(connection: Connection, what: Workload, shape: Shape, numpy: Any,
         sender.finish()
     if sender.failed or sender.declined:
         raise SystemExit(f"the accounts could not be made: {[*sender.failed, 'rows were declined'][0]}")
+
+
+def await_root(connection: Connection) -> None:
+    """Return once the newest block proves its whole state, so that nothing of what was made before is measured.
+
+    Raises SystemExit.
+    """
+    deadline = time.monotonic() + ROOT_WAIT_S
+    while time.monotonic() < deadline:
+        header = BlockInfo.FromString(connection.query("CHAIN_QUERY", "GET_LAST_BLOCK").result).block.header
+        if ConsensusArgs.FromString(header.consensus_args).state_height == header.block_height:
+            return
+        time.sleep(0.5)
+    raise SystemExit(f"no root over the state came within {ROOT_WAIT_S:g} s")
 
 
 def _bundle(what: Workload, part: Part, signer: Signer, chain_id: str, known: dict[str, Signature]) -> bytes:
