@@ -36,11 +36,11 @@ class Disk:
         self.tried: list[int] = []
         write = self.storage.log.append
 
-        def append(height: int, payload: bytes) -> None:
+        def append(height: int, *parts: bytes) -> None:
             self.tried.append(height)
             if height in self.full_at:
                 raise self.storage.log._full(OSError(errno.ENOSPC, "no room"), height)
-            write(height, payload)
+            write(height, *parts)
 
         monkeypatch.setattr(self.storage.log, "append", append)
 
@@ -159,7 +159,7 @@ async def test_the_index_alone_without_room_is_tried_again_and_the_record_is_not
 
 
 async def test_what_else_the_disk_says_ends_the_chain_with_the_reason(disk, monkeypatch):
-    def fail(height: int, payload: bytes) -> None:
+    def fail(height: int, *parts: bytes) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(disk.storage.log, "append", fail)

@@ -125,7 +125,7 @@ class ChainStorage:
     def append(self, record: Sequence[bytes], height: int) -> None:
         """Write a block's record and make it rest. Raises DiskFullError; then nothing of it stays."""
         with self._writing:
-            self.log.append(height, b"".join(record))
+            self.log.append(height, *record)
             self.log.sync()
 
     def bring(self, record: Sequence[bytes], applied: AppliedBlock) -> None:

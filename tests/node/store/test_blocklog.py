@@ -128,17 +128,21 @@ def test_the_note_is_two_slots_of_32_bytes_and_never_above_the_log(tmp_path):
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(16, 200),
-    st.lists(st.one_of(st.binary(max_size=90), st.sampled_from(["sync", "reopen", "full"])), max_size=40),
+    st.lists(
+        st.one_of(st.lists(st.binary(max_size=40), max_size=5), st.sampled_from(["sync", "reopen", "full"])),
+        max_size=40,
+    ),
 )
 def test_the_log_is_a_list(segment_bytes, steps):
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("changan.node.store.blocklog.PARTS_MAX", 3)
         log = BlockLog(Path(name), segment_bytes=segment_bytes)
         written: list[bytes] = []
         resting = 0
         for step in steps:
-            if isinstance(step, bytes):
-                log.append(len(written), step)
-                written.append(step)
+            if isinstance(step, list):
+                log.append(len(written), *step)
+                written.append(b"".join(step))
             elif step == "sync":
                 log.sync()
                 resting = len(written)
@@ -375,7 +379,7 @@ def test_a_refused_log_gives_its_files_back(tmp_path):
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize(("function", "after"), [("pwrite", 0), ("pwrite", 1), ("fdatasync", 0)])
+@pytest.mark.parametrize(("function", "after"), [("pwritev", 0), ("pwritev", 1), ("fdatasync", 0)])
 def test_a_full_disk_takes_nothing_and_the_log_goes_on(tmp_path, monkeypatch, code, function, after):
     log = BlockLog(tmp_path)
     write_one(log, 0, b"zero")
@@ -406,8 +410,9 @@ def test_a_full_disk_when_a_segment_begins(tmp_path, monkeypatch):
 def test_a_disk_that_takes_few_bytes_at_a_time(tmp_path, monkeypatch):
     real = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda file, data, offset: real(file, bytes(data)[:20], offset))
+    monkeypatch.setattr(os, "pwritev", lambda file, parts, offset: real(file, b"".join(parts)[:20], offset))
     log = BlockLog(tmp_path)
-    log.append(0, bytes(range(200)))
+    log.append(0, bytes(range(5)), bytes(range(5, 90)), bytes(range(90, 200)))
     log.sync()
     log.close()
     assert reopened(tmp_path) == [bytes(range(200))]

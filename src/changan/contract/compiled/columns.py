@@ -115,13 +115,12 @@ def _check(kind: ValueType, column: ColumnData) -> None:
             _check_records(kind, column)
 
 
-def _ends(column: ColumnData) -> array[int]:
+def _ends(column: ColumnData) -> list[int]:
     assert column.ends is not None
-    ends = array("I", bytes(column.ends))
-    values = ends.tolist()
-    if sorted(values) != values:
+    ends = array("I", bytes(column.ends)).tolist()
+    if sorted(ends) != ends:
         raise MalformedError("ends go back")
-    if (values[-1] if values else 0) != memoryview(column.data).nbytes:
+    if (ends[-1] if ends else 0) != memoryview(column.data).nbytes:
         raise MalformedError("the last end is not the end")
     return ends
 

@@ -30,7 +30,7 @@ from changan.node.store.note import DurableNote
 from changan.node.store.records import FILE_HEAD, MAGIC, RECORD_HEAD, head_is_whole, is_zero, pack_head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 SEGMENT_BYTES = 256 * 1024 * 1024
@@ -39,6 +39,8 @@ UNCACHED_BYTES = 256 * 1024
 """Blocks at least so large leave the page cache once they rest: their pages serve the next block, and no other files' are
 pushed out. Who reads them soon finds them in the node's own memory."""
 _SECTOR_BYTES = 512
+PARTS_MAX = 256
+"""Parts of a record are written as they lie in memory, without being copied into one; more of them are too small for that."""
 
 
 class CorruptLogError(ChanganError):
@@ -194,33 +196,39 @@ class BlockLog:
 
     # Writing
 
-    def append(self, height: int, payload: bytes) -> None:
-        """Write a record behind the last one; it rests after `sync`. Raises DiskFullError."""
+    def append(self, height: int, *parts: bytes) -> None:
+        """Write a record, whose payload comes in parts, behind the last one; it rests after `sync`. Raises DiskFullError."""
+        length = sum(map(len, parts))
         assert height == len(self._offsets), "blocks are appended in order"
-        assert len(payload) <= RECORD_BYTES_MAX, "a block is far smaller"
+        assert length <= RECORD_BYTES_MAX, "a block is far smaller"
+        if len(parts) > PARTS_MAX:
+            parts = (b"".join(parts),)
         self._crash_point("log.append.before")
         try:
             if self._size >= self._segment_bytes and height == self._durable + 1:
                 self._note.sync()
                 self._add_segment(height)
-            head, half = pack_head(height, payload), len(payload) // 2
-            whole = memoryview(payload)
-            self._write(head, self._size)
-            self._write(whole[:half], self._size + len(head))
+            head, half = pack_head(height, parts), len(parts) // 2
+            at = self._write((head, *parts[:half]), self._size)
             self._crash_point("log.append.partial")
-            self._write(whole[half:], self._size + len(head) + half)
+            self._write(parts[half:], at)
         except OSError as error:
             self._forget(height)
             raise self._full(error, height) from error
         self._offsets.append(self._size)
-        self._size += len(head) + len(payload)
+        self._size += len(head) + length
         self._crash_point("log.append.after")
 
-    def _write(self, data: bytes | memoryview, offset: int) -> None:
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self._files[-1], view, offset)
-            view, offset = view[written:], offset + written
+    def _write(self, parts: Sequence[bytes], offset: int) -> int:
+        """Write parts one behind the other from an offset on; return where they end."""
+        end = offset + sum(map(len, parts))
+        at = offset + os.pwritev(self._files[-1], parts, offset)
+        if at < end:  # the disk took a part of it
+            left = memoryview(b"".join(parts))[at - end :]
+            while left:
+                written = os.pwrite(self._files[-1], left, at)
+                left, at = left[written:], at + written
+        return end
 
     def sync(self) -> None:
         """Make everything appended rest. Raises DiskFullError; then nothing of it stays."""

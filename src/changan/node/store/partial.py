@@ -30,7 +30,7 @@ def write_partial_log(directory: Path, blocks: Mapping[int, bytes]) -> None:
         raise MalformedError(f"{len(runs)} runs of blocks, an archive holds {SEGMENTS_MAX} files")
     (directory / ARCHIVE).mkdir(parents=True)
     for run in runs:
-        records = [pack_head(height, blocks[height]) + blocks[height] for height in run]
+        records = [pack_head(height, [blocks[height]]) + blocks[height] for height in run]
         folder = directory if run is runs[-1] else directory / ARCHIVE
         write_whole(folder / f"{run[0]:020d}.log", FILE_HEAD.pack(MAGIC, run[0]) + b"".join(records))
     if len(runs) > 1:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 import struct
+from typing import TYPE_CHECKING
 
 from changan.node.store.checksum import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAGIC = b"CHGNLOG\x01"
 FILE_HEAD = struct.Struct("<8sQ")
 RECORD_HEAD = struct.Struct("<QIII")  # height, payload length, checksum of the payload, checksum of these three
 
 
-def pack_head(height: int, payload: bytes) -> bytes:
-    """Return the head of a record."""
-    head = struct.pack("<QII", height, len(payload), crc32(payload))
+def pack_head(height: int, parts: Iterable[bytes]) -> bytes:
+    """Return the head of a record whose payload has these parts."""
+    length = checksum = 0
+    for part in parts:
+        length, checksum = length + len(part), crc32(part, checksum)
+    head = struct.pack("<QII", height, length, checksum)
     return head + struct.pack("<I", crc32(head))
 
 
