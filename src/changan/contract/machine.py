@@ -337,18 +337,7 @@ class Machine:
 
     def load(self, row: Row) -> None:
         """Put one row in, or take it out. Raises MalformedError."""
-        name, _, hex_key = row.key.partition(".")
-        field = self.program.field_places.get(name)
-        if field is None:
-            raise MalformedError(f"the contract has no field {name!r}")
-        kind = self._types[field]
-        try:
-            key = bytes.fromhex(hex_key)
-        except ValueError:
-            key = b""
-        keyed = isinstance(kind, MapType | ListType)
-        if row.key != (f"{name}.{key.hex()}" if key and keyed else name):
-            raise MalformedError(f"{row.key!r} is no key of a row")
+        field, kind, key = self.program.locate(row.key)
         if isinstance(kind, MapType):
             self._load_map(field, kind, unpack(kind.key, key), row.value)
         elif isinstance(kind, ListType):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from changan.contract import codec, gas
 from changan.contract.check import analyse
 from changan.contract.types import U64, EnumType, ListType, MapType, RecordType, is_value
+from changan.errors import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,6 +93,22 @@ class Program:
     def event_data(self, event: Event) -> list[str]:
         """Return an event's fields in order, as text."""
         return [write(value) for write, value in zip(self._writers[event.name], event.fields, strict=True)]
+
+    def locate(self, row_key: str) -> tuple[int, FieldType, bytes]:
+        """Return the field of a row by its number, with its type, and the row's packed key. Raises MalformedError."""
+        name, _, hex_key = row_key.partition(".")
+        field = self.field_places.get(name)
+        if field is None:
+            raise MalformedError(f"the contract has no field {name!r}")
+        kind = self.tree.fields[field].type
+        try:
+            key = bytes.fromhex(hex_key)
+        except ValueError:
+            key = b""
+        keyed = isinstance(kind, MapType | ListType)
+        if row_key != (f"{name}.{key.hex()}" if key and keyed else name):
+            raise MalformedError(f"{row_key!r} is no key of a row")
+        return field, kind, key
 
     def show_value(self, field: str, row_key: str, value: bytes) -> object:
         """Return a row's value as JSON has it. Raises MalformedError."""

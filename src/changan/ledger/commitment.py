@@ -123,9 +123,8 @@ class _Growing:
         """Returns the tree once it holds the rows."""
 
     def _grow(self) -> AnyStateTree:
-        self._roots.compact(
-            self._waiting
-        )  # it stays until the root is due: each row once, not as often as it was written
+        # It stays until the root is due: each row once, not as often as it was written.
+        self._roots.compact(self._waiting)
         self._roots.fold(self._tree, self._waiting)
         self.done = True
         return self._tree

@@ -95,20 +95,26 @@ def simple_format(kind: ValueType) -> str | None:
     return None
 
 
+def _simple_struct(kinds: tuple[ValueType, ...]) -> struct.Struct | None:
+    """Return what writes and reads such values at once, None where one of them is not simple."""
+    simple = [simple_format(kind) for kind in kinds]
+    return None if None in simple else struct.Struct("<" + "".join(form or "" for form in simple))
+
+
 def writer(kinds: tuple[ValueType, ...]) -> Callable[[tuple[Value, ...]], bytes]:
     """Return what writes several values, one after another."""
-    simple = [simple_format(kind) for kind in kinds]
-    if None not in simple:
-        pack = struct.Struct("<" + "".join(form or "" for form in simple)).pack
+    simple = _simple_struct(kinds)
+    if simple is not None:
+        pack = simple.pack
         return lambda values: pack(*values)
     return lambda values: b"".join([write(kind, value) for kind, value in zip(kinds, values, strict=True)])
 
 
 def reader(kinds: tuple[ValueType, ...]) -> Callable[[Buffer, int], tuple[Value, ...]]:
     """Return what reads several values, one after another, from a place on."""
-    simple = [simple_format(kind) for kind in kinds]
-    if None not in simple:
-        return struct.Struct("<" + "".join(form or "" for form in simple)).unpack_from
+    simple = _simple_struct(kinds)
+    if simple is not None:
+        return simple.unpack_from
 
     def read_all(data: Buffer, at: int) -> tuple[Value, ...]:
         values = []

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from changan.contract.program import Program
     from changan.contract.types import Signature, ValueType
 
-_ADDRESS_BYTES = 20
-_ADDRESS = struct.Struct(f"{_ADDRESS_BYTES}s")
+_ADDRESS = struct.Struct("20s")
 _EVENT = struct.Struct("<III")
 EMITTER_SHIFT = 16
 """Behind the number of its kind an event says who emitted it."""
@@ -60,9 +59,9 @@ def run_rows(
     """Do the same by calls of any instance, one by one; with a `host` they may call other contracts."""
     rows = count_rows(signature, callers, columns)
     check_columns(signature, columns)
-    each = [_ADDRESS.unpack_from(callers)] * rows
-    if len(memoryview(callers).cast("B")) > _ADDRESS_BYTES:
-        each = list(_ADDRESS.iter_unpack(callers))
+    each = list(_ADDRESS.iter_unpack(callers))
+    if len(each) == 1:
+        each *= rows
     kinds = [kind for _, kind in signature.parameters]
     values = [column_values(kind, column, rows) for kind, column in zip(kinds, columns, strict=True)]
     arguments = list(zip(*values, strict=True)) if values else [()] * rows

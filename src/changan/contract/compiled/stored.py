@@ -244,18 +244,7 @@ class StoredRows(ABC):
 
     def _checked_record(self, row: Row, lengths: dict[int, int]) -> bytes:
         """Return a row as the module takes it; nothing where it follows from others."""
-        name, _, hex_key = row.key.partition(".")
-        field = self.program.field_places.get(name)
-        if field is None:
-            raise MalformedError(f"the contract has no field {name!r}")
-        kind = self.program.tree.fields[field].type
-        try:
-            key = bytes.fromhex(hex_key)
-        except ValueError:
-            key = b""
-        keyed = isinstance(kind, MapType | ListType)
-        if row.key != (f"{name}.{key.hex()}" if key and keyed else name):
-            raise MalformedError(f"{row.key!r} is no key of a row")
+        field, kind, key = self.program.locate(row.key)
         if isinstance(kind, MapType):
             unpack(kind.key, key)
             value_type = kind.value
