@@ -62,15 +62,12 @@ class BucketTree:
 
     def update(self, changes: Changed) -> None:
         """Set rows to a value hash, or take them out; a key's last change counts."""
-        numpy = self._numpy
         if not len(changes.rows):
             return
-        prefixes = changes.rows[:, :8].copy().view(">u8").ravel().astype(numpy.uint64)
-        order = numpy.argsort(prefixes, kind="stable")
-        order = order[: self._ordered.settle_order(changes.rows, order)]
+        order = self._ordered.in_order(changes.rows)
         if self._split(self.rows + len(order)):
             self._lift_all()
-        self._take(changes, order, prefixes[order])
+        self._take(changes, order)
 
     def fork(self) -> BucketTree:
         """Return a tree with the same rows that changes by itself."""
@@ -80,17 +77,13 @@ class BucketTree:
         made._nodes, made._counts = self._nodes.copy(), self._counts.copy()
         return made
 
-    def _take(self, changes: Changed, order: Any, prefixes: Any) -> None:
-        numpy, merge = self._numpy, self._ordered.merge
-        buckets = (prefixes >> numpy.uint64(64 - self._depth)).astype(numpy.int64) if self._depth else prefixes * 0
-        touched, starts = numpy.unique(buckets.astype(numpy.int64), return_index=True)
-        starts = numpy.append(starts, len(order)).astype(numpy.int64)
-        before = (changes.rows, changes.present, order, starts, self._places[touched], self._sizes[touched])
-        sizes = numpy.empty(len(touched), numpy.int64)
-        merge(*before, numpy.empty(0, numpy.int64), sizes)
-        slab = numpy.empty((int(sizes.sum()), ROW_BYTES), numpy.uint8)
-        places = self._places_in(slab, sizes)
-        merge(*before, places, sizes)
+    def _take(self, changes: Changed, order: Any) -> None:
+        numpy = self._numpy
+        touched, starts = self._ordered.dealt(changes.rows, order, self._depth)
+        places, sizes = self._places[touched], self._sizes[touched]
+        # What is asked for and never written takes no memory.
+        room = numpy.empty((int(sizes.sum()) + len(order), ROW_BYTES), numpy.uint8)
+        slab = room[: self._ordered.merge(changes.rows, changes.present, order, starts, places, sizes, room)]
         self._ordered.lift(self._way, self._depth, touched, places, sizes, self._nodes, self._counts)
         self._places[touched], self._sizes[touched], self._slab[touched] = places, sizes, len(self._slabs)
         self._slabs.append(slab)

@@ -155,6 +155,9 @@ class Forest:
     def joined(self, parts: Sequence[Changed]) -> Changed:
         """Return several changes that follow one another as one."""
         numpy = self._numpy
+        parts = [part for part in parts if len(part.rows)] or parts[:1]
+        if len(parts) == 1:
+            return parts[0]  # what a large state changed is not copied
         return Changed(
             numpy.concatenate([part.rows for part in parts]), numpy.concatenate([part.present for part in parts])
         )

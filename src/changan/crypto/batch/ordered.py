@@ -16,6 +16,7 @@ from changan.crypto.batch.memory import (
     leading_zeros,
     load_octet,
     load_word,
+    prefetch,
     store_octet,
     store_word,
     swapped,
@@ -29,6 +30,12 @@ _DEPTHS: Final = 256
 _LINK_BYTES: Final = 24
 _NODES_TOGETHER: Final = 4096
 """Buckets are hashed together until they have so many rows and nodes."""
+_DIGIT_BITS: Final = 11
+_DIGITS: Final = 1 << _DIGIT_BITS
+_DIGITS_SORTED: Final = 4
+"""Nobody finds many keys that agree in so many bits."""
+_SORTED_ONE_BY_ONE: Final = 32
+_AHEAD: Final = 8
 
 _ADDRESS: Final = types.int64
 _INTEGERS: Final = types.int64[::1]
@@ -46,16 +53,15 @@ def _compared(one: Any, other: Any) -> Any:
     return 0
 
 
-@njit([types.int64(_ROWS, _INTEGERS)], nogil=True, cache=True)
-def settle_order(rows: Any, order: Any) -> Any:
-    """Bring rows that are in order by their first eight octets, older changes first, in full order with one change a key.
-
-    `order` says where each row lies; its beginning becomes the answer. Return how many there are.
-    """
+@njit(nogil=True)
+def _settled(rows: Any, order: Any) -> Any:
+    """Bring rows that are nearly in order, older changes first, in full order with one change a key; return how many."""
     base = rows.ctypes.data
     count = 0
     for at in range(len(order)):
         moved = order[at]
+        if at + _AHEAD < len(order):
+            prefetch(base + ROW_BYTES * order[at + _AHEAD])
         place = count
         while place and _compared(base + ROW_BYTES * order[place - 1], base + ROW_BYTES * moved) > 0:
             place -= 1
@@ -67,6 +73,36 @@ def settle_order(rows: Any, order: Any) -> Any:
         order[place] = moved
         count += 1
     return count
+
+
+@njit([_INTEGERS(_ROWS)], nogil=True, cache=True)
+def in_order(rows: Any) -> Any:
+    """Return where the last change of each key lies, in the order of the keys; rows come as they were changed.
+
+    Digit by digit, from the last of the leading bits to the first; what agrees in all of them is brought in order one by one.
+    """
+    count = len(rows)
+    words, order = np.empty(count, np.int64), np.arange(count)
+    for row in range(count):
+        words[row] = swapped(load_word(rows[row].ctypes.data))
+    if count > _SORTED_ONE_BY_ONE:
+        other_words, other_order = np.empty_like(words), np.empty_like(order)
+        places = np.empty(_DIGITS, np.int64)
+        for shift in range(64 - _DIGIT_BITS * _DIGITS_SORTED, 64, _DIGIT_BITS):
+            places[:] = 0
+            for row in range(count):
+                places[(words[row] >> shift) & (_DIGITS - 1)] += 1
+            total = 0
+            for digit in range(_DIGITS):
+                places[digit], total = total, total + places[digit]
+            for row in range(count):
+                digit = (words[row] >> shift) & (_DIGITS - 1)
+                place = places[digit]
+                places[digit] = place + 1
+                other_words[place], other_order[place] = words[row], order[row]
+            words, other_words = other_words, words
+            order, other_order = other_order, order
+    return order[: _settled(rows, order)].copy()
 
 
 @njit([types.boolean(_ROWS)], nogil=True, cache=True)
@@ -188,45 +224,61 @@ def _tops(way: Any, room: Any, buckets: Any, counts: Any, depth: Any, links: Any
         finish_all(way, room)
 
 
-@njit(
-    [types.void(_ROWS, _OCTETS, _INTEGERS, _INTEGERS, _INTEGERS, _INTEGERS, _INTEGERS, _INTEGERS)],
-    nogil=True,
-    cache=True,
-)
-def merge(
-    rows: Any, present: Any, order: Any, starts: Any, old: Any, old_counts: Any, new: Any, new_counts: Any
-) -> None:
+@njit([types.UniTuple(_INTEGERS, 2)(_ROWS, _INTEGERS, types.int64)], nogil=True, cache=True)
+def dealt(rows: Any, order: Any, depth: Any) -> Any:
+    """Return the buckets, by the first `depth` bits, of rows in order, and where those of each begin and the last ones end."""
+    base = rows.ctypes.data
+    touched, starts = np.empty(len(order), np.int64), np.empty(len(order) + 1, np.int64)
+    count, before = 0, -1
+    for at in range(len(order)):
+        if at + _AHEAD < len(order):
+            prefetch(base + ROW_BYTES * order[at + _AHEAD])
+        bucket = 0
+        if depth:
+            bucket = (swapped(load_word(base + ROW_BYTES * order[at])) >> (64 - depth)) & ((1 << depth) - 1)
+        if bucket != before:
+            touched[count], starts[count] = bucket, at
+            count += 1
+            before = bucket
+    starts[count] = len(order)
+    return touched[:count].copy(), starts[: count + 1].copy()
+
+
+@njit([types.int64(_ROWS, _OCTETS, _INTEGERS, _INTEGERS, _INTEGERS, _INTEGERS, _ROWS)], nogil=True, cache=True)
+def merge(rows: Any, present: Any, order: Any, starts: Any, buckets: Any, counts: Any, slab: Any) -> Any:
     """Merge changes in order into buckets: those from `starts[i]` on into bucket i.
 
-    Where `new` is empty only the sizes are found; else it says where each bucket with its changes goes.
+    The buckets are written one after another into a slab with room for their rows and all changes; `buckets` and `counts` say
+    then where they lie there. Return how many rows there are.
     """
-    base = rows.ctypes.data
-    for bucket in range(len(old)):
+    base, first = rows.ctypes.data, slab.ctypes.data
+    to = first
+    for bucket in range(len(buckets)):
         change, last = starts[bucket], starts[bucket + 1]
-        held, end = old[bucket], old[bucket] + ROW_BYTES * old_counts[bucket]
-        count = 0
-        to = new[bucket] if len(new) else 0
+        held, end = buckets[bucket], buckets[bucket] + ROW_BYTES * counts[bucket]
+        buckets[bucket] = to
         while held < end or change < last:
             if change == last:
-                side = -1
-            elif held == end:
-                side = 1
-            else:
-                side = _compared(held, base + ROW_BYTES * order[change])
+                copy(to, held, end - held)
+                to += end - held
+                break
+            moved = base + ROW_BYTES * order[change]
+            if change + _AHEAD < len(order):
+                prefetch(base + ROW_BYTES * order[change + _AHEAD])
+            side = 1 if held == end else _compared(held, moved)
             if side < 0:
-                if to:
-                    copy(to + ROW_BYTES * count, held, ROW_BYTES)
-                count += 1
+                copy(to, held, ROW_BYTES)
+                to += ROW_BYTES
                 held += ROW_BYTES
                 continue
             if side == 0:
                 held += ROW_BYTES
             if present[order[change]]:
-                if to:
-                    copy(to + ROW_BYTES * count, base + ROW_BYTES * order[change], ROW_BYTES)
-                count += 1
+                copy(to, moved, ROW_BYTES)
+                to += ROW_BYTES
             change += 1
-        new_counts[bucket] = count
+        counts[bucket] = (to - buckets[bucket]) // ROW_BYTES
+    return (to - first) // ROW_BYTES
 
 
 @njit([types.void(_INTEGERS, types.int64, _INTEGERS, _INTEGERS, _INTEGERS, _ROWS, _INTEGERS)], nogil=True, cache=True)

@@ -31,6 +31,7 @@ _HALF: Final = np.uint64(32)
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _HIGH: Final = np.uint64(0xFFFFFFFF00000000)
 _GROUP: Final = 64
+_AHEAD: Final = 16
 
 _INTEGERS: Final = types.int64[::1]
 _OCTETS: Final = types.uint8[::1]
@@ -191,6 +192,9 @@ def hash_records(
     open_room(room)
     for number in range(len(records)):
         record = records[number]
+        if number + _AHEAD < len(records):
+            prefetch(records[number + _AHEAD])
+            prefetch(records[number + _AHEAD] + 64)
         field, key_size, size = load_short(record), load_short(record + 2), load_half(record + 4)
         copy(message, key_head.ctypes.data, len(key_head))
         head = message + len(key_head)
