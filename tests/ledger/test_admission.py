@@ -58,9 +58,13 @@ def test_the_five_roles(ledger, consortium):
         assert judge(ledger, ledger.request("token", "f", sender=signer)).sender.role == role.upper()
 
 
-def test_keys_on_both_curves(ledger, consortium):
-    signer = consortium.signer(1, "koblitz", "client", curve="secp256k1")
-    assert judge(ledger, ledger.request("token", "f", sender=signer)).sender.org_id == org_name(1)
+@pytest.mark.parametrize("curve", ["P-256", "secp256k1", "Ed25519"])
+def test_keys_on_other_curves(ledger, consortium, curve):
+    signer = consortium.signer(1, curve.lower(), "client", curve=curve)
+    request = ledger.request("token", "f", sender=signer)
+    assert judge(ledger, request).sender.org_id == org_name(1)
+    request.payload.method = "g"
+    assert ALL_FAILED in refused(ledger, request)
 
 
 @pytest.mark.parametrize("part", ["signature", "payload", "tx_id", "parameter", "timestamp"])

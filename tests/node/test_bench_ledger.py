@@ -26,20 +26,22 @@ def compiled_kernels(kernels, pytestconfig, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("suite", "lane", "signers", "rows"),
+    ("suite", "curve", "lane", "signers", "rows"),
     [
-        ("intl", "bundle", 3, 300),
-        ("gm", "bundle", 3, 300),
-        ("intl", "packed", 3, 20),
-        ("intl", "single", 3, 1),
-        ("intl", "distilled", 60, 40),
+        ("intl", None, "bundle", 3, 300),
+        ("gm", None, "bundle", 3, 300),
+        ("intl", None, "packed", 3, 20),
+        ("intl", "Ed25519", "packed", 3, 20),
+        ("intl", None, "single", 3, 1),
+        ("intl", None, "distilled", 60, 40),
     ],
 )
-def test_a_small_load_is_measured_and_verified(compiled_kernels, suite, lane, signers, rows):
+def test_a_small_load_is_measured_and_verified(compiled_kernels, suite, curve, lane, signers, rows):
     if lane == "distilled":
         pytest.importorskip("chia_rs")
-    load = Load(suite, "payments", lane, 0.5, 500, signers, rows, 0.9, 4, 2000)
+    load = Load(suite, "payments", lane, 0.5, 500, signers, rows, 0.9, 4, 2000, curve=curve)
     table, stages = ledger.run(load, peers=lane == "packed", verify=True)
+    assert table[0]["work"].startswith(suite if curve is None else f"{suite} ({curve})")
     units = {row["unit"]: row["median"] for row in table if row["peer"] == "changan"}
     assert units["calls/s"] > 0
     assert units["s to verify"] > 0
@@ -79,6 +81,8 @@ def test_a_load_that_cannot_be_is_refused_before_a_node_starts():
         ledger.run(fair._replace(rows=65), peers=False, verify=False)
     with pytest.raises(BenchError, match="the national suite has no BLS signatures"):
         ledger.run(fair._replace(suite="gm"), peers=False, verify=False)
+    with pytest.raises(BenchError, match="keys of the national suite are SM2"):
+        ledger.run(fair._replace(suite="gm", lane="packed", curve="P-256"), peers=False, verify=False)
     with pytest.raises(BenchError, match="a message of the lane single is one call"):
         ledger.run(fair._replace(lane="single"), peers=False, verify=False)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from changan.bench.single import start_node, stop_node
 from changan.crypto import libcrypto
@@ -206,6 +207,9 @@ def _pair(scheme: Scheme) -> tuple[PublicKey, Callable[[bytes], bytes]]:
     if scheme is Scheme.SM2:
         private = Sm2PrivateKey.generate()
         return PublicKey(private.public), private.sign
+    if scheme is Scheme.ED25519:
+        edwards = Ed25519PrivateKey.generate()
+        return PublicKey(edwards.public_key()), edwards.sign
     nist = ec.generate_private_key(ec.SECP256R1())
     return PublicKey(nist.public_key()), lambda message: nist.sign(message, ec.ECDSA(hashes.SHA256()))
 

@@ -17,6 +17,8 @@ from changan.bench.live import Live
 from changan.bench.single import BenchError, Node, start_node, stop_node
 from changan.bench.stages import Carried, Counted, merged, stage_rows
 from changan.bench.workloads import BALANCE
+from changan.crypto.keys import Scheme
+from changan.crypto.suite import algorithms, suite_named
 
 SETTINGS = """engine = "{engine}"
 suite = "{suite}"
@@ -56,6 +58,7 @@ class Load(NamedTuple):
     inflight: int
     rate: float
     engine: str = "compiled"
+    curve: str | None = None  # of the clients' keys; None: the suite's own
 
     @property
     def messages(self) -> int:
@@ -88,11 +91,14 @@ def run(load: Load, *, peers: bool, verify: bool, rounds: int = 1) -> Found:
         raise BenchError(f"each row has a client of its own: give --signers {load.rows} or more, or fewer --rows")
     if load.lane == "single" and load.rows != 1:
         raise BenchError("a message of the lane single is one call: take --rows 1, or --lane packed")
+    if load.curve is not None and load.suite == "gm":
+        raise BenchError("keys of the national suite are SM2: leave --curve out, or take --suite intl")
     if load.lane == "distilled" and load.suite == "gm":
         raise BenchError("the national suite has no BLS signatures: take --suite intl")
     found, stages = [], []
     engine = "" if load.engine == "compiled" else f"{load.engine} engine, "
-    work = f"{load.suite}: {engine}{load.contract}, {load.lane} of {load.rows}, {load.accounts} accounts, {load.signers} signers"
+    suite = load.suite if load.curve is None else f"{load.suite} ({load.curve})"
+    work = f"{suite}: {engine}{load.contract}, {load.lane} of {load.rows}, {load.accounts} accounts, {load.signers} signers"
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as name:
             directory = Path(name)
@@ -115,7 +121,8 @@ def run(load: Load, *, peers: bool, verify: bool, rounds: int = 1) -> Found:
 
 def _carried(load: Load, found: dict[str, Any]) -> Carried:
     signed = {"bundle": load.rows, "distilled": 0}.get(load.lane, 1)
-    return Carried(load.suite, found["calls"], found["sent"], signed, load.rows if load.lane == "packed" else 1)
+    scheme = algorithms(suite_named(load.suite)).scheme if load.curve is None else Scheme(load.curve)
+    return Carried(load.suite, scheme, found["calls"], found["sent"], signed, load.rows if load.lane == "packed" else 1)
 
 
 def _await_kernels(log: Path) -> None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from changan.bench.workloads import Part
     from changan.contract.types import Signature
+    from changan.node.pki.issuing import Curve
 
 
 BUNDLES = ("bundle", "distilled")
@@ -66,6 +67,7 @@ class Load(NamedTuple):
     inflight: int
     messages: int  # made and signed beforehand, at most
     rate: float  # calls a second that are offered; 0: as fast as answers come
+    curve: Curve | None  # of the clients' keys; None: the suite's own
 
     @classmethod
     def read(cls, text: str) -> Load:
@@ -150,7 +152,7 @@ def main() -> None:
     what = workload(load.contract)
     with connect(home=load.home) as connection:
         config = ChainConfig.FromString(connection.query("CHAIN_CONFIG", "GET_CHAIN_CONFIG").result)
-        signers = make_signers(load.home, load.signers, connection.signer)
+        signers = make_signers(load.home, load.signers, connection.signer, load.curve)
         addresses = [
             user_address(signer.key.public, config.vm.addr_type, digest_named(config.crypto.hash)) for signer in signers
         ]
@@ -234,13 +236,13 @@ def _tell(sender: Sender, started: float, ended: threading.Event) -> None:
         print(json.dumps([sender.calls, time.perf_counter() - started]), flush=True)
 
 
-def make_signers(home: str, count: int, first: Signer) -> list[Signer]:
-    """Return members of the first organisation: the one that connects, and fresh ones."""
+def make_signers(home: str, count: int, first: Signer, curve: Curve | None = None) -> list[Signer]:
+    """Return members of the first organisation: fresh ones, and before them the one that connects unless keys are on a curve."""
     organisation = read_crypto_config(Path(home)).organisations[0]
     authority, now = organisation.authority(), datetime.now(UTC)
-    found = [first]
-    for number in range(1, count):
-        issued = authority.issue(f"load{number}", "client", "sign", now)
+    found = [] if curve else [first]
+    for number in range(len(found), count):
+        issued = authority.issue(f"load{number}", "client", "sign", now, curve=curve)
         member = Member(org_id=organisation.org_id, member_type=MemberType.CERT, member_info=issued.certificate_pem)
         found.append(Signer(member, SigningKey(issued.key_pem), first.hash_name))
     return found

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from changan.crypto.keys import Scheme
+
 STAGES = ("authenticate", "execute", "roots", "state root", "log", "index", "checkpoint", "histories")
 REST = "the rest"
 """Of the node's CPU time what belongs to no stage: sockets, gRPC, decoding, answers, the interpreter between stages."""
@@ -74,6 +76,7 @@ class Carried(NamedTuple):
     """What was sent."""
 
     suite: str
+    scheme: Scheme  # of the signatures
     calls: int
     sent: int  # bytes
     signed: int  # calls under one signature; 0: under signatures of another kind
@@ -132,7 +135,7 @@ def _signature_ns(what: Carried) -> float | None:
     verifier = BatchVerifier()
     verifier.use(warm(directory))
     size = what.sent * what.signed // what.calls
-    item = signed_once(algorithms(suite_named(what.suite)).scheme, secrets.token_bytes(size))
+    item = signed_once(what.scheme, secrets.token_bytes(size))
     items = [item] * what.together
     for _ in range(2):  # the key earns its table
         assert all(verifier.verify(items))

@@ -85,6 +85,12 @@ def cluster(json_file: Path | None, seconds: float) -> None:
     help="Algorithms: international, or national (SM2, SM3).",
 )
 @click.option(
+    "--curve",
+    type=click.Choice(["P-256", "secp256k1", "Ed25519"]),
+    default=None,
+    help="Of the clients' keys.  [default: P-256; gm: SM2]",
+)
+@click.option(
     "--contract",
     type=click.Choice([*LOADS, GENERATED]),
     default="payments",
@@ -120,6 +126,7 @@ def ledger(
     seconds: float,
     lane: str,
     suite: str,
+    curve: str | None,
     contract: str,
     seed: int,
     accounts: int,
@@ -139,7 +146,7 @@ def ledger(
     inflight = inflight or (64 if lane == "single" else 16)
     clients = signers or (rows if lane == "distilled" else 64)
     what = f"{contract}:{seed}" if contract == GENERATED else contract
-    load = ledger_bench.Load(suite, what, lane, seconds, accounts, clients, rows, zipf, inflight, rate, engine)
+    load = ledger_bench.Load(suite, what, lane, seconds, accounts, clients, rows, zipf, inflight, rate, engine, curve)
     table, stages = ledger_bench.run(load, peers=peers, verify=verify, rounds=rounds)
     show(table)
     show_stages(stages)
@@ -156,7 +163,7 @@ def ledger(
             "zipf": zipf,
             "rate": rate,
             "engine": engine,
-        }
+        } | ({} if curve is None else {"curve": curve})
         told = " ".join(f"--{name} {value}" for name, value in options.items())
         write_json(json_file, f"changan bench ledger --seconds {seconds:g} {told}", table, stages=stages)
 

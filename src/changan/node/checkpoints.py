@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 TRANSACTIONS = 10_000
 ROWS_SHARE = 10
-TRANSACTIONS_MAX = 60_000
+TRANSACTIONS_MAX = 100_000
 """A checkpoint is due when so many transactions came, and a tenth as many as there are rows: its cost stays a small share.
 It is due at the latest after this many, so that what a start replays takes seconds."""
 PACE = 4

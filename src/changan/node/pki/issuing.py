@@ -6,12 +6,13 @@ draft's algorithm, key and signature are replaced; all other fields are the ones
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -28,8 +29,10 @@ from changan.errors import MalformedError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Curve = Literal["P-256", "secp256k1", "SM2"]
+Curve = Literal["P-256", "secp256k1", "SM2", "Ed25519"]
 PrivateKey = ec.EllipticCurvePrivateKey | Sm2PrivateKey
+"""What an authority signs with."""
+MemberKey = PrivateKey | Ed25519PrivateKey
 
 # It signs drafts only, whose signatures are thrown away.
 _DRAFT_KEY = ec.derive_private_key(1, ec.SECP256R1())
@@ -37,10 +40,20 @@ _ECDSA_WITH_SHA256 = der.write(der.SEQUENCE, bytes.fromhex("06082a8648ce3d040302
 _ALGORITHM, _KEY = 1, 5  # places after a certificate's version; a list's algorithm follows its version too
 
 
-def generate(curve: Curve) -> PrivateKey:
+@overload
+def generate(curve: Literal["P-256", "secp256k1", "SM2"]) -> PrivateKey: ...
+
+
+@overload
+def generate(curve: Curve) -> MemberKey: ...
+
+
+def generate(curve: Curve) -> MemberKey:
     """Make a key. Raises LibcryptoError for SM2 where the system has no libcrypto that does it."""
     if curve == "SM2":
         return Sm2PrivateKey.generate()
+    if curve == "Ed25519":
+        return Ed25519PrivateKey.generate()
     return ec.generate_private_key(ec.SECP256R1() if curve == "P-256" else ec.SECP256K1())
 
 
@@ -60,12 +73,12 @@ def read_key(pem: bytes) -> PrivateKey:
     return key
 
 
-def public_of(key: PrivateKey) -> PublicKey:
+def public_of(key: MemberKey) -> PublicKey:
     """Return the public half."""
     return PublicKey(key.public if isinstance(key, Sm2PrivateKey) else key.public_key())
 
 
-def key_pem(key: PrivateKey) -> bytes:
+def key_pem(key: MemberKey) -> bytes:
     """Return the key in PEM, unencrypted PKCS #8."""
     if isinstance(key, Sm2PrivateKey):
         return key.private_pem()
