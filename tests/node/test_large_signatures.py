@@ -11,10 +11,11 @@ from inside import node_inside
 from changan.client.arrow_bundle import arrow_bundle
 from changan.client.requests import make_payload, sign_request
 from changan.client.tables import Method
+from changan.crypto.suite import Suite, algorithms
 from changan.ledger.bundle import PARAMETER
-from changan.node.rpc import LARGE_BYTES
+from changan.node.rpc import LARGE_BYTES, takes_long_to_prove
 
-ROW_BYTES = 36  # a digest, and a note that says nothing
+LARGE_ROWS = LARGE_BYTES[Suite.INTERNATIONAL] // 36 + 100  # a digest each, and a note that says nothing
 
 
 class Watched:
@@ -68,15 +69,23 @@ async def test_where_signatures_are_looked_at(inside, send):
     seen = inside.chain.world.signatures.threads
     assert await send(inside, bundle(inside, 10))
     assert seen == [], "a small one is looked at where it is, which is faster than to go anywhere"
-    assert await send(inside, bundle(inside, LARGE_BYTES // ROW_BYTES + 100))
+    assert await send(inside, bundle(inside, LARGE_ROWS))
     assert [thread is threading.main_thread() for thread in seen] == [False]
 
 
 @pytest.mark.parametrize("send", [over_grpc, over_http])
 async def test_a_large_one_whose_signature_does_not_hold_is_refused(inside, send):
-    request = bundle(inside, LARGE_BYTES // ROW_BYTES + 100)
+    request = bundle(inside, LARGE_ROWS)
     request.sender.signature = bundle(inside, 10).sender.signature
     height = inside.chain.reader.height
     assert not await send(inside, request)
     assert len(inside.chain.world.signatures.threads) == 1
     assert inside.chain.reader.height == height
+
+
+@pytest.mark.parametrize("suite", list(Suite))
+async def test_what_is_large_depends_on_how_fast_the_digest_is(inside, suite):
+    inside.chain.world.config.crypto.hash = algorithms(suite).digest_name
+    request = bundle(inside, 1)
+    sizes = [LARGE_BYTES[suite] - 1, LARGE_BYTES[suite]]
+    assert [takes_long_to_prove(inside.chain, request, size) for size in sizes] == [False, True]

@@ -138,12 +138,7 @@ class RanBlock(NamedTuple):
     ends: Sequence[Callable[[], tuple[Executed, Done]]]
     """What each transaction leaves."""
     begun: Sequence[Callable[[], object]]
-    """Those of `ends` that were begun already, for they take long."""
-
-    def wait(self) -> None:
-        """Return once what was begun is done. This may be waited for in any thread."""
-        for end in self.begun:
-            end()
+    """Those of `ends` that were begun already, for they take long. Any thread may wait for them."""
 
 
 def apply_block(world: World, decided: Decided) -> AppliedBlock:

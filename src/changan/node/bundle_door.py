@@ -88,7 +88,7 @@ def _chain(chains: Mapping[str, Chain], request: TxRequest) -> Chain:
 async def _send(chain: Chain, request: TxRequest) -> dict[str, Any]:
     size = request.ByteSize()
     is_call = request.payload.tx_type == TxType.INVOKE_CONTRACT
-    [proven] = await chain.prove([request]) if is_call and takes_long_to_prove(request, size) else [None]
+    [proven] = await chain.prove([request]) if is_call and takes_long_to_prove(chain, request, size) else [None]
     try:
         response = await chain.submit_and_wait(request, size, proven)
     except RefusedError as error:

@@ -24,6 +24,7 @@ from changan.node.pool import Pool, Waiting
 from changan.node.reads import ReadError, Reads
 from changan.node.rest import Rest, StoppedError
 from changan.node.store.archive import ArchivedError
+from changan.node.threads import all_ended
 from changan.node.waiters import Waiters
 
 if TYPE_CHECKING:
@@ -310,7 +311,7 @@ class Chain:
         """
         root = self.world.commitment.needed_by(decided.height)
         if root is not None:
-            await asyncio.to_thread(root)  # requests are taken in and answered meanwhile
+            await all_ended([root])  # requests are taken in and answered meanwhile
         applied = await self._apply_bit_by_bit(decided)
         header = applied.header
         header.signature = seal(header.block_hash)
@@ -346,8 +347,7 @@ class Chain:
         Whoever reads the state meanwhile reads that of this block, and waits until it rests.
         """
         ran = self._run(decided)
-        if ran.begun:
-            await asyncio.to_thread(ran.wait)
+        await all_ended(ran.begun)
         return self._sealed(ran)
 
     @stage("execute")

@@ -20,6 +20,7 @@ from changan.errors import MalformedError
 from changan.ledger.roots import KernelRoots
 from changan.node.metrics import stage
 from changan.node.process import give_way
+from changan.node.threads import InThread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -87,10 +88,10 @@ class NodeKernels:
             world.use(_CountedRoots(world.digest, forest, self._begin, self._begin_aside))
 
     def _begin(self, work: Callable[[], _T]) -> Callable[[], _T]:
-        return self._threads.submit(stage("roots")(work)).result
+        return InThread(self._threads, stage("roots")(work))
 
     def _begin_aside(self, work: Callable[[], _T]) -> Callable[[], _T]:
-        return self._aside.submit(work).result
+        return InThread(self._aside, work)
 
     @contextlib.asynccontextmanager
     async def warmed(self, chains: Mapping[str, Chain]) -> AsyncIterator[None]:

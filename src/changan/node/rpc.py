@@ -10,6 +10,7 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
+from changan.crypto.suite import Suite, suite_of_digest
 from changan.ledger.admission import RefusedError
 from changan.ledger.lane import carries_bls
 from changan.ledger.system import SystemContract
@@ -68,9 +69,9 @@ CHAINMAKER_VERSION = "v2.3.7"
 MESSAGE_BYTES_MAX = 100 * 1024 * 1024
 REQUEST_BYTES_MAX = 12 * 1024 * 1024
 """One transaction: ChainMaker's 10 MiB a parameter and its envelope."""
-LARGE_BYTES = 64 * 1024
-"""From here on a request's signature is looked at in a thread: digesting it takes longer than going there. So is what carries
-BLS signatures."""
+LARGE_BYTES = {Suite.INTERNATIONAL: 1024 * 1024, Suite.NATIONAL: 64 * 1024}
+"""From here on a request's signature is looked at in a thread, on a chain of a suite: digesting it takes longer than going
+there and back, half a millisecond. So is what carries BLS signatures."""
 _SYSTEM_CHAIN = "system_chain"
 _SDK_CANNOT_BEAR = frozenset({TxStatusCode.ARCHIVED_TX, TxStatusCode.ARCHIVED_BLOCK})
 
@@ -155,8 +156,8 @@ class RpcNode:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the message is not a TxRequest")
             raise
         try:
-            proven = None
-            if takes_long_to_prove(request, len(data)) and len(data) <= REQUEST_BYTES_MAX:
+            proven, chain = None, self.chains.get(request.payload.chain_id)
+            if len(data) <= REQUEST_BYTES_MAX and chain is not None and takes_long_to_prove(chain, request, len(data)):
                 [proven] = await self.prove([request])
             return await self.dispatch(request, len(data), wait=wait, proven=proven)
         except StoppedError as error:
@@ -346,9 +347,10 @@ def _reads_at_the_door(request: TxRequest) -> bool:
     return payload.contract_name == SystemContract.CHAIN_CONFIG and payload.method == "GET_CHAIN_CONFIG_AT"
 
 
-def takes_long_to_prove(request: TxRequest, size: int) -> bool:
+def takes_long_to_prove(chain: Chain, request: TxRequest, size: int) -> bool:
     """Whether a request's signatures are looked at in a thread."""
-    return size >= LARGE_BYTES or carries_bls(request.payload)
+    suite = suite_of_digest(chain.world.config.crypto.hash)
+    return size >= LARGE_BYTES[suite] or carries_bls(request.payload)
 
 
 def _decode_request(data: bytes) -> TxRequest:
