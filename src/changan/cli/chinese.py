@@ -216,6 +216,7 @@ TEXTS = {
         "Many calls under one signature; of as many clients (their secret keys summed); or signed calls, many or one a message."
     ): "一次签名多次调用；同样多的客户端共同签名（将其私钥相加）；或逐笔签名的调用，每条消息多笔或一笔。",
     "Algorithms: international, or national (SM2, SM3).": "算法：国际，或国密（SM2、SM3）。",
+    "Of the clients' keys.  [default: P-256; gm: SM2]": "客户端密钥所用的曲线。  [默认：P-256；gm：SM2]",
     "What runs the contract.": "由哪个引擎运行合约。",
     "What is called: a shipped contract, or the one that is made from --seed.": "调用的合约：自带的，或由 --seed 生成的。",
     "Of a generated contract.": "生成合约所用的种子。",
